@@ -1,0 +1,33 @@
+"""POST /webhooks/codat: Codat's events. 204 only when their effect is stored."""
+
+from http import HTTPStatus
+
+from shared import bootstrap
+from shared.runtime.edge import Answer, BadRequest, Request, http_handler
+from shared.runtime.problems import TOO_LARGE, Problem
+from shared.services.webhooks import receive
+
+MAX_BODY_BYTES = 256 * 1024
+_BASE64_OVERHEAD = 4 / 3
+
+
+def accept(request: Request) -> Answer:
+    # Before any work, decoding included.
+    if len(request.event.get("body") or "") > MAX_BODY_BYTES * _BASE64_OVERHEAD + 4:
+        raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
+    body = request.body
+    if len(body) > MAX_BODY_BYTES:
+        raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
+    receive(
+        body,
+        request.headers,
+        call=bootstrap.call(request),
+        door=bootstrap.door(),
+        secrets=bootstrap.secrets(),
+        connections=bootstrap.connections(),
+        unreadables=bootstrap.unreadables(),
+    )
+    return Answer(HTTPStatus.NO_CONTENT)
+
+
+handler = http_handler({"POST /webhooks/codat": accept})

@@ -1,0 +1,109 @@
+"""What Codat sends, as far as it is read here.
+
+Unknown fields are ignored, since Codat adds some; a wrong type is refused, since a guess would end up in the table.
+Times may come in any of Codat's forms and leave in one.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from shared.domain.connections import Source, Status
+from shared.domain.instants import Instant, instant
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
+"""Codat's ids are GUIDs. Nothing that means something in a key or a path may pass."""
+
+Time = Annotated[str, AfterValidator(instant)]
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, alias_generator=to_camel)
+
+
+class DataConnectionError(Wire):
+    status_code: str | None = None
+    status_text: str | None = None
+    error_message: str | None = None
+    errored_on_utc: Time | None = None
+    status: str | None = None
+
+    @property
+    def words(self) -> str | None:
+        return self.error_message or self.status_text or self.status_code
+
+
+class DataConnection(Wire):
+    id: Identifier
+    integration_key: str | None = None
+    platform_name: str
+    source_type: str
+    status: Literal["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
+    created: Time
+    last_sync: Time | None = None
+    data_connection_errors: list[DataConnectionError] | None = None
+
+    @property
+    def source(self) -> Source:
+        return Source(self.integration_key or "", self.platform_name, self.source_type)
+
+    @property
+    def known_status(self) -> Status:
+        return Status(self.status)
+
+    @property
+    def created_at(self) -> Instant:
+        return Instant(self.created)
+
+    @property
+    def synced_at(self) -> Instant | None:
+        return Instant(self.last_sync) if self.last_sync else None
+
+    @property
+    def reason(self) -> str | None:
+        """The newest error that still holds, in Codat's words."""
+        errors = [error for error in self.data_connection_errors or [] if error.status != "Resolved" and error.words]
+        newest = max(errors, key=lambda error: error.errored_on_utc or "", default=None)
+        return newest.words[:500] if newest and newest.words else None
+
+
+class LinkableConnection(DataConnection):
+    link_url: str
+
+
+class Connections(Wire):
+    results: list[DataConnection]
+
+
+class Company(Wire):
+    id: Identifier
+    created: Time | None = None
+    tags: dict[str, str] | None = None
+
+
+class Companies(Wire):
+    results: list[Company]
+    total_results: int
+
+
+class ErrorMessage(Wire):
+    error: str | None = None
+    correlation_id: str | None = None
+
+
+class Envelope(Wire):
+    id: Identifier
+    event_type: Annotated[str, Field(min_length=1, max_length=200)]
+    generated_date: Time
+    payload: Any = None
+
+
+class ReferenceCompany(Wire):
+    id: Identifier
+    tags: dict[str, str] | None = None
+
+
+class ConnectionPayload(Wire):
+    reference_company: ReferenceCompany
+    connection: DataConnection

@@ -1,0 +1,213 @@
+"""What a connection is, and the rule by which what Codat says of it becomes its state.
+
+Codat speaks through three mouths: webhooks (at least once, in any order), answers to our own changes, and answers
+to our reads. Every such `Report` carries a stamp, `time#rank#id`, on Codat's clock, and a connection is a
+last-writer-wins register over it. Status, reason and the rest are registers of their own, because not every report
+speaks of each: `connection.failed` brings a reason and leaves the status as it was. So the state depends on the set
+of reports alone, never on the order in which they came or how often.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import IntEnum, StrEnum
+from typing import NewType
+
+from shared.domain.instants import Instant, just_after
+from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
+
+Stamp = NewType("Stamp", str)
+"""Compares as text: the time has a fixed width, and the rank one digit."""
+
+NEVER = Stamp("")
+
+
+class Rank(IntEnum):
+    """Who is believed when two reports carry the same time, so that a tie doesn't depend on arrival."""
+
+    READ = 0
+    OUR_CHANGE = 1
+    EVENT = 2
+
+
+class Status(StrEnum):
+    """Codat's four, and the end."""
+
+    PENDING_AUTH = "PendingAuth"
+    LINKED = "Linked"
+    UNLINKED = "Unlinked"
+    DEAUTHORIZED = "Deauthorized"
+    DELETED = "Deleted"
+
+
+class NextAction(StrEnum):
+    AUTHORIZE = "authorize"
+    RECONNECT = "reconnect"
+    INSTALL_CONNECTOR = "install-connector"
+    NONE = "none"
+
+
+def stamp(when: Instant, rank: Rank, identity: str) -> Stamp:
+    return Stamp(f"{when}#{int(rank)}#{identity}")
+
+
+def time_of(stamped: Stamp) -> Instant:
+    return Instant(stamped.partition("#")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a connection connects to; it never changes."""
+
+    platform_key: str
+    """Empty where Codat left it out, as its contract allows."""
+    platform_name: str
+    source_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What Codat said of one connection at one moment."""
+
+    stamp: Stamp
+    company_id: str
+    connection_id: str
+    source: Source
+    created_at: Instant
+    status: Status | None
+    """None: this report does not speak of the status (`connection.failed`)."""
+    reason: str | None = None
+    last_sync: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """A connection as one of Codat's answers shows it."""
+
+    at: Instant
+    """When it was so, on Codat's clock."""
+    connection_id: str
+    source: Source
+    created_at: Instant
+    status: Status
+    reason: str | None
+    last_sync: Instant | None
+    link_url: str | None = field(default=None, repr=False)
+    """A one-time credential: given to the caller that asked, never stored or logged."""
+
+    def report(self, company_id: str, stamped: Stamp) -> Report:
+        return Report(
+            stamp=stamped,
+            company_id=company_id,
+            connection_id=self.connection_id,
+            source=self.source,
+            created_at=self.created_at,
+            status=self.status,
+            reason=self.reason,
+            last_sync=self.last_sync,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    company_id: str
+    connection_id: str
+    customer_id: str
+    source: Source
+    created_at: Instant
+    updated_at: Instant
+    """Our clock, at the last write."""
+
+    status: Status
+    status_stamp: Stamp
+    reason: str | None
+    reason_stamp: Stamp
+    heard_stamp: Stamp
+    """The newest report of any kind."""
+    last_sync: Instant | None = None
+    initial_read_at: Instant | None = None
+    version: int = 0
+    """Grows by one with every write; 0 is not stored yet."""
+
+    @property
+    def as_of(self) -> Instant:
+        """The time, on Codat's clock, of what the state rests on."""
+        if self.status is Status.DELETED:
+            return time_of(self.status_stamp)
+        return time_of(max(self.status_stamp, self.reason_stamp))
+
+    @property
+    def error(self) -> str | None:
+        """The newest reason, in words; gone once linked."""
+        return None if self.status in {Status.LINKED, Status.DELETED} else self.reason
+
+    @property
+    def next_action(self) -> NextAction:
+        match self.status:
+            case Status.PENDING_AUTH if self.source.platform_key == QUICKBOOKS_DESKTOP_KEY:
+                return NextAction.INSTALL_CONNECTOR
+            case Status.PENDING_AUTH:
+                return NextAction.AUTHORIZE
+            case Status.UNLINKED | Status.DEAUTHORIZED:
+                return NextAction.RECONNECT
+            case _:
+                return NextAction.NONE
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.status is Status.DELETED
+
+
+def first_heard(report: Report, customer_id: str, now: Instant) -> Connection:
+    """A connection that nothing was known of, as `report` tells it."""
+    blank = Connection(
+        company_id=report.company_id,
+        connection_id=report.connection_id,
+        customer_id=customer_id,
+        source=report.source,
+        created_at=report.created_at,
+        updated_at=now,
+        status=Status.PENDING_AUTH,
+        status_stamp=NEVER,
+        reason=None,
+        reason_stamp=NEVER,
+        heard_stamp=NEVER,
+    )
+    return merge(blank, report, now)
+
+
+def merge(known: Connection, report: Report, now: Instant) -> Connection:
+    """`known` after `report`; `known` itself where the report adds nothing (stale, or heard before)."""
+    merged = known
+    if report.status is not None and _outranks(report.status, report.stamp, known):
+        merged = replace(merged, status=report.status, status_stamp=report.stamp)
+    if _speaks_of_reason(report) and report.stamp > known.reason_stamp:
+        merged = replace(merged, reason=report.reason, reason_stamp=report.stamp)
+    if report.stamp > known.heard_stamp:
+        merged = replace(
+            merged,
+            source=report.source if report.source.platform_key else known.source,
+            created_at=report.created_at,
+            heard_stamp=report.stamp,
+        )
+    if report.last_sync is not None and report.last_sync > (known.last_sync or ""):
+        merged = replace(merged, last_sync=report.last_sync)
+    return known if merged is known else replace(merged, updated_at=now)
+
+
+def stamp_of_our_change(answered_at: Instant, changed: Connection | None, identity: str) -> Stamp:
+    """The stamp of Codat's answer to a change that we asked for, made on the state `changed`.
+
+    The `Date` header has whole seconds: without the floor just above the state that it changed, an unlink in the
+    same second as the link would be older than it.
+    """
+    if changed is not None:
+        answered_at = max(answered_at, just_after(time_of(changed.heard_stamp)))
+    return stamp(answered_at, Rank.OUR_CHANGE, identity)
+
+
+def _outranks(status: Status, stamped: Stamp, known: Connection) -> bool:
+    """Newer wins, but a deletion is final: it wins over everything but a newer deletion."""
+    return (status is Status.DELETED, stamped) > (known.is_deleted, known.status_stamp)
+
+
+def _speaks_of_reason(report: Report) -> bool:
+    return report.reason is not None or report.status is Status.LINKED

@@ -1,0 +1,174 @@
+"""Everything that can go wrong, as one tree.
+
+    CodatCustomersError
+    ├── Refused                          the caller must change something, or wait
+    │   ├── CustomerNotFound
+    │   ├── CustomerConflict             the id is taken by other content
+    │   ├── CreationInProgress           retry_after
+    │   ├── DeletionInProgress           retry_after
+    │   ├── CompanyTaken                 the company belongs to another customer
+    │   ├── UnknownPlatform
+    │   ├── ConnectionNotFound
+    │   ├── AccountingConnectionExists   another platform is linked
+    │   ├── ConnectionNotLinked
+    │   └── ConnectionIsDeleted
+    ├── CodatError                       correlation_id, retryable
+    │   ├── CodatRejectedCredentials     401, 403
+    │   ├── CodatAccountLimit            402
+    │   ├── CodatNotFound                404
+    │   ├── CodatBusy                    409: a request with this idempotency key still runs
+    │   ├── CodatRejected                any other 4xx
+    │   ├── CodatRateLimited             429; retry_after
+    │   └── CodatUnavailable             5xx, an answer that makes no sense
+    │       └── CodatTimedOut            no answer: the work may have been done
+    ├── StoreUnavailable                 DynamoDB is throttled or out of reach
+    ├── SecretsUnavailable               the secret can't be read
+    ├── NotAuthentic                     reason; a webhook that nobody vouches for
+    └── Unreadable                       an authentic webhook that the code does not understand
+
+Messages are shown to callers: they name ids and what to change, never a secret or a link URL.
+"""
+
+from collections.abc import Mapping
+
+
+class CodatCustomersError(Exception):
+    """The root: anything else that is raised is a bug."""
+
+
+class Refused(CodatCustomersError):
+    retry_after: int | None = None
+    """Whole seconds after which the same call can succeed; None where waiting changes nothing."""
+
+
+class CustomerNotFound(Refused):
+    def __init__(self, customer_id: str) -> None:
+        super().__init__(f"There is no customer {customer_id}. Create it with POST /customers.")
+
+
+class CustomerConflict(Refused):
+    def __init__(self, customer_id: str, fields: list[str]) -> None:
+        super().__init__(
+            f"Customer {customer_id} already exists with another {' and '.join(fields)}. "
+            f"Send the same content, or change the customer with PATCH /customers/{customer_id}."
+        )
+
+
+class CreationInProgress(Refused):
+    def __init__(self, what: str, retry_after: int) -> None:
+        super().__init__(f"{what} is being created. Repeat this call in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class DeletionInProgress(Refused):
+    def __init__(self, customer_id: str, retry_after: int) -> None:
+        super().__init__(f"Customer {customer_id} is being deleted. Repeat this call in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class CompanyTaken(Refused):
+    def __init__(self, company_id: str) -> None:
+        super().__init__(f"Company {company_id} already belongs to another customer.")
+
+
+class UnknownPlatform(Refused):
+    def __init__(self, key: str, on_offer: Mapping[str, str]) -> None:
+        offer = ", ".join(f"{key} ({name})" for key, name in on_offer.items())
+        super().__init__(f"'{key}' is not a platform on offer. On offer: {offer}.")
+        self.on_offer = on_offer
+
+
+class ConnectionNotFound(Refused):
+    def __init__(self, customer_id: str, connection_id: str) -> None:
+        super().__init__(f"Customer {customer_id} has no connection {connection_id}.")
+
+
+class AccountingConnectionExists(Refused):
+    def __init__(self, platform_name: str, connection_id: str) -> None:
+        super().__init__(
+            f"{platform_name} is linked by connection {connection_id}, and a customer has one accounting "
+            "platform at a time. Unlink or delete that connection first."
+        )
+
+
+class ConnectionNotLinked(Refused):
+    def __init__(self, connection_id: str, status: str) -> None:
+        super().__init__(f"Connection {connection_id} is {status}: only a Linked one can be unlinked.")
+
+
+class ConnectionIsDeleted(Refused):
+    def __init__(self, connection_id: str) -> None:
+        super().__init__(f"Connection {connection_id} was deleted and cannot come back. Create a new connection.")
+
+
+class CodatError(CodatCustomersError):
+    retryable = False
+    """Whether the same request, sent again, can succeed without anybody changing anything."""
+
+    def __init__(self, message: str, *, correlation_id: str | None = None) -> None:
+        super().__init__(message)
+        self.correlation_id = correlation_id
+
+
+class CodatRejectedCredentials(CodatError):
+    def __init__(self, message: str, *, refreshed: bool = False, correlation_id: str | None = None) -> None:
+        super().__init__(message, correlation_id=correlation_id)
+        self.retryable = refreshed
+        """True where the credentials were another's by now, and have just been read again."""
+
+
+class CodatAccountLimit(CodatError):
+    pass
+
+
+class CodatNotFound(CodatError):
+    pass
+
+
+class CodatRejected(CodatError):
+    pass
+
+
+class CodatBusy(CodatError):
+    retryable = True
+
+
+class CodatRateLimited(CodatError):
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after: int, correlation_id: str | None = None) -> None:
+        super().__init__(message, correlation_id=correlation_id)
+        self.retry_after = retry_after
+        """Whole seconds, as Codat said."""
+
+
+class CodatUnavailable(CodatError):
+    retryable = True
+
+    def __init__(self, message: str, *, fingerprint: str | None = None, correlation_id: str | None = None) -> None:
+        super().__init__(message, correlation_id=correlation_id)
+        self.fingerprint = fingerprint
+        """Tells one answer from another; None where there was no answer."""
+
+
+class CodatTimedOut(CodatUnavailable):
+    pass
+
+
+class StoreUnavailable(CodatCustomersError):
+    pass
+
+
+class SecretsUnavailable(CodatCustomersError):
+    pass
+
+
+class NotAuthentic(CodatCustomersError):
+    def __init__(self, reason: str) -> None:
+        super().__init__("The webhook's signature could not be verified.")
+        self.reason = reason
+        """A word for the metric; the sender is not told which check failed."""
+
+
+class Unreadable(CodatCustomersError):
+    """The message says what was not understood, without quoting the body."""

@@ -1,0 +1,84 @@
+"""Codat's webhook events, and what each says of a connection."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from shared.domain.connections import Rank, Report, Source, Status, stamp
+from shared.domain.customers import is_customer_id
+from shared.domain.errors import Unreadable
+from shared.domain.instants import Instant, instant_of
+
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Further ahead than this, an event's time is not believed: it would outrank everything that follows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An event of a type that changes nothing here; acknowledged and counted."""
+
+    event_id: str
+    event_type: str
+    generated_at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvent(Event):
+    company_id: str
+    uid: str | None
+    """The company's tag that holds our customer id; None where the event carries none."""
+    connection_id: str
+    source: Source
+    created_at: Instant
+    payload_status: Status
+    reason: str | None
+    last_sync: Instant | None
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer that the event's own tag names, where it is a valid customer id."""
+        return self.uid if self.uid is not None and is_customer_id(self.uid) else None
+
+    def report(self) -> Report:
+        return Report(
+            stamp=stamp(self.generated_at, Rank.EVENT, self.event_id),
+            company_id=self.company_id,
+            connection_id=self.connection_id,
+            source=self.source,
+            created_at=self.created_at,
+            status=self._status(),
+            reason=self.reason,
+            last_sync=self.last_sync,
+        )
+
+    def _status(self) -> Status | None:
+        """The type decides; Codat's own example of `connection.deleted` still says `Linked` in its payload."""
+        match self.event_type:
+            case "connection.connected" | "connection.reconnected":
+                return Status.LINKED
+            case "connection.deleted":
+                return Status.DELETED
+            case "connection.failed":
+                return None
+            case "connection.disconnected" if self.payload_status is not Status.UNLINKED:
+                return Status.DEAUTHORIZED
+            case _:
+                return self.payload_status
+
+
+CONNECTION_EVENT_TYPES = frozenset(
+    f"connection.{change}" for change in ("created", "connected", "disconnected", "reconnected", "failed", "deleted")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A webhook that proved authentic: the message's id, the same on every retry, and its event."""
+
+    webhook_id: str
+    event: Event
+
+
+def refuse_future(generated_at: Instant, now: datetime) -> None:
+    """Raises Unreadable where the event claims to come from further ahead than clocks may differ."""
+    if generated_at > instant_of(now.astimezone(UTC) + CLOCK_TOLERANCE):
+        raise Unreadable(f"generatedDate {generated_at} lies more than 5 minutes ahead")

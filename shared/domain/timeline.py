@@ -1,0 +1,53 @@
+"""The history of a connection: every report that could change it, once."""
+
+from dataclasses import dataclass
+
+from shared.domain.connections import Connection, Report, Status, time_of
+from shared.domain.instants import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who or what brought a report: `caller` (with its identity), `webhook` (with its webhook-id), `reconcile`."""
+
+    kind: str
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    company_id: str
+    connection_id: str
+    at: Instant
+    """On Codat's clock."""
+    event_id: str
+    event_type: str
+    actor: Actor
+    previous_status: Status | None
+    status: Status
+    reason: str | None
+    applied: bool
+    """False: it came late, and the state was already newer."""
+
+
+def entry(
+    report: Report,
+    *,
+    event_id: str,
+    event_type: str,
+    actor: Actor,
+    before: Connection | None,
+    after: Connection,
+) -> TimelineEntry:
+    return TimelineEntry(
+        company_id=report.company_id,
+        connection_id=report.connection_id,
+        at=time_of(report.stamp),
+        event_id=event_id,
+        event_type=event_type,
+        actor=actor,
+        previous_status=before.status if before else None,
+        status=after.status,
+        reason=report.reason,
+        applied=before is not after,
+    )

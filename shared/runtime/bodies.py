@@ -1,0 +1,51 @@
+"""What callers may send: shapes and limits, each with words that say what to change."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic.alias_generators import to_camel
+
+from shared.domain.customers import CUSTOMER_ID, MAX_TAGS, Content, is_printable
+
+
+class Body(BaseModel):
+    """Unknown fields are refused: a misspelt optional field would otherwise be lost in silence."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+def _printable(text: str) -> str:
+    if not is_printable(text):
+        raise ValueError("must hold printable characters only")
+    return text
+
+
+def _not_reserved(tags: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    reserved = (info.context or {}).get("tag_key")
+    if reserved in tags:
+        raise ValueError(f"'{reserved}' is set by this service to the customer id; choose another key")
+    return tags
+
+
+_TagKey = Annotated[str, Field(min_length=1, max_length=27), AfterValidator(_printable)]
+_TagValue = Annotated[str, Field(max_length=100), AfterValidator(_printable)]
+
+CustomerId = Annotated[str, Field(pattern=rf"^{CUSTOMER_ID.pattern}\z")]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+Description = Annotated[str, Field(max_length=2000)]
+Tags = Annotated[dict[_TagKey, _TagValue], Field(max_length=MAX_TAGS), AfterValidator(_not_reserved)]
+
+
+class NewCustomer(Body):
+    customer_id: CustomerId
+    name: Name
+    description: Description | None = None
+    tags: Tags = Field(default_factory=dict)
+
+    @property
+    def content(self) -> Content:
+        return Content(self.name, self.description or None, self.tags)
+
+
+class NewConnection(Body):
+    platform_key: Annotated[str, Field(max_length=100)]

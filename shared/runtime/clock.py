@@ -1,0 +1,20 @@
+"""The time, and how much of it a function has left."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class LambdaContext(Protocol):
+    aws_request_id: str
+    function_name: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def seconds_left(context: LambdaContext) -> float:
+    """Until Lambda ends the function."""
+    return context.get_remaining_time_in_millis() / 1000

@@ -1,0 +1,48 @@
+"""Customers, connections and platforms as the API shows them."""
+
+from typing import Any
+
+from shared.domain.connections import Connection
+from shared.domain.customers import Customer
+from shared.domain.platforms import Platform
+
+
+def customer_document(customer: Customer, connections: list[Connection]) -> dict[str, Any]:
+    return {
+        "customerId": customer.customer_id,
+        "companyId": customer.company_id,
+        "name": customer.content.name,
+        "description": customer.content.description,
+        "tags": dict(customer.content.tags),
+        "createdAt": customer.created_at,
+        "updatedAt": customer.updated_at,
+        "connections": [connection_document(connection) for connection in connections],
+    }
+
+
+def connection_document(connection: Connection) -> dict[str, Any]:
+    return {
+        "connectionId": connection.connection_id,
+        "customerId": connection.customer_id,
+        "companyId": connection.company_id,
+        "platformKey": connection.source.platform_key,
+        "platformName": connection.source.platform_name,
+        "sourceType": connection.source.source_type,
+        "status": connection.status,
+        "nextAction": connection.next_action,
+        "error": connection.error,
+        "lastSync": connection.last_sync,
+        "initialReadAt": connection.initial_read_at,
+        "createdAt": connection.created_at,
+        "updatedAt": connection.updated_at,
+        "asOf": connection.as_of,
+    }
+
+
+def platform_document(platform: Platform) -> dict[str, Any]:
+    return {
+        "platformKey": platform.key,
+        "platformName": platform.name,
+        "sourceType": platform.source_type,
+        "needsConnector": platform.needs_connector,
+    }
