@@ -180,7 +180,8 @@ def merge(known: Connection, report: Report, now: Instant) -> Connection:
     if report.status is not None and _outranks(report.status, report.stamp, known):
         merged = replace(merged, status=report.status, status_stamp=report.stamp)
     if _speaks_of_reason(report) and report.stamp > known.reason_stamp:
-        merged = replace(merged, reason=report.reason, reason_stamp=report.stamp)
+        reason = None if report.status is Status.LINKED else report.reason
+        merged = replace(merged, reason=reason, reason_stamp=report.stamp)
     if report.stamp > known.heard_stamp:
         merged = replace(
             merged,
@@ -193,15 +194,15 @@ def merge(known: Connection, report: Report, now: Instant) -> Connection:
     return known if merged is known else replace(merged, updated_at=now)
 
 
-def stamp_of_our_change(answered_at: Instant, changed: Connection | None, identity: str) -> Stamp:
-    """The stamp of Codat's answer to a change that we asked for, made on the state `changed`.
+def stamp_of_answer(answered_at: Instant, rank: Rank, known: Connection | None, identity: str) -> Stamp:
+    """The stamp of Codat's answer to a change or a read of ours, asked when `known` was the state.
 
-    The `Date` header has whole seconds: without the floor just above the state that it changed, an unlink in the
-    same second as the link would be older than it.
+    It came after that state, so it stands at least just above it. Without this floor the `Date` header, which has
+    whole seconds, would make an unlink in the same second as the link older than the link.
     """
-    if changed is not None:
-        answered_at = max(answered_at, just_after(time_of(changed.heard_stamp)))
-    return stamp(answered_at, Rank.OUR_CHANGE, identity)
+    if known is not None:
+        answered_at = max(answered_at, just_after(time_of(known.heard_stamp)))
+    return stamp(answered_at, rank, identity)
 
 
 def _outranks(status: Status, stamped: Stamp, known: Connection) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from shared.domain.connections import Connection, Observed, Status, stamp_of_our_change
+from shared.domain.connections import Connection, Observed, Rank, Status, stamp_of_answer
 from shared.domain.customers import Customer
 from shared.domain.errors import (
     AccountingConnectionExists,
@@ -67,7 +67,7 @@ def create_connection(
     observed = creation.run(codat.seconds_left)
     call.telemetry.note(connection_id=observed.connection_id)
     connection = hear(
-        observed.report(customer.company_id, stamp_of_our_change(observed.at, None, call.new_id())),
+        observed.report(customer.company_id, stamp_of_answer(observed.at, Rank.OUR_CHANGE, None, call.new_id())),
         customer_id=customer_id,
         happening="created",
         call=call,
@@ -129,7 +129,7 @@ def unlink_connection(
         raise ConnectionIsDeleted(connection_id) from gone
     except CodatRejected as refusal:
         return _as_codat_has_it(known, refusal, call=call, connections=connections, codat=codat)
-    answer = observed.report(known.company_id, stamp_of_our_change(observed.at, known, call.new_id()))
+    answer = observed.report(known.company_id, stamp_of_answer(observed.at, Rank.OUR_CHANGE, known, call.new_id()))
     return hear(
         replace(answer, status=Status.UNLINKED),
         customer_id=customer_id,

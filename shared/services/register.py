@@ -1,7 +1,7 @@
 """Writing down what Codat says of a connection."""
 
 from shared.domain.claims import Claim
-from shared.domain.connections import Connection, Observed, Rank, Report, Status, first_heard, merge, stamp
+from shared.domain.connections import Connection, Observed, Rank, Report, Status, first_heard, merge, stamp_of_answer
 from shared.domain.errors import StoreUnavailable
 from shared.domain.instants import instant_of
 from shared.domain.timeline import entry
@@ -48,7 +48,7 @@ def hear(
 
 def hear_read(observed: Observed, known: Connection, *, call: Call, connections: Connections) -> Connection:
     """The connection after a read of it."""
-    report = observed.report(known.company_id, stamp(observed.at, Rank.READ, call.new_id()))
+    report = observed.report(known.company_id, stamp_of_answer(observed.at, Rank.READ, known, call.new_id()))
     return hear(
         report, customer_id=known.customer_id, happening="read", call=call, connections=connections, known=known
     )
@@ -57,7 +57,7 @@ def hear_read(observed: Observed, known: Connection, *, call: Call, connections:
 def hear_gone(known: Connection, *, call: Call, connections: Connections) -> Connection:
     """The connection after Codat has answered 404 for it: deleted. Codat doesn't say when, so it is now."""
     report = Report(
-        stamp=stamp(instant_of(call.now()), Rank.READ, call.new_id()),
+        stamp=stamp_of_answer(instant_of(call.now()), Rank.READ, known, call.new_id()),
         company_id=known.company_id,
         connection_id=known.connection_id,
         source=known.source,

@@ -1,0 +1,95 @@
+"""The whole stack, once a process: the real handlers behind the local gateway, moto, and the simulated Codat."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local.codat.server import CodatServer
+from local.settings import LocalSettings, new_webhook_secret
+from local.stack import Stack, running_stack
+from tests.payloads import signed
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    settings = LocalSettings(
+        codat_api_key="test-api-key-that-must-never-be-logged",
+        webhook_secrets=(new_webhook_secret(), new_webhook_secret()),
+        own_webhook_secrets=True,
+        # `make test DYNAMODB_LOCAL=1` names a real one here.
+        dynamodb_endpoint=os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"),
+        port=0,
+    )
+    with running_stack(settings) as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class App:
+    """The app that uses the API, and the eyes of a test on what came of it."""
+
+    http: httpx.Client
+    stack: Stack
+    codat: CodatServer
+
+    def post(self, path: str, body: Any = None) -> httpx.Response:
+        return self.http.post(path, json=body) if body is not None else self.http.post(path)
+
+    def get(self, path: str) -> httpx.Response:
+        return self.http.get(path)
+
+    def customer(self, customer_id: str | None = None) -> dict[str, Any]:
+        """A new customer."""
+        customer_id = customer_id or f"c-{uuid4()}"
+        answer = self.post("/customers", {"customerId": customer_id, "name": "Bank of Dave"})
+        assert answer.status_code == 201, answer.text
+        customer: dict[str, Any] = answer.json()
+        return customer
+
+    def connection(self, customer_id: str, platform_key: str = "qhyg") -> dict[str, Any]:
+        """A new connection, waiting for the customer."""
+        answer = self.post(f"/customers/{customer_id}/connections", {"platformKey": platform_key})
+        assert answer.status_code == 201, answer.text
+        self.codat.wait_idle()
+        connection: dict[str, Any] = answer.json()
+        return connection
+
+    def linked(self, customer_id: str, platform_key: str = "qhyg") -> dict[str, Any]:
+        """A new connection that the customer has authorised."""
+        connection = self.connection(customer_id, platform_key)
+        self.codat.state.link(connection["companyId"], connection["connectionId"])
+        self.codat.wait_idle()
+        return self.read(connection)
+
+    def read(self, connection: dict[str, Any]) -> dict[str, Any]:
+        """The connection as the API shows it now."""
+        answer = self.get(f"/customers/{connection['customerId']}/connections/{connection['connectionId']}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def deliver(self, body: dict[str, Any] | bytes, **signing: Any) -> httpx.Response:
+        """A webhook, signed as Codat does."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        secret = signing.pop("secret", self.stack.settings.webhook_secrets[0])
+        return self.http.post("/webhooks/codat", content=raw, headers=signed(raw, secret, **signing))
+
+    def items(self, pk_prefix: str = "") -> list[dict[str, Any]]:
+        """The table's items."""
+        found: list[dict[str, Any]] = self.get("/_local/table").json()
+        return [item for item in found if item["pk"].startswith(pk_prefix)]
+
+
+@pytest.fixture
+def app(stack: Stack) -> Iterator[App]:
+    assert stack.codat is not None
+    stack.codat.reset()
+    with httpx.Client(base_url=stack.url, timeout=40) as http:
+        yield App(http, stack, stack.codat)
+    stack.codat.background.cancel()

@@ -1,0 +1,199 @@
+"""POST /customers."""
+
+from typing import Any
+from uuid import uuid4
+
+import boto3
+import pytest
+
+from local.codat.faults import Fault
+from shared import bootstrap
+from shared.domain.customers import Content, company_name
+from tests.conftest import App
+
+
+def new(**content: Any) -> dict[str, Any]:
+    return {"customerId": f"c-{uuid4()}", "name": "Bank of Dave", **content}
+
+
+def test_a_customer_becomes_a_tagged_company(app: App) -> None:
+    """The company at Codat carries the caller's tags and the customer's id; the answer says where it is."""
+    body = new(description="A bank", tags={"region": "us"})
+    answer = app.post("/customers", body)
+    assert answer.status_code == 201
+    assert answer.headers["location"] == f"/customers/{body['customerId']}"
+    [company] = app.codat.state.companies()
+    assert answer.json() == {
+        **body,
+        "companyId": company.id,
+        "createdAt": answer.json()["createdAt"],
+        "updatedAt": answer.json()["updatedAt"],
+        "connections": [],
+    }
+    assert company.tags == {"region": "us", "uid": body["customerId"]}
+    assert company.description == "A bank"
+
+
+def test_the_same_call_again_is_the_same_customer(app: App) -> None:
+    """A repeated call answers 200 with the same company, and Codat hears of it once."""
+    body = new(description="", tags={})
+    first, again = app.post("/customers", body), app.post("/customers", body)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert app.codat.calls.count("POST", "/companies") == 1
+
+
+@pytest.mark.parametrize("other", [{"name": "Bank of Mary"}, {"description": "else"}, {"tags": {"a": "b"}}])
+def test_other_content_under_the_same_id_is_a_conflict(app: App, other: dict[str, Any]) -> None:
+    """The id stands for what it was created with; the problem names the field that differs."""
+    body = new()
+    app.post("/customers", body)
+    answer = app.post("/customers", {**body, **other})
+    assert (answer.status_code, answer.json()["type"]) == (409, "customer-conflict")
+    assert next(iter(other)) in answer.json()["detail"]
+    assert len(app.codat.state.companies()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "at_codat"),
+    [
+        ("Toft [stores] Ł", "Toft stores"),
+        ("O'Neill & Sons, Ltd. (UK)!", "O'Neill & Sons, Ltd. UK!"),
+        ("株式会社", "c-1.a@b"),
+        ("می‌خواهم", "c-1.a@b"),
+    ],
+)
+def test_codat_gets_a_name_that_it_would_not_change(app: App, name: str, at_codat: str) -> None:
+    """The caller's own name is stored; Codat gets what it would keep of it, or the customer's id."""
+    answer = app.post("/customers", {"customerId": "c-1.a@b:_", "name": name} | {"customerId": f"c-1.a@b:_{uuid4()}"})
+    assert answer.status_code == 201
+    assert answer.json()["name"] == name
+    [company] = app.codat.state.companies()
+    assert company.name.startswith(at_codat)
+
+
+def test_the_customer_id_stands_in_for_a_name_with_nothing_left() -> None:
+    """The id is stripped likewise."""
+    assert company_name(Content("株式会社"), "c_1:a@b") == "c1a@b"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"name": "x"}, "customerId"),
+        ({"customerId": "", "name": "x"}, "customerId"),
+        ({"customerId": "-a", "name": "x"}, "customerId"),
+        ({"customerId": "a b", "name": "x"}, "customerId"),
+        ({"customerId": "a=b", "name": "x"}, "customerId"),
+        ({"customerId": "a|b", "name": "x"}, "customerId"),
+        ({"customerId": "a\n", "name": "x"}, "customerId"),
+        ({"customerId": "ä", "name": "x"}, "customerId"),
+        ({"customerId": "a" * 101, "name": "x"}, "customerId"),
+        ({"customerId": 7, "name": "x"}, "customerId"),
+        ({"customerId": "a"}, "name"),
+        ({"customerId": "a", "name": ""}, "name"),
+        ({"customerId": "a", "name": "x" * 201}, "name"),
+        ({"customerId": "a", "name": "a\tb"}, "name"),
+        ({"customerId": "a", "name": None}, "name"),
+        ({"customerId": "a", "name": "x", "description": 1}, "description"),
+        ({"customerId": "a", "name": "x", "tags": {"uid": "y"}}, "tags"),
+        ({"customerId": "a", "name": "x", "tags": {str(n): "y" for n in range(10)}}, "tags"),
+        ({"customerId": "a", "name": "x", "tags": {"k" * 28: "y"}}, "tags"),
+        ({"customerId": "a", "name": "x", "tags": {"": "y"}}, "tags"),
+        ({"customerId": "a", "name": "x", "tags": {"k": "v" * 101}}, "tags"),
+        ({"customerId": "a", "name": "x", "tags": ["k"]}, "tags"),
+        ({"customerId": "a", "name": "x", "nmae": "y"}, "nmae"),
+        ([], "body"),
+        ("text", "body"),
+    ],
+)
+def test_a_body_that_is_not_right_names_its_fields(app: App, body: Any, field: str) -> None:
+    """422 with an entry per field, and nothing has happened."""
+    before = app.items()
+    answer = app.http.post("/customers", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == 422
+    assert any(error["field"].split(".")[0] == field for error in answer.json()["errors"])
+    assert app.codat.calls.count("POST", "/companies") == 0
+    assert app.items() == before
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"{'a': 1}", b"\xff\xfe", b'{"customerId": "\\ud800", "name": "x"}', b"[" * 9999]
+)
+def test_what_is_no_json_is_a_bad_request(app: App, raw: bytes) -> None:
+    """400, whatever the content type claims."""
+    for content_type in ("application/json", "application/octet-stream"):
+        answer = app.http.post("/customers", content=raw, headers={"content-type": content_type})
+        assert (answer.status_code, answer.json()["type"]) == (400, "malformed-json")
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "kind"),
+    [
+        ({"status": 401}, 502, "codat-rejected-credentials"),
+        ({"status": 403}, 502, "codat-rejected-credentials"),
+        ({"status": 402}, 502, "codat-account-limit"),
+        ({"status": 400}, 502, "codat-rejected"),
+    ],
+)
+def test_a_definite_refusal_leaves_nothing_behind(app: App, fault: dict[str, Any], status: int, kind: str) -> None:
+    """The caller gets Codat's words and correlation id, and a corrected call with other content works."""
+    body = new()
+    app.codat.faults.add(Fault(kind="status", method="POST", path="/companies", times=1, **fault))
+    answer = app.post("/customers", body)
+    assert (answer.status_code, answer.json()["type"]) == (status, kind)
+    assert answer.json()["correlationId"]
+    assert app.items(f"CUSTOMER#{body['customerId']}") == []
+    assert app.get(f"/customers/{body['customerId']}").status_code == 404
+    assert app.post("/customers", {**body, "name": "Corrected"}).status_code == 201
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("kind", ["status", "drop"])
+def test_a_creation_outlives_failures_of_codat(app: App, kind: Any, when: Any) -> None:
+    """A 500 or a dropped connection, before or after the work, ends in one company within the same call."""
+    app.codat.faults.add(Fault(kind=kind, status=500, when=when, method="POST", path="/companies", times=1))
+    assert app.post("/customers", new()).status_code == 201
+    assert len(app.codat.state.companies()) == 1
+
+
+def test_codat_down_is_told_and_the_same_call_completes_later(app: App) -> None:
+    """502 while Codat answers 503; the same call then completes, with one company."""
+    body = new()
+    fault = app.codat.faults.add(Fault(kind="status", status=503, path="/**"))
+    answer = app.post("/customers", body)
+    assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
+    assert answer.json()["correlationId"]
+    assert app.get(f"/customers/{body['customerId']}").status_code == 404
+    app.codat.faults.remove(fault)
+    assert app.post("/customers", body).status_code == 201
+    assert len(app.codat.state.companies()) == 1
+
+
+def test_a_rate_limit_is_passed_on(app: App) -> None:
+    """429 with Codat's own Retry-After where the caller can't be kept waiting for it."""
+    app.codat.faults.add(Fault(kind="status", status=429, retry_after=77, path="/companies"))
+    answer = app.post("/customers", new())
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "77")
+    assert answer.json()["type"] == "codat-rate-limited"
+
+
+def test_a_rotated_api_key_is_read_again(app: App) -> None:
+    """A 401 makes the secret be read once more; the caller notices nothing."""
+    client = boto3.client("secretsmanager")
+    secret_id = app.stack.template.physical_id("CodatSecret")
+    before = client.get_secret_value(SecretId=secret_id)["SecretString"]
+    bootstrap.secrets.cache_clear()
+    app.customer()
+    app.codat.api_keys = ("rotated",)
+    try:
+        client.put_secret_value(
+            SecretId=secret_id, SecretString=before.replace(app.stack.settings.codat_api_key, "rotated")
+        )
+        assert app.post("/customers", new()).status_code == 201
+        assert len(app.codat.state.companies()) == 2
+    finally:
+        client.put_secret_value(SecretId=secret_id, SecretString=before)
+        bootstrap.secrets.cache_clear()

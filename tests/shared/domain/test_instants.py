@@ -1,0 +1,66 @@
+"""Codat's times in one form that sorts."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, strategies as st
+
+from shared.domain.instants import datetime_of, instant, instant_of, just_after
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-08-08T17:10:34.015Z", "2024-08-08T17:10:34.0150000Z"),
+        ("2022-10-27T10:22:43.6464237Z", "2022-10-27T10:22:43.6464237Z"),
+        ("2022-10-27T09:53:29Z", "2022-10-27T09:53:29.0000000Z"),
+        ("2021-01-01T00:00:00", "2021-01-01T00:00:00.0000000Z"),
+        ("2021-11-15T01:00:00-05:00", "2021-11-15T06:00:00.0000000Z"),
+        ("2021-11-15T01:00:00.5+0100", "2021-11-15T00:00:00.5000000Z"),
+        ("2022-10-23", "2022-10-23T00:00:00.0000000Z"),
+        ("2022-10-23T00:00:00.123456789Z", "2022-10-23T00:00:00.1234567Z"),
+    ],
+)
+def test_every_form_of_codat_becomes_one(text: str, expected: str) -> None:
+    """One width, UTC, seven digits."""
+    assert instant(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "yesterday",
+        "2024-13-01T00:00:00Z",
+        "2024-09-01T23:59:99Z",
+        "1693526400",
+        "0001-01-01T00:00:00+23:59",
+        "２０２４-01-01",
+    ],
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """ValueError, so that a model can say which field."""
+    with pytest.raises(ValueError, match="."):
+        instant(text)
+
+
+moments = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+@given(moments, moments)
+def test_text_sorts_as_time_does(one: datetime, other: datetime) -> None:
+    """Comparing instants as text is comparing moments."""
+    assert (instant_of(one) < instant_of(other)) == (one < other)
+
+
+@given(moments)
+def test_a_moment_survives(moment: datetime) -> None:
+    """Through text and back."""
+    assert datetime_of(instant_of(moment)) == moment
+    assert instant(instant_of(moment)) == instant_of(moment)
+    assert instant_of(moment) < just_after(instant_of(moment)) < instant_of(moment + timedelta(microseconds=1))
+
+
+def test_the_last_tick_of_a_second_is_followed_by_the_next() -> None:
+    """The carry goes all the way."""
+    assert just_after(instant("2024-12-31T23:59:59.9999999Z")) == "2025-01-01T00:00:00.0000000Z"
