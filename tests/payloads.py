@@ -20,9 +20,13 @@ def webhook(name: str) -> dict[str, Any]:
     return body
 
 
-def api_event(name: str) -> dict[str, Any]:
-    """An API Gateway v2 event."""
+def api_event(name: str, *, body: Any = None, **path_parameters: str) -> dict[str, Any]:
+    """An API Gateway v2 event, with another body and other path parameters where they are given."""
     event: dict[str, Any] = json.loads((_EVENTS / "api" / f"{name}.json").read_text())
+    if body is not None:
+        event["body"] = json.dumps(body)
+    if path_parameters:
+        event["pathParameters"] = path_parameters
     return event
 
 
@@ -55,3 +59,12 @@ def signed(body: bytes, secret: str, *, webhook_id: str | None = None, at: datet
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(secret).sign(webhook_id, at, body.decode()),
     }
+
+
+def webhook_event(what: str | bytes, secret: str, *, webhook_id: str | None = None, **about: Any) -> dict[str, Any]:
+    """The API Gateway v2 event of a signed delivery: of the payload of that name, or of these bytes."""
+    raw = what if isinstance(what, bytes) else json.dumps(webhook_about(what, **about)).encode()
+    event = api_event("codat_webhook")
+    event["body"] = raw.decode()
+    event["headers"] |= signed(raw, secret, webhook_id=webhook_id)
+    return event

@@ -8,6 +8,7 @@ from shared.codat import wire
 from shared.codat.transport import Transport
 from shared.domain.connections import Observed
 from shared.domain.customers import Company, Content, company_name, is_customer_id
+from shared.domain.errors import CodatNotFound
 from shared.domain.instants import Instant
 from shared.retrying import retrying
 
@@ -42,6 +43,14 @@ class Codat:
         )
         return answer.read(wire.Company).id
 
+    def company(self, company_id: str) -> Company | None:
+        """None where Codat has no such company, or none any more."""
+        try:
+            answer = self._repeat(lambda: self._transport.send("GET", "companies", company_id))
+        except CodatNotFound:
+            return None
+        return _company(answer.read(wire.Company))
+
     def companies_of(self, customer_id: str) -> list[Company]:
         """The companies whose tag is exactly this customer id, oldest first.
 
@@ -52,7 +61,7 @@ class Codat:
         params = {"tags": f"{self._tag_key}={customer_id}", "page": 1, "pageSize": _PAGE_SIZE}
         answer = self._repeat(lambda: self._transport.send("GET", "companies", params=params))
         found = [
-            Company(company.id, Instant(company.created or ""), company.tags or {})
+            _company(company)
             for company in answer.read(wire.Companies).results
             if (company.tags or {}).get(self._tag_key) == customer_id
         ]
@@ -93,6 +102,10 @@ class Codat:
 
     def _repeat(self, call: Callable[[], _T]) -> _T:
         return retrying(self._transport.seconds_left)(call)
+
+
+def _company(company: wire.Company) -> Company:
+    return Company(company.id, Instant(company.created or ""), company.tags or {})
 
 
 def _observed(found: wire.DataConnection, at: Instant, link_url: str | None = None) -> Observed:

@@ -8,7 +8,7 @@ import logging
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-logger = Logger(location=None)
+logger = Logger(location=None, use_rfc3339=True)
 
 # httpx logs every request's URL at INFO.
 logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -45,6 +45,9 @@ def create_connection(
     call.telemetry.note(company_id=customer.company_id)
     reused = _reuse(customer, platform, call=call, connections=connections, codat=codat)
     if reused is not None:
+        # Whoever died between creating it and writing it down has left a claim that nobody needs any more.
+        if abandoned := connections.abandoned_claim(customer.company_id, platform.key, call.now()):
+            claims.drop(abandoned)
         return reused
     claim = connections.claim(customer.company_id, platform.key, call.terms())
     # Looked at again under the claim: whoever held it before may have finished between the look and the claim.
@@ -57,10 +60,18 @@ def create_connection(
         found = [one for one in codat.connections(customer.company_id) if one.source.platform_key == platform.key]
         return min(found, key=lambda one: (one.status is not Status.LINKED, one.created_at), default=None)
 
+    def confirm(replayed: Observed) -> Observed | None:
+        """The link of a replayed answer may have been used."""
+        try:
+            return codat.connection(customer.company_id, replayed.connection_id)
+        except CodatNotFound:
+            return None
+
     creation = Creation(
         claim,
         lambda key: codat.create_connection(customer.company_id, platform.key, key),
         look_up,
+        confirm,
         claims=claims,
         call=call,
     )

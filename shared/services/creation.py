@@ -32,14 +32,18 @@ class Creation(Generic[_Thing]):
         claim: Claim,
         ask: Callable[[str], _Thing],
         look_up: Callable[[], _Thing | None],
+        confirm: Callable[[_Thing], _Thing | None],
         *,
         claims: Claims,
         call: Call,
     ) -> None:
-        """`ask` sends the request under the key that it is given; `look_up` finds what exists already."""
+        """`ask` sends the request under the key that it is given; `look_up` finds what exists already; `confirm` reads
+        again what an answer tells that may be a replay, hence old: None where the thing is gone by now.
+        """
         self.claim = claim
         self._ask = ask
         self._look_up = look_up
+        self._confirm = confirm
         self._claims = claims
         self._call = call
         self._may_have_worked = not claim.fresh
@@ -71,12 +75,21 @@ class Creation(Generic[_Thing]):
             if found is not None:
                 return found
         try:
-            return self._ask(self.claim.idempotency_key)
+            return self._confirmed(self._ask(self.claim.idempotency_key))
         except CodatError as error:
             found = self._after(error)
             if found is None:
                 raise
             return found
+
+    def _confirmed(self, thing: _Thing) -> _Thing:
+        if not self._may_have_worked:
+            return thing
+        confirmed = self._confirm(thing)
+        if confirmed is not None:
+            return confirmed
+        self._renew_key()
+        return self._ask(self.claim.idempotency_key)
 
     def _after(self, error: CodatError) -> _Thing | None:
         """What exists, where the error makes it worth a look; the next try is prepared."""

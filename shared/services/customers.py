@@ -50,7 +50,12 @@ def _create(
         return found[0].company_id if found else None
 
     creation = Creation(
-        claim, lambda key: codat.create_company(customer_id, content, key), look_up, claims=claims, call=call
+        claim,
+        lambda key: codat.create_company(customer_id, content, key),
+        look_up,
+        lambda company_id: company_id if codat.company(company_id) else None,
+        claims=claims,
+        call=call,
     )
     company_id = creation.run(codat.seconds_left)
     customer = customers.activate(creation.claim, company_id, call.now())

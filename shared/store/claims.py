@@ -42,6 +42,10 @@ class Claims:
             return self._take_over(_claim(found, subject), terms)
         return claim
 
+    def find(self, place: Key, subject: str) -> Claim | None:
+        item = self._table.get(place)
+        return _claim(item, subject) if item is not None and item.get("state") == CREATING else None
+
     def _take_over(self, held: Claim, terms: Terms) -> Claim:
         if held.lease_until > terms.now:
             raise CreationInProgress(held.subject, held.seconds_left(terms.now))

@@ -1,7 +1,7 @@
 """Connections: registers over what Codat says, written by compare-and-set on their version."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.claims import Claim, Terms
@@ -25,11 +25,16 @@ class Connections:
         Raises CreationInProgress while another process is at it.
         """
         place = keys.connection_claim(company_id, platform_key)
-        subject = f"A connection to platform {platform_key}"
-        taken = self._claims.take(place, {"companyId": company_id, "platformKey": platform_key}, subject, terms)
+        payload = {"companyId": company_id, "platformKey": platform_key}
+        taken = self._claims.take(place, payload, _subject(platform_key), terms)
         if not isinstance(taken, Claim):
             raise TypeError(f"an item that is no claim stands at {place}")
         return taken
+
+    def abandoned_claim(self, company_id: str, platform_key: str, now: datetime) -> Claim | None:
+        """The claim of a process that died; None where there is none, or its holder may be alive."""
+        claim = self._claims.find(keys.connection_claim(company_id, platform_key), _subject(platform_key))
+        return claim if claim is not None and claim.lease_until <= now else None
 
     def find(self, company_id: str, connection_id: str) -> Connection | None:
         item = self._table.get(keys.connection(company_id, connection_id))
@@ -97,6 +102,10 @@ class Connections:
             "applied": entry.applied,
             "expiresAt": _expiry(entry.at, self._timeline_kept_for),
         }
+
+
+def _subject(platform_key: str) -> str:
+    return f"A connection to platform {platform_key}"
 
 
 def _expiry(at: Instant, kept_for: timedelta) -> int:

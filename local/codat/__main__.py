@@ -1,0 +1,51 @@
+"""`python -m local.codat`: the simulated Codat alone, until Ctrl-C."""
+
+import argparse
+import threading
+from contextlib import suppress
+
+from local.codat.faults import Fault
+from local.codat.server import CodatServer
+from local.codat.settings import API_KEY, WEBHOOK_SECRET, Settings
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return Fault.from_words(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.codat", description=__doc__)
+    parser.add_argument("--port", type=int, default=4000)
+    parser.add_argument("--api-key", action="append", help=f"default: {API_KEY}")
+    parser.add_argument("--webhook-url", action="append", default=[], help="gets every event; repeatable")
+    parser.add_argument("--webhook-secret", action="append", help=f"repeatable; default: {WEBHOOK_SECRET}")
+    parser.add_argument("--return-redirect", help="where a person goes after linking")
+    parser.add_argument("--company-limit", type=int, help="companies beyond it are refused with 402")
+    parser.add_argument("--quota", type=int, default=Settings.quota, help="requests a day")
+    parser.add_argument("--retry-scale", type=float, default=Settings.retry_scale)
+    parser.add_argument(
+        "--fault", action="append", type=_fault, default=[], help="kind=status,status=503,path=/companies,times=1"
+    )
+    arguments = parser.parse_args()
+    settings = Settings(
+        api_keys=tuple(arguments.api_key or (API_KEY,)),
+        webhook_urls=tuple(arguments.webhook_url),
+        webhook_secrets=tuple(arguments.webhook_secret or (WEBHOOK_SECRET,)),
+        faults=tuple(arguments.fault),
+        company_limit=arguments.company_limit,
+        quota=arguments.quota,
+        return_redirect=arguments.return_redirect,
+        retry_scale=arguments.retry_scale,
+    )
+    with CodatServer(settings, port=arguments.port) as codat, suppress(KeyboardInterrupt):
+        print(f"Simulated Codat on {codat.base_url}  (Authorization: {codat.authorization})")
+        print(f"Accounting platforms' side: {codat.base_url}/platform")
+        print("Ctrl-C ends it.", flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Work beside the answers (deliveries, first reads), on the server's event loop."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from threading import Condition
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[], Awaitable[None]]
+
+
+class Background:
+    """Takes jobs from any thread; those that come before the server runs wait for it."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[Job] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pending = 0
+        self._condition = Condition()
+
+    def spawn(self, job: Job) -> None:
+        """Jobs start in the order in which they were spawned."""
+        with self._condition:
+            self._pending += 1
+            if self._loop is None:
+                self._waiting.append(job)
+            else:
+                self._loop.call_soon_threadsafe(self._start, job)
+
+    def spawn_later(self, seconds: float, action: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await asyncio.sleep(seconds)
+            action()
+
+        self.spawn(wait)
+
+    @property
+    def pending(self) -> int:
+        return self._pending
+
+    def wait_idle(self, timeout: float = 10.0) -> bool:
+        """Whether nothing was left to do within `timeout` seconds. Never from the event loop itself."""
+        with self._condition:
+            return self._condition.wait_for(lambda: self._pending == 0, timeout)
+
+    def cancel(self) -> None:
+        """Gives up what is still to be done, and waits until it has. Never from the event loop itself."""
+        with self._condition:
+            self._pending -= len(self._waiting)
+            self._waiting.clear()
+            if self._loop is not None:
+                # After the jobs that were handed over before: those must be there to be cancelled.
+                self._loop.call_soon_threadsafe(self._cancel_tasks)
+        self.wait_idle()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        with self._condition:
+            self._loop = asyncio.get_running_loop()
+            for job in self._waiting:
+                self._start(job)
+            self._waiting.clear()
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._loop = None
+            tasks = self._cancel_tasks()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _cancel_tasks(self) -> list[asyncio.Task[None]]:
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        return tasks
+
+    def _start(self, job: Job) -> None:
+        async def run() -> None:
+            await job()
+
+        task = asyncio.ensure_future(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("Background job failed", exc_info=error)
+        with self._condition:
+            self._pending -= 1
+            self._condition.notify_all()

@@ -1,0 +1,92 @@
+"""The parts of the simulated Codat, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from uuid import uuid4
+
+from local.codat.background import Background
+from local.codat.calls import Calls
+from local.codat.clock import Clock, in_seconds
+from local.codat.faults import Faults
+from local.codat.idempotency import IdempotencyCache
+from local.codat.linkurls import LinkUrls
+from local.codat.quota import Quota
+from local.codat.records import Consumer
+from local.codat.settings import Settings
+from local.codat.state import Event, State
+from local.codat.webhooks import Webhooks
+
+
+class SimulatedCodat:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.api_keys = settings.api_keys
+        self.clock = Clock()
+        self.calls = Calls()
+        self.faults = Faults()
+        self.background = Background()
+        self.idempotency = IdempotencyCache(self.clock.now)
+        self.links = LinkUrls(self.clock.now)
+        self.webhooks = Webhooks(
+            clock=self.clock,
+            faults=self.faults,
+            background=self.background,
+            secrets=settings.webhook_secrets,
+            retry_scale=settings.retry_scale,
+            timeout=settings.delivery_timeout,
+        )
+        self.state = State(
+            now=self.clock.now,
+            links=self.links,
+            emit=self.webhooks.publish,
+            first_linked=self._read_soon,
+            company_limit=settings.company_limit,
+        )
+        self.quota = Quota(
+            settings.quota,
+            now=self.clock.now,
+            active_companies=lambda: self.state.active_companies,
+            reached=self._tell_quota_reached,
+        )
+        self._start()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        async with self.webhooks.running(), self.background.running():
+            yield
+
+    def reset(self) -> None:
+        """As at the start, with the settings of the start; what is on its way never arrives.
+
+        Not from the server's own event loop: it waits for it.
+        """
+        self.background.cancel()
+        self.api_keys = self.settings.api_keys
+        self.clock.reset()
+        self.calls.clear()
+        self.faults.clear()
+        self.idempotency.clear()
+        self.links.clear()
+        self.state.clear()
+        self.state.company_limit = self.settings.company_limit
+        self.quota.limit = self.settings.quota
+        self.quota.refill()
+        self.webhooks.secrets = self.settings.webhook_secrets
+        self.webhooks.forget()
+        self._start()
+
+    def _start(self) -> None:
+        for fault in self.settings.faults:
+            self.faults.add(fault)
+        for url in self.settings.webhook_urls:
+            self.webhooks.register(Consumer(id=str(uuid4()), url=url))
+
+    def _read_soon(self, company_id: str, connection_id: str) -> None:
+        self.background.spawn_later(
+            self.settings.initial_read, lambda: self.state.finish_initial_read(company_id, connection_id)
+        )
+
+    def _tell_quota_reached(self, limit: int, resets: datetime) -> None:
+        payload = {"dailyQuota": limit, "quotaRemaining": 0, "expiryDate": in_seconds(resets)}
+        self.webhooks.publish(Event("client.rateLimit.reached", "", {}, payload))

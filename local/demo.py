@@ -1,0 +1,253 @@
+"""`make demo`: the main job end to end, against the simulated Codat, through the HTTP API, checked and shown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import sys
+import textwrap
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from local.console import Console, function_logs
+from local.exchanges import Exchanges, webhook_event
+from local.journey import Journey, Platform, StepFailedError
+from local.settings import LocalSettings, SettingsError
+from local.template import TemplateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import httpx
+
+    from local.gateway.invocation import Handler
+    from local.stack import Stack
+
+FAILED = 1
+USAGE_ERROR = 2
+
+# The five of Codat's original guide; the first is walked at length.
+PLATFORMS = (
+    Platform("qhyg", "QuickBooks Online"),
+    Platform("pqsw", "QuickBooks Desktop", "install-connector"),
+    Platform("pdvj", "MYOB Business"),
+    Platform("akxx", "Oracle NetSuite"),
+    Platform("knfz", "Sage Intacct"),
+)
+
+# What goes wrong with --faults, in words of local/codat/faults.py.
+FAULTS = (
+    "kind=status,status=503,when=after,method=POST,path=/companies,times=1",
+    "kind=drop,when=after,method=POST,path=/companies/*/connections,times=1",
+    "kind=status,status=429,when=before,method=PATCH,retry_after=1,times=1",
+    "kind=webhook-wrong-secret,event_type=connection.connected,times=1",
+    "kind=webhook-delay,event_type=connection.created,seconds=0.5",
+    "kind=webhook-duplicate,event_type=connection.connected",
+    # A new message is duplicated like any other, so without a limit it would never end.
+    "kind=webhook-duplicate,event_type=connection.disconnected,new_message=true,times=1",
+)
+
+
+def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+    parser.add_argument("--faults", action="store_true", help="let Codat and its webhooks fail on the way")
+    options = parser.parse_args(arguments)
+    console = Console.on(sys.stdout, environment)
+    if environment.get("CODAT_BASE_URL"):
+        print(
+            "The demo needs the simulated Codat, whose link pages it follows: unset CODAT_BASE_URL, "
+            "or serve that Codat with `make run`.",
+            file=sys.stderr,
+        )
+        return USAGE_ERROR
+    try:
+        # Any free port: the demo and `make run` don't get in each other's way.
+        settings = replace(LocalSettings.from_environment(environment), port=0)
+        with function_logs("demo", environment) as logs:
+            return demonstrate(settings, console, logs, faults=FAULTS if options.faults else ())
+    except (SettingsError, TemplateError) as error:
+        print(error, file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        return FAILED
+
+
+def demonstrate(
+    settings: LocalSettings,
+    console: Console,
+    logs: str,
+    *,
+    faults: Sequence[str] = (),
+    handlers: Mapping[str, Handler] | None = None,
+) -> int:
+    """The exit code. `handlers` replaces the functions of the template."""
+    from local.stack import running_stack  # noqa: PLC0415 - slow, so not before the settings are known to be right
+
+    console.line(console.bold("The main job on one machine"))
+    exchanges = Exchanges()
+    started = time.monotonic()
+    with ExitStack() as parts:
+        stack = parts.enter_context(running_stack(settings, handlers=handlers, on_exchange=exchanges.add))
+        introduce(stack, console, faults)
+        try:
+            walk(stack, exchanges, console, patient=bool(faults))
+        except StepFailedError as failure:
+            console.line()
+            console.line(console.bad(f"Failed at: {failure.step}"))
+            console.line(textwrap.indent(str(failure), "  "))
+            console.line(f"  What the functions logged: {logs}")
+            return FAILED
+    webhooks = sum(webhook_event(exchange) is not None for exchange in exchanges.all())
+    calls = len(exchanges.all()) - webhooks
+    console.line()
+    console.line(
+        console.good("Everything as it should be: ")
+        + f"{len(PLATFORMS)} platforms, {calls} calls, {webhooks} webhooks in {time.monotonic() - started:.1f} s"
+    )
+    console.line(console.dim(f"What the functions logged: {logs}"))
+    return 0
+
+
+def introduce(stack: Stack, console: Console, faults: Sequence[str]) -> None:
+    console.line(f"API {stack.url}, simulated Codat {stack.codat_url}")
+    console.line(console.dim("Link URLs are one-time credentials: they are shown shortened, and never logged."))
+    if faults and stack.codat:
+        from local.codat.faults import Fault  # noqa: PLC0415 - with the simulated Codat only
+
+        console.line("What will go wrong at Codat:")
+        for words in faults:
+            stack.codat.faults.add(Fault.from_words(words))
+            console.line(f"  {words.replace(',', ', ')}")
+
+
+def walk(stack: Stack, exchanges: Exchanges, console: Console, *, patient: bool) -> None:
+    import httpx  # noqa: PLC0415 - see demonstrate
+
+    # New customers each time: a table that is kept may know the last run's.
+    run = secrets.token_hex(3)
+    with httpx.Client(base_url=stack.url, trust_env=False) as api:
+        for number, platform in enumerate(PLATFORMS):
+            if number == 1:
+                console.line()
+                console.line(console.bold("The same for the other platforms"))
+            customer_id = f"bloom-{run}-{number + 1}"
+            journey = Journey(
+                api,
+                exchanges,
+                Silence() if number else Narration(console),
+                customer_id=customer_id,
+                name=f"Bloom & Daughters {number + 1}",
+                platform=platform,
+                patient=patient,
+            )
+            started = time.monotonic()
+            try:
+                journey.walk()
+            except StepFailedError as failure:
+                raise StepFailedError(f"{platform.name}: {failure.step}", str(failure)) from failure
+            if number:
+                took = console.dim(f"{(time.monotonic() - started) * 1000:.0f} ms")
+                console.line(f"   {platform.name:20} {_path(journey.statuses)}  {took}")
+            one_company(stack, journey.company_id, customer_id)
+
+
+def one_company(stack: Stack, company_id: str, customer_id: str) -> None:
+    """Raises StepFailedError unless Codat has exactly this company for the customer."""
+    if stack.codat is None:
+        return
+    found = [company.id for company in stack.codat.state.companies() if company.tags.get("uid") == customer_id]
+    if found != [company_id]:
+        raise StepFailedError("One customer, one company", f"Codat has {found} for {customer_id}")
+
+
+class Silence:
+    def step(self, title: str) -> None:
+        pass
+
+    def request(self, method: str, path: str, body: Any) -> None:
+        pass
+
+    def answer(self, response: httpx.Response) -> None:
+        pass
+
+    def link_page(self, url: str, status: int) -> None:
+        pass
+
+    def webhook(self, event: dict[str, Any], status: int) -> None:
+        pass
+
+    def state(self, connection: dict[str, Any]) -> None:
+        pass
+
+
+class Narration:
+    """Tells every step on the console."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._steps = 0
+
+    def step(self, title: str) -> None:
+        self._steps += 1
+        self._console.line()
+        self._console.line(self._console.bold(f"{self._steps}  {title}"))
+
+    def request(self, method: str, path: str, body: Any) -> None:
+        self._console.line(f"   {method} {path}" + ("" if body is None else f"  {json.dumps(body)}"))
+
+    def answer(self, response: httpx.Response) -> None:
+        took = self._console.dim(f"{response.elapsed.total_seconds() * 1000:.0f} ms")
+        self._console.line(f"   {self._console.status(response.status_code)} {response.reason_phrase}  {took}")
+        if location := response.headers.get("location"):
+            self._console.line(self._console.dim(f"     Location: {location}"))
+        for line in document_lines(response.content):
+            self._console.line(self._console.dim(f"     {line}"))
+
+    def link_page(self, url: str, status: int) -> None:
+        self._console.line(f"   POST {shortened(url)}  action=authorize")
+        self._console.line(f"   {self._console.status(status)}")
+
+    def webhook(self, event: dict[str, Any], status: int) -> None:
+        self._console.line(f"   webhook {event['eventType']:26} answered {self._console.status(status)}")
+
+    def state(self, connection: dict[str, Any]) -> None:
+        self._console.line(
+            f"   state {self._console.bold(connection['status'])}, next action {connection['nextAction']}"
+        )
+
+
+def document_lines(content: bytes) -> list[str]:
+    """An answer's JSON, a line a field, its link shortened."""
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return []
+    if not isinstance(document, dict):
+        return [json.dumps(document)]
+    if isinstance(document.get("linkUrl"), str):
+        document["linkUrl"] = shortened(document["linkUrl"])
+    width = max(map(len, document), default=0)
+    return [f"{name:{width}}  {_value(value)}" for name, value in document.items()]
+
+
+def shortened(url: str) -> str:
+    """Enough of a link to recognise it, too little to use it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{parts.path[:20]}…"
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _path(statuses: Sequence[str]) -> str:
+    return " → ".join(status for before, status in zip(["", *statuses], statuses, strict=False) if status != before)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

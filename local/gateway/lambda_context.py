@@ -1,0 +1,33 @@
+"""The context object that Lambda hands to a Python handler."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from local.template import ACCOUNT_ID, DEFAULT_REGION
+
+if TYPE_CHECKING:
+    from local.template import Function
+
+
+class LambdaContext:
+    """Counts down from the function's timeout, from the moment it is made."""
+
+    function_version = "$LATEST"
+    identity = None
+    client_context = None
+
+    def __init__(self, function: Function) -> None:
+        self.aws_request_id = str(uuid.uuid4())
+        self.function_name = function.name
+        # A string on Lambda too: it is an environment variable handed on.
+        self.memory_limit_in_mb = str(function.memory)
+        self.invoked_function_arn = f"arn:aws:lambda:{DEFAULT_REGION}:{ACCOUNT_ID}:function:{function.name}"
+        self.log_group_name = f"/aws/lambda/{function.name}"
+        self.log_stream_name = "local"
+        self._deadline = time.monotonic() + function.timeout
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(int((self._deadline - time.monotonic()) * 1000), 0)

@@ -1,0 +1,327 @@
+"""template.yaml as the stack on one machine reads it: routes, functions, the table.
+
+What runs here is what would be deployed, so nothing that the template says is said a second time. Only the
+part of CloudFormation that the template uses is understood; anything else fails by its name instead of being
+guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+DEFAULT_PATH = Path(__file__).resolve().parent.parent / "template.yaml"
+
+ACCOUNT_ID = "123456789012"
+DEFAULT_REGION = "eu-west-1"
+
+# Lambda's own defaults, for a function that says nothing else.
+_LAMBDA_TIMEOUT = 3
+_LAMBDA_MEMORY = 128
+
+
+class TemplateError(Exception):
+    """The template says something that can't be run on one machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda function; `handler` is the dotted path of the callable, `timeout` is in seconds."""
+
+    name: str
+    handler: str
+    timeout: int
+    memory: int
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    function: str
+    iam: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """`definition` holds the keyword arguments of `create_table`; `ttl` those of `update_time_to_live`."""
+
+    name: str
+    definition: Mapping[str, Any]
+    ttl: Mapping[str, Any] | None
+
+
+class Template:
+    """A template with its parameters' defaults (or `parameters`) in place.
+
+    Logical resources become local names, `STACK-LogicalId` where the template leaves the name to
+    CloudFormation. `physical_ids` replaces what `!Ref` gives for single resources, e.g. a queue's URL.
+    """
+
+    def __init__(
+        self,
+        body: Mapping[str, Any],
+        *,
+        parameters: Mapping[str, str] | None = None,
+        physical_ids: Mapping[str, str] | None = None,
+        stack_name: str = "codat-customers",
+    ) -> None:
+        self._resources: Mapping[str, Any] = body.get("Resources", {})
+        self._globals: Mapping[str, Any] = body.get("Globals", {})
+        self._conditions: Mapping[str, Any] = body.get("Conditions", {})
+        self._mappings: Mapping[str, Any] = body.get("Mappings", {})
+        self._physical_ids = dict(physical_ids or {})
+        self._stack_name = stack_name
+        self._parameters = _parameter_values(body.get("Parameters", {}), parameters or {})
+
+    @classmethod
+    def load(cls, path: Path = DEFAULT_PATH, **options: Any) -> Template:
+        return cls(yaml.load(path.read_text("utf-8"), _loader()), **options)  # noqa: S506 - a SafeLoader
+
+    def of_type(self, resource_type: str) -> dict[str, Mapping[str, Any]]:
+        """The unresolved properties of every resource of a type, by logical id, where its condition holds."""
+        return {
+            logical_id: resource.get("Properties", {})
+            for logical_id, resource in self._resources.items()
+            if resource["Type"] == resource_type
+            and ("Condition" not in resource or self._condition(resource["Condition"]))
+        }
+
+    @property
+    def functions(self) -> dict[str, Function]:
+        defaults = self._globals.get("Function", {})
+        functions = {}
+        for name, own in self.of_type("AWS::Serverless::Function").items():
+            variables = {
+                **defaults.get("Environment", {}).get("Variables", {}),
+                **own.get("Environment", {}).get("Variables", {}),
+            }
+            functions[name] = Function(
+                name=name,
+                handler=own["Handler"],
+                timeout=int(self.resolve(own.get("Timeout", defaults.get("Timeout", _LAMBDA_TIMEOUT)))),
+                memory=int(self.resolve(own.get("MemorySize", defaults.get("MemorySize", _LAMBDA_MEMORY)))),
+                environment={key: _text(self.resolve(value)) for key, value in variables.items()},
+            )
+        return functions
+
+    @property
+    def routes(self) -> list[Route]:
+        """The HTTP API's routes, the most specific first."""
+        routes = []
+        for name, properties in self.of_type("AWS::Serverless::Function").items():
+            for event in properties.get("Events", {}).values():
+                if event["Type"] != "HttpApi":
+                    continue
+                asked = event["Properties"]
+                authorizer = asked.get("Auth", {}).get("Authorizer", self._default_authorizer(asked.get("ApiId")))
+                routes.append(Route(asked["Method"].upper(), asked["Path"], name, iam=authorizer == "AWS_IAM"))
+        # API Gateway prefers a literal segment to a parameter, and a parameter to a greedy one.
+        return sorted(routes, key=lambda route: [_generality(segment) for segment in route.path.split("/")])
+
+    def environment(self) -> dict[str, str]:
+        """The variables of all functions together.
+
+        On one machine they share a process, so two functions that want different values of one variable
+        can't both be right.
+        """
+        merged: dict[str, tuple[str, str]] = {}
+        for function in self.functions.values():
+            for key, value in function.environment.items():
+                owner, known = merged.setdefault(key, (function.name, value))
+                if known != value:
+                    raise TemplateError(
+                        f"{key} differs between {owner} and {function.name}, which share one process on one machine"
+                    )
+        return {key: value for key, (_, value) in merged.items()}
+
+    def table(self, logical_id: str = "Table") -> Table:
+        properties = self.of_type("AWS::DynamoDB::Table")[logical_id]
+        name = self.physical_id(logical_id)
+        definition: dict[str, Any] = {
+            key: self.resolve(properties[key])
+            for key in ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
+            if key in properties
+        }
+        if "StreamSpecification" in properties:
+            view = self.resolve(properties["StreamSpecification"])
+            definition["StreamSpecification"] = {"StreamEnabled": True, **view}
+        ttl = self.resolve(properties.get("TimeToLiveSpecification"))
+        return Table(
+            name,
+            {"TableName": name, **definition},
+            ttl and {"TableName": name, "TimeToLiveSpecification": ttl},
+        )
+
+    def physical_id(self, logical_id: str) -> str:
+        """What `!Ref` gives for a resource: its own name where the template sets one."""
+        if logical_id in self._physical_ids:
+            return self._physical_ids[logical_id]
+        properties = self._resources[logical_id].get("Properties", {})
+        for key in ("TableName", "FunctionName", "QueueName", "TopicName", "Name"):
+            if key in properties:
+                return _text(self.resolve(properties[key]))
+        return f"{self._stack_name}-{logical_id}"
+
+    def resolve(self, value: Any) -> Any:
+        """The value with every intrinsic function carried out."""
+        if isinstance(value, list):
+            resolved = [self.resolve(item) for item in value]
+            return [item for item in resolved if item is not _NO_VALUE]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            [(name, argument)] = value.items()
+            if name == "Ref" or name.startswith("Fn::"):
+                return self._intrinsic(name.removeprefix("Fn::"), argument)
+        resolved_items = {key: self.resolve(item) for key, item in value.items()}
+        return {key: item for key, item in resolved_items.items() if item is not _NO_VALUE}
+
+    def _intrinsic(self, name: str, argument: Any) -> Any:
+        intrinsics: dict[str, Callable[[Any], Any]] = {
+            "Ref": self._ref,
+            "Sub": self._sub,
+            "GetAtt": self._get_att,
+            "Join": lambda argument: argument[0].join(map(_text, self.resolve(argument[1]))),
+            "Select": lambda argument: self.resolve(argument[1])[int(self.resolve(argument[0]))],
+            "Split": lambda argument: _text(self.resolve(argument[1])).split(argument[0]),
+            "If": lambda argument: self.resolve(argument[1 if self._condition(argument[0]) else 2]),
+            "FindInMap": self._find_in_map,
+        }
+        if name not in intrinsics:
+            raise TemplateError(f"the function !{name} is not understood on one machine")
+        return intrinsics[name](argument)
+
+    def _ref(self, name: str) -> Any:
+        pseudo = {
+            "AWS::AccountId": ACCOUNT_ID,
+            "AWS::Region": DEFAULT_REGION,
+            "AWS::Partition": "aws",
+            "AWS::StackName": self._stack_name,
+            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::NoValue": _NO_VALUE,
+        }
+        if name in pseudo:
+            return pseudo[name]
+        if name in self._parameters:
+            return self._parameters[name]
+        if name in self._resources:
+            return self.physical_id(name)
+        raise TemplateError(f"{name} is neither a parameter nor a resource of the template")
+
+    def _sub(self, argument: Any) -> str:
+        text, variables = (argument, {}) if isinstance(argument, str) else argument
+
+        def replacement(match: re.Match[str]) -> str:
+            name = match.group(1)
+            if name.startswith("!"):  # ${!Literal} stands for ${Literal}
+                return "${" + name[1:] + "}"
+            if name in variables:
+                return _text(self.resolve(variables[name]))
+            if "." in name:
+                return _text(self._get_att(name))
+            return _text(self._ref(name))
+
+        return re.sub(r"\$\{([^}]+)\}", replacement, text)
+
+    def _get_att(self, argument: Any) -> str:
+        logical_id, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
+        if logical_id not in self._resources:
+            raise TemplateError(f"{logical_id} is not a resource of the template")
+        if attribute.endswith("Name"):
+            return self.physical_id(logical_id)
+        if not attribute.endswith("Arn"):
+            raise TemplateError(f"{logical_id}.{attribute} is not known on one machine")
+        service = self._resources[logical_id]["Type"].split("::")[1].lower()
+        return f"arn:aws:{service}:{DEFAULT_REGION}:{ACCOUNT_ID}:{self._stack_name}-{logical_id}"
+
+    def _find_in_map(self, argument: list[Any]) -> Any:
+        name, first, second = (_text(self.resolve(part)) for part in argument)
+        return self._mappings[name][first][second]
+
+    def _condition(self, expression: Any) -> bool:
+        if isinstance(expression, str):
+            return self._condition(self._conditions[expression])
+        [(name, argument)] = expression.items()
+        match name:
+            case "Condition":
+                return self._condition(argument)
+            case "Fn::Equals":
+                return _text(self.resolve(argument[0])) == _text(self.resolve(argument[1]))
+            case "Fn::Not":
+                return not self._condition(argument[0])
+            case "Fn::And":
+                return all(map(self._condition, argument))
+            case "Fn::Or":
+                return any(map(self._condition, argument))
+        raise TemplateError(f"the condition function {name} is not understood on one machine")
+
+    def _default_authorizer(self, api: Any) -> str | None:
+        auth = self._globals.get("HttpApi", {}).get("Auth", {})
+        if isinstance(api, dict):
+            auth = self._resources[api["Ref"]].get("Properties", {}).get("Auth", auth)
+        default: str | None = auth.get("DefaultAuthorizer")
+        return default
+
+
+_NO_VALUE = object()
+
+
+def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    if unknown := set(given) - set(declared):
+        raise TemplateError(f"the template has no parameter {', '.join(sorted(unknown))}")
+    values: dict[str, Any] = {}
+    for name, declaration in declared.items():
+        value = given.get(name, declaration.get("Default"))
+        is_list = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
+        # A parameter without a default is "" here: nobody is there to be asked for it.
+        values[name] = _text(value or "").split(",") if is_list else _text("" if value is None else value)
+    return values
+
+
+def _text(value: Any) -> str:
+    """A value as CloudFormation hands it on: everything is a string there, booleans in lower case."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def _generality(segment: str) -> int:
+    return 2 if segment.endswith("+}") else 1 if segment.startswith("{") else 0
+
+
+@cache
+def _loader() -> type[yaml.SafeLoader]:
+    """A SafeLoader that reads `!Tag value` as `{"Fn::Tag": value}`, its long form."""
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    def construct(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+        value: Any
+        if isinstance(node, yaml.ScalarNode):
+            value = loader.construct_scalar(node)
+        elif isinstance(node, yaml.SequenceNode):
+            value = loader.construct_sequence(node, deep=True)
+        elif isinstance(node, yaml.MappingNode):
+            value = loader.construct_mapping(node, deep=True)
+        return {tag if tag in _UNPREFIXED else f"Fn::{tag}": value}
+
+    Loader.add_multi_constructor("!", construct)
+    return Loader
+
+
+_UNPREFIXED: Iterable[str] = frozenset({"Ref", "Condition"})

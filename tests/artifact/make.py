@@ -1,0 +1,24 @@
+"""Runs the project's own make targets, so that a test sees what a person gets."""
+
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def make(*arguments: str) -> None:
+    """Raises `RuntimeError` with make's output where it fails."""
+    # Under `make test`, the outer make's own flags and variables would reach the inner one.
+    environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKEOVERRIDES"}}
+    done = subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"make {' '.join(arguments)} failed:\n{done.stdout}")

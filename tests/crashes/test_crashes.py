@@ -1,0 +1,162 @@
+"""Killed at every I/O: the promises hold, and the same call, repeated, completes.
+
+The process really dies (SIGKILL), with its lease left behind as a dead Lambda would leave it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.conftest import App
+from tests.crashes.process import Death, Life, Moment, invoke
+from tests.payloads import api_event, webhook_event
+
+MOMENTS: tuple[Moment, ...] = ("before", "after")
+LEASE_OVER = timedelta(seconds=60)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A use case about to be called, and what must be true of the world once it has answered."""
+
+    handler: str
+    event: dict[str, Any]
+    done: tuple[int, ...]
+    holds: Callable[[], None]
+
+
+def creating_a_company(app: App) -> Scene:
+    customer_id = f"c-{uuid4()}"
+    event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
+
+    def holds() -> None:
+        [company] = app.codat.state.companies()
+        customer = app.get(f"/customers/{customer_id}").json()
+        assert (customer["companyId"], customer["name"]) == (company.id, "Bank of Dave")
+        [pointer] = [item for item in app.items(f"COMPANY#{company.id}") if item["sk"] == "COMPANY"]
+        assert pointer["customerId"] == customer_id
+
+    return Scene("functions.create_company.app", event, (200, 201), holds)
+
+
+def creating_a_connection(app: App) -> Scene:
+    customer_id = app.customer()["customerId"]
+    event = api_event("create_connection", body={"platformKey": "qhyg"}, customerId=customer_id)
+
+    def holds() -> None:
+        [company] = app.codat.state.companies()
+        [connection] = app.get(f"/customers/{customer_id}").json()["connections"]
+        assert list(company.connections) == [connection["connectionId"]]
+        assert not [item for item in app.items(f"COMPANY#{company.id}") if item["sk"].startswith("CREATING#")]
+
+    return Scene("functions.create_connection.app", event, (200, 201), holds)
+
+
+def unlinking(app: App) -> Scene:
+    linked = app.linked(app.customer()["customerId"])
+    ids = {name: linked[name] for name in ("customerId", "connectionId")}
+
+    def holds() -> None:
+        [company] = app.codat.state.companies()
+        assert [one.status for one in company.connections.values()] == ["Unlinked"]
+        assert app.read(linked)["status"] == "Unlinked"
+
+    return Scene("functions.unlink_connection.app", api_event("unlink_connection", **ids), (200,), holds)
+
+
+def hearing_of_a_link(app: App) -> Scene:
+    about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4()), "tags": {"uid": f"c-{uuid4()}"}}
+    event = webhook_event("connection.connected", app.stack.settings.webhook_secrets[0], **about)
+
+    def holds() -> None:
+        items = app.items(f"COMPANY#{about['company_id']}")
+        [register] = [item for item in items if item["sk"].startswith("CONNECTION#")]
+        assert (register["status"], register["version"]) == ("Linked", 1)
+        assert len([item for item in items if item["sk"].startswith("EVENT#")]) == 1
+
+    return Scene("functions.codat_webhook.app", event, (204,), holds)
+
+
+def hearing_what_is_unreadable(app: App) -> Scene:
+    webhook_id = f"msg_{uuid4().hex}"
+    event = webhook_event(b"not json", app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)
+
+    def holds() -> None:
+        assert len([item for item in app.items("UNREADABLE#") if item["sk"] == webhook_id]) == 1
+
+    return Scene("functions.codat_webhook.app", event, (204,), holds)
+
+
+SCENES = [
+    creating_a_company,
+    creating_a_connection,
+    unlinking,
+    hearing_of_a_link,
+    hearing_what_is_unreadable,
+]
+
+
+@pytest.mark.parametrize("scene_of", SCENES)
+def test_killed_at_any_io_the_repeated_call_completes(
+    app: App, scene_of: Callable[[App], Scene], record_property: Callable[[str, object], None]
+) -> None:
+    """Before and after each I/O: the call, repeated, waits for the lease at most, and then completes."""
+    whole = scene_of(app)
+    life = invoke(whole.handler, whole.event)
+    assert life.status in whole.done, life.body
+    whole.holds()
+    assert len(life.exchanges) >= 2
+    deaths = [Death(io, moment) for io in range(len(life.exchanges)) for moment in MOMENTS]
+    record_property("deaths", len(deaths))
+    for death in deaths:
+        app.codat.reset()
+        scene = scene_of(app)
+        killed = invoke(scene.handler, scene.event, death=death)
+        assert killed.answer is None, death
+        assert len(killed.exchanges) - 1 == death.io
+        at_once = invoke(scene.handler, scene.event)
+        if at_once.status not in scene.done:
+            _waits_for_the_lease(at_once)
+        at_last = invoke(scene.handler, scene.event, later=LEASE_OVER)
+        assert at_last.status in scene.done, (death, at_last.body)
+        app.codat.wait_idle()
+        scene.holds()
+
+
+def _waits_for_the_lease(life: Life) -> None:
+    assert (life.status, life.body["type"]) == (409, "creation-in-progress"), life.body
+    assert life.answer is not None
+    # The dead process had 20 s left, and its lease outlives it by 3.
+    assert 15 <= int(life.answer["headers"]["retry-after"]) <= 23
+
+
+def test_a_second_death_changes_nothing(app: App) -> None:
+    """The one who takes over dies too, at every I/O in turn; the third completes, with one company."""
+    scene = creating_a_company(app)
+    killed = invoke(scene.handler, scene.event, death=Death("POST Codat", "after"))
+    assert killed.answer is None
+    later, io = LEASE_OVER, 0
+    while True:
+        life = invoke(scene.handler, scene.event, death=Death(io, "after"), later=later)
+        if life.answer is not None:
+            break
+        io, later = io + 1, later + LEASE_OVER
+    assert life.status in scene.done
+    assert io >= 3
+    scene.holds()
+
+
+def test_after_the_key_has_aged_the_company_is_looked_up(app: App) -> None:
+    """Codat forgets a key after 90 minutes: sent again it would make a second company."""
+    scene = creating_a_company(app)
+    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    app.codat.clock.advance(timedelta(minutes=91))
+    life = invoke(scene.handler, scene.event, later=timedelta(minutes=91))
+    assert life.status == 201
+    assert "GET Codat" in life.exchanges
+    assert "POST Codat" not in life.exchanges
+    scene.holds()

@@ -1,0 +1,46 @@
+"""`python -m local.codat` runs on its own."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[3]
+
+
+def run(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "local.codat", "--port", "0", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_it_serves_until_interrupted() -> None:
+    with run("--company-limit", "0", "--fault", "kind=status,method=GET,path=/companies,times=1") as process:
+        assert process.stdout is not None
+        words = process.stdout.readline().split()
+        url, authorization = words[3], " ".join(words[5:7]).removesuffix(")")
+        # The last line is written once Ctrl-C is waited for.
+        while "Ctrl-C" not in process.stdout.readline():
+            pass
+        with httpx.Client(base_url=url, headers={"Authorization": authorization}, trust_env=False) as client:
+            statuses = [client.get("/companies").status_code for _ in range(2)]
+            limited = client.post("/companies", json={"name": "None is allowed"}).status_code
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=10)
+
+    assert (statuses, limited) == ([503, 200], 402)
+    assert (process.returncode, complaints) == (0, "")
+
+
+def test_wrong_fault_is_explained() -> None:
+    with run("--fault", "kind=earthquake") as process:
+        _, complaints = process.communicate(timeout=10)
+
+    assert process.returncode == 2
+    assert "earthquake" in complaints

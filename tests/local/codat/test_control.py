@@ -1,0 +1,84 @@
+"""The control routes."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from local.codat.server import CodatServer
+from tests.local.codat.receiver import Receiver
+
+Json = dict[str, Any]
+
+
+def test_connection_is_moved_by_a_program(api: httpx.Client, company: Json, connection: Json) -> None:
+    path = f"/_control/companies/{company['id']}/connections/{connection['id']}"
+
+    assert api.post(f"{path}/revoke").status_code == 409
+    assert api.post(f"{path}/cancel").json()["status"] == "PendingAuth"
+    assert api.post(f"{path}/authorize").json()["status"] == "Linked"
+    assert api.post(f"{path}/revoke").json()["status"] == "Deauthorized"
+    assert api.post(f"{path}/smile").status_code == 404
+
+
+def test_faults_are_switched(api: httpx.Client) -> None:
+    fault = {"kind": "status", "status": 500, "path": "/companies"}
+    added = api.post("/_control/faults", json=fault)
+    assert added.status_code == 201
+    assert api.get("/companies").status_code == 500
+
+    (listed,) = api.get("/_control/faults").json()["results"]
+    assert (listed["id"], listed["fired"]) == (added.json()["id"], 1)
+    assert api.delete(f"/_control/faults/{listed['id']}").status_code == 204
+    assert api.delete(f"/_control/faults/{listed['id']}").status_code == 404
+    assert api.get("/companies").status_code == 200
+
+    api.post("/_control/faults", json=fault)
+    assert api.delete("/_control/faults").status_code == 204
+    assert api.get("/companies").status_code == 200
+    assert api.post("/_control/faults", json={"kind": "earthquake"}).status_code == 400
+
+
+def test_deliveries_and_calls_are_listed(api: httpx.Client, receiver: Receiver) -> None:
+    for status in (500, 204):
+        receiver.answers.append(status)
+        api.post("/companies", json={"name": "Told"})
+        assert api.get("/_control/idle").status_code == 200
+
+    entries = api.get("/_control/deliveries").json()["results"]
+
+    assert [entry["statuses"] for entry in entries] == [[500, 204], [204]]
+    assert {entry["eventType"] for entry in entries} == {"company.created"}
+    assert [call["method"] for call in api.get("/_control/calls").json()["results"]] == ["POST", "POST"]
+
+
+def test_waiting_ends(api: httpx.Client, receiver: Receiver) -> None:
+    receiver.answers.extend([500] * 8)
+    api.post("/companies", json={"name": "Refused"})
+
+    answer = api.get("/_control/idle", params={"timeout": "0.05"})
+
+    assert (answer.status_code, answer.json()) == (504, {"pending": 1})
+    assert api.get("/_control/idle", params={"timeout": "soon"}).status_code == 400
+
+
+def test_clock_and_secrets(api: httpx.Client, codat: CodatServer) -> None:
+    before = codat.clock.now()
+    assert api.post("/_control/clock", json={"advanceSeconds": 60}).status_code == 200
+    assert (codat.clock.now() - before).total_seconds() >= 60
+    assert api.post("/_control/clock", content="{").status_code == 400
+
+    assert api.put("/_control/webhook-secrets", json={"secrets": ["whsec_YWJj"]}).status_code == 204
+    assert codat.webhooks.secrets == ("whsec_YWJj",)
+    assert api.put("/_control/webhook-secrets", json={"secrets": ["abc"]}).status_code == 400
+
+
+@pytest.mark.usefixtures("connection")
+def test_reset_starts_anew(api: httpx.Client, codat: CodatServer) -> None:
+    api.post("/_control/faults", json={"kind": "status", "path": "/webhooks"})
+
+    assert api.post("/_control/reset").status_code == 204
+
+    assert api.get("/companies").json()["totalResults"] == 0
+    assert api.get("/webhooks").json() == {"results": []}
+    assert codat.calls.count() == 2

@@ -1,0 +1,117 @@
+"""Events of payload format 2.0, against what API Gateway documents and sends."""
+
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from local.gateway.events import HttpRequest, api_gateway_event, encoded_body
+from local.template import Route
+
+ROUTE = Route("POST", "/customers/{customerId}/connections", "CreateConnectionFunction", iam=True)
+REQUEST = HttpRequest(
+    method="POST",
+    path="/customers/café 1/connections",
+    query_string="a=1&a=2&b&c=x%20y+z",
+    headers=[
+        ("Host", "localhost:3000"),
+        ("Content-Type", "application/json"),
+        ("User-Agent", "curl/8.5"),
+        ("X-Many", "one"),
+        ("x-many", "two"),
+        ("Cookie", "first=1; second=2"),
+    ],
+    body=b'{"platformKey": "qhyg"}',
+    received_at=datetime(2026, 11, 22, 20, 22, 34, 567000, tzinfo=UTC),
+    port=3000,
+)
+
+
+def test_an_iam_route() -> None:
+    """GIVEN a request to an IAM route THEN the event is API Gateway's, field by field."""
+    assert api_gateway_event(REQUEST, ROUTE, {"customerId": "café 1"}, "request-1") == {
+        "version": "2.0",
+        "routeKey": "POST /customers/{customerId}/connections",
+        "rawPath": "/customers/café 1/connections",
+        "rawQueryString": "a=1&a=2&b&c=x%20y+z",
+        "cookies": ["first=1", "second=2"],
+        "headers": {
+            "host": "localhost:3000",
+            "content-type": "application/json",
+            "user-agent": "curl/8.5",
+            "x-many": "one,two",
+            "cookie": "first=1; second=2",
+            "x-forwarded-proto": "http",
+            "x-forwarded-port": "3000",
+        },
+        "queryStringParameters": {"a": "1,2", "b": "", "c": "x y z"},
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "1234567890",
+            "authorizer": {
+                "iam": {
+                    "accessKey": "ASIALOCALONEMACHINE",
+                    "accountId": "123456789012",
+                    "callerId": "AROALOCALONEMACHINE:developer",
+                    "cognitoIdentity": None,
+                    "principalOrgId": None,
+                    "userArn": "arn:aws:sts::123456789012:assumed-role/local/developer",
+                    "userId": "AROALOCALONEMACHINE:developer",
+                }
+            },
+            "domainName": "localhost",
+            "domainPrefix": "localhost",
+            "http": {
+                "method": "POST",
+                "path": "/customers/café 1/connections",
+                "protocol": "HTTP/1.1",
+                "sourceIp": "127.0.0.1",
+                "userAgent": "curl/8.5",
+            },
+            "requestId": "request-1",
+            "routeKey": "POST /customers/{customerId}/connections",
+            "stage": "$default",
+            "time": "22/Nov/2026:20:22:34 +0000",
+            "timeEpoch": 1795378954567,
+        },
+        "pathParameters": {"customerId": "café 1"},
+        "stageVariables": None,
+        "body": '{"platformKey": "qhyg"}',
+        "isBase64Encoded": False,
+    }
+
+
+def test_an_open_route_without_anything() -> None:
+    """No authorizer where nobody signs; no query parameters where there is no query."""
+    request = replace(REQUEST, query_string="", headers=[], body=b"")
+    event = api_gateway_event(request, replace(ROUTE, iam=False), {}, "request-1")
+    assert "authorizer" not in event["requestContext"]
+    assert "queryStringParameters" not in event
+    assert (event["cookies"], event["body"], event["isBase64Encoded"]) == ([], "", False)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "Application/JSON", "text/plain", "application/xml"],
+)
+def test_text_stays_text(content_type: str) -> None:
+    """The types that an HTTP API hands on as text."""
+    assert encoded_body("{é}".encode(), content_type) == ("{é}", False)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["", "application/octet-stream", "application/x-www-form-urlencoded", "application/problem+json", "image/png"],
+)
+def test_anything_else_is_base64(content_type: str) -> None:
+    """Forms and bodies without a type too: curl's `-d` alone sends one."""
+    assert encoded_body(b"{}", content_type) == ("e30=", True)
+
+
+def test_a_body_that_is_not_utf_8_is_base64_whatever_its_type() -> None:
+    """Nothing of it gets lost: its signature is over the raw bytes."""
+    body = b'{"name": "\xff"}'
+    encoded, is_base64 = encoded_body(body, "application/json")
+    assert is_base64
+    assert base64.b64decode(encoded) == body
