@@ -24,6 +24,7 @@ def accept(request: Request) -> Answer:
         call=bootstrap.call(request),
         door=bootstrap.door(),
         secrets=bootstrap.secrets(),
+        customers=bootstrap.customers(),
         connections=bootstrap.connections(),
         unreadables=bootstrap.unreadables(),
     )

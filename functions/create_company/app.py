@@ -17,10 +17,12 @@ def create(request: Request) -> Answer:
     customer, created = create_customer(
         body.customer_id,
         body.content,
+        body.company_id,
         call=call,
         customers=bootstrap.customers(),
+        connections=bootstrap.connections(),
         claims=bootstrap.claims(),
-        codat=bootstrap.codat(request),
+        codat=bootstrap.codat(request.context),
     )
     view = read_customer(customer.customer_id, customers=bootstrap.customers(), connections=bootstrap.connections())
     return Answer(

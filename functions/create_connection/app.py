@@ -19,7 +19,7 @@ def create(request: Request) -> Answer:
         customers=bootstrap.customers(),
         connections=bootstrap.connections(),
         claims=bootstrap.claims(),
-        codat=bootstrap.codat(request),
+        codat=bootstrap.codat(request.context),
     )
     return Answer(
         HTTPStatus.CREATED if ensured.created else HTTPStatus.OK,

@@ -15,7 +15,7 @@ def unlink(request: Request) -> Answer:
         call=bootstrap.call(request),
         customers=bootstrap.customers(),
         connections=bootstrap.connections(),
-        codat=bootstrap.codat(request),
+        codat=bootstrap.codat(request.context),
     )
     return Answer(HTTPStatus.OK, connection_document(connection))
 

@@ -1,12 +1,20 @@
 """A webhook's body as an event of the domain."""
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import ValidationError
 
 from shared.codat import wire
 from shared.domain.errors import Unreadable
-from shared.domain.events import CONNECTION_EVENT_TYPES, ConnectionEvent, Event, refuse_future
+from shared.domain.events import (
+    CONNECTION_EVENT_TYPES,
+    CompanyDeletedEvent,
+    ConnectionEvent,
+    Event,
+    InitialReadEvent,
+    refuse_future,
+)
 from shared.domain.instants import Instant
 
 
@@ -20,10 +28,26 @@ def read(body: bytes, tag_key: str, now: datetime) -> Event:
         envelope = wire.Envelope.model_validate_json(body)
         event = Event(envelope.id, envelope.event_type, Instant(envelope.generated_date))
         refuse_future(event.generated_at, now)
-        if event.event_type in CONNECTION_EVENT_TYPES:
-            return _connection_event(event, wire.ConnectionPayload.model_validate(envelope.payload), tag_key)
+        return _told(event, envelope.payload, tag_key)
     except ValidationError as error:
         raise Unreadable(_what_was_wrong(error)) from error
+
+
+def _told(event: Event, payload: Any, tag_key: str) -> Event:
+    envelope: Any = {"event_id": event.event_id, "event_type": event.event_type, "generated_at": event.generated_at}
+    if event.event_type in CONNECTION_EVENT_TYPES:
+        return _connection_event(event, wire.ConnectionPayload.model_validate(payload), tag_key)
+    if event.event_type == "company.deleted":
+        company = wire.ReferenceCompany.model_validate(payload)
+        return CompanyDeletedEvent(**envelope, company_id=company.id, uid=(company.tags or {}).get(tag_key))
+    if event.event_type == "read.completed.initial":
+        read = wire.InitialReadPayload.model_validate(payload)
+        return InitialReadEvent(
+            **envelope,
+            company_id=read.reference_company.id,
+            uid=(read.reference_company.tags or {}).get(tag_key),
+            connection_ids=tuple(dict.fromkeys(one.connection_id for one in read.data_types)),
+        )
     return event
 
 

@@ -15,6 +15,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from shared.codat.wire import ErrorMessage
+from shared.domain.customers import Quota
 from shared.domain.errors import (
     CodatAccountLimit,
     CodatBusy,
@@ -66,6 +67,11 @@ class Answer:
             return self.asked_at
 
     @property
+    def quota(self) -> Quota | None:
+        told = [self.headers.get(f"x-rate-limit-{name}", "") for name in ("limit", "remaining")]
+        return Quota(*map(int, told)) if all(value.isascii() and value.isdigit() for value in told) else None
+
+    @property
     def changed_at(self) -> Instant:
         """The time of a change that this answer confirms."""
         return instant_of(self.date)
@@ -105,6 +111,7 @@ class Transport:
         self._client = client
         self._credentials = credentials
         self.seconds_left = seconds_left
+        self.quota: Quota | None = None
         self._now = now
 
     def send(
@@ -164,6 +171,7 @@ class Transport:
             raise CodatUnavailable("Codat is out of reach.") from error
         took = timedelta(seconds=monotonic() - started)
         answer = Answer(response.status_code, body, response.headers, asked_at, took)
+        self.quota = answer.quota or self.quota
         if not response.is_success:
             raise _error(answer, keyed=idempotency_key is not None)
         return answer

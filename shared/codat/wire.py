@@ -78,8 +78,18 @@ class Connections(Wire):
 
 class Company(Wire):
     id: Identifier
+    name: str = ""
+    description: str | None = None
+    redirect: str | None = None
     created: Time | None = None
     tags: dict[str, str] | None = None
+    data_connections: list[DataConnection] | None = None
+
+
+class AccessToken(Wire):
+    access_token: str
+    expires_in: int
+    token_type: str
 
 
 class Companies(Wire):
@@ -102,6 +112,15 @@ class Envelope(Wire):
 class ReferenceCompany(Wire):
     id: Identifier
     tags: dict[str, str] | None = None
+
+
+class DataType(Wire):
+    connection_id: Identifier
+
+
+class InitialReadPayload(Wire):
+    reference_company: ReferenceCompany
+    data_types: list[DataType]
 
 
 class ConnectionPayload(Wire):

@@ -77,6 +77,14 @@ class Report:
     reason: str | None = None
     last_sync: Instant | None = None
 
+    @property
+    def identity(self) -> str:
+        return self.stamp.split("#", 2)[2]
+
+    @property
+    def is_read(self) -> bool:
+        return self.stamp.split("#", 2)[1] == str(int(Rank.READ))
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -124,8 +132,18 @@ class Connection:
     """The newest report of any kind."""
     last_sync: Instant | None = None
     initial_read_at: Instant | None = None
+    """When the first read of its data was complete, on Codat's clock: from then on bills can be worked with."""
+    abandoned_at: Instant | None = None
+    """When its link was reported as left unused; None again once the status changes."""
+    buried: bool = False
+    """A tombstone: its company is gone, and nothing changes it any more."""
     version: int = 0
     """Grows by one with every write; 0 is not stored yet."""
+
+    @property
+    def is_heard(self) -> bool:
+        """False for one of which only the initial read is known yet: it is kept, and shown to nobody."""
+        return self.heard_stamp != NEVER
 
     @property
     def as_of(self) -> Instant:
@@ -156,14 +174,14 @@ class Connection:
         return self.status is Status.DELETED
 
 
-def first_heard(report: Report, customer_id: str, now: Instant) -> Connection:
-    """A connection that nothing was known of, as `report` tells it."""
-    blank = Connection(
-        company_id=report.company_id,
-        connection_id=report.connection_id,
+def unheard(company_id: str, connection_id: str, customer_id: str, now: Instant) -> Connection:
+    """A connection of which nothing was heard yet."""
+    return Connection(
+        company_id=company_id,
+        connection_id=connection_id,
         customer_id=customer_id,
-        source=report.source,
-        created_at=report.created_at,
+        source=Source("", "", ""),
+        created_at=now,
         updated_at=now,
         status=Status.PENDING_AUTH,
         status_stamp=NEVER,
@@ -171,14 +189,16 @@ def first_heard(report: Report, customer_id: str, now: Instant) -> Connection:
         reason_stamp=NEVER,
         heard_stamp=NEVER,
     )
-    return merge(blank, report, now)
 
 
 def merge(known: Connection, report: Report, now: Instant) -> Connection:
     """`known` after `report`; `known` itself where the report adds nothing (stale, or heard before)."""
+    if known.buried:
+        return known
     merged = known
     if report.status is not None and _outranks(report.status, report.stamp, known):
-        merged = replace(merged, status=report.status, status_stamp=report.stamp)
+        still = known.abandoned_at if report.status is known.status else None
+        merged = replace(merged, status=report.status, status_stamp=report.stamp, abandoned_at=still)
     if _speaks_of_reason(report) and report.stamp > known.reason_stamp:
         reason = None if report.status is Status.LINKED else report.reason
         merged = replace(merged, reason=reason, reason_stamp=report.stamp)
@@ -192,6 +212,32 @@ def merge(known: Connection, report: Report, now: Instant) -> Connection:
     if report.last_sync is not None and report.last_sync > (known.last_sync or ""):
         merged = replace(merged, last_sync=report.last_sync)
     return known if merged is known else replace(merged, updated_at=now)
+
+
+def read_initially(known: Connection, at: Instant, now: Instant) -> Connection:
+    """`known` after its initial read was reported; the first report stands."""
+    if known.buried or (known.initial_read_at is not None and known.initial_read_at <= at):
+        return known
+    return replace(known, initial_read_at=at, updated_at=now)
+
+
+def says_otherwise(observed: Observed, known: Connection) -> bool:
+    """Whether an answer tells anything that an app can see differently; a walk writes down nothing else."""
+    reason_differs = observed.status is not Status.LINKED and observed.reason not in {None, known.error}
+    synced_since = (observed.last_sync or "") > (known.last_sync or "")
+    return observed.status is not known.status or reason_differs or synced_since
+
+
+def abandoned(known: Connection, now: Instant) -> Connection:
+    """`known`, reported as abandoned; unchanged where it no longer waits, or was reported before."""
+    if known.status is not Status.PENDING_AUTH or known.abandoned_at is not None:
+        return known
+    return replace(known, abandoned_at=now, updated_at=now)
+
+
+def is_abandoned(connection: Connection, *, before: Instant) -> bool:
+    """Whether its link has been waiting for the customer since `before`."""
+    return connection.status is Status.PENDING_AUTH and connection.is_heard and connection.created_at < before
 
 
 def stamp_of_answer(answered_at: Instant, rank: Rank, known: Connection | None, identity: str) -> Stamp:

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from shared.domain.connections import Observed
 from shared.domain.instants import Instant
 
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}", re.ASCII)
@@ -34,7 +36,35 @@ class Customer:
     content: Content
     created_at: Instant
     updated_at: Instant
-    version: int = 1
+    version: int
+    """Grows with every change. It starts at the millisecond of the creation: a customer that is created again after
+    its deletion stands above everything that was said of the first one.
+    """
+    dirty: bool = False
+    """Codat has not confirmed the content yet."""
+    adopted: bool = False
+    """Found at Codat, not asked for: nobody has said yet what its content shall be."""
+    kept_tags: Mapping[str, str] = field(default_factory=dict)
+    """What an adopted company was tagged with before; Codat gets them along with the content's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A customer that is being deleted; whoever owns the lease is at it."""
+
+    customer_id: str
+    company_id: str
+    owner: str
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Whose a company is."""
+
+    customer_id: str | None
+    ended: bool = False
+    """The company was deleted, or is being deleted: what comes late must not bring anything back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +72,41 @@ class Company:
     """A company as Codat tells it."""
 
     company_id: str
+    customer_id: str | None
+    """Whose it is by its tag; None where the tag is missing, or can't be a customer id."""
     created_at: Instant
+    name: str
+    description: str | None
     tags: Mapping[str, str]
+    """The others."""
+    connections: tuple[Observed, ...] = ()
+    link_url: str | None = field(default=None, repr=False)
+    """Of its Hosted Link page; a one-time credential, as a connection's is."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccessToken:
+    token: str = field(repr=False)
+    expires_in: int
+    """Seconds."""
+    token_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """Of requests to Codat, for this day and all of its users together."""
+
+    limit: int
+    remaining: int
 
 
 def is_customer_id(text: str) -> bool:
     return CUSTOMER_ID.fullmatch(text) is not None
+
+
+def customer_of(uid: str | None) -> str | None:
+    """The customer that a company's tag names, where it is a valid customer id."""
+    return uid if uid is not None and is_customer_id(uid) else None
 
 
 def company_name(content: Content, customer_id: str) -> str:

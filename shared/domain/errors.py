@@ -7,6 +7,10 @@
     │   ├── CreationInProgress           retry_after
     │   ├── DeletionInProgress           retry_after
     │   ├── CompanyTaken                 the company belongs to another customer
+    │   ├── CompanyUnknown               Codat has no such company
+    │   ├── CompanyGone                  the customer's company was deleted
+    │   ├── TooManyTags                  with those that an adopted company had before
+    │   ├── InvalidQuery                 a query parameter
     │   ├── UnknownPlatform
     │   ├── ConnectionNotFound
     │   ├── AccountingConnectionExists   another platform is linked
@@ -23,6 +27,8 @@
     │       └── CodatTimedOut            no answer: the work may have been done
     ├── StoreUnavailable                 DynamoDB is throttled or out of reach
     ├── SecretsUnavailable               the secret can't be read
+    ├── QueueUnavailable                 SQS is out of reach
+    ├── QuotaReserved                    what is left of Codat's quota is kept for the app's own calls
     ├── NotAuthentic                     reason; a webhook that nobody vouches for
     └── Unreadable                       an authentic webhook that the code does not understand
 
@@ -69,6 +75,27 @@ class DeletionInProgress(Refused):
 class CompanyTaken(Refused):
     def __init__(self, company_id: str) -> None:
         super().__init__(f"Company {company_id} already belongs to another customer.")
+
+
+class CompanyUnknown(Refused):
+    def __init__(self, company_id: str) -> None:
+        super().__init__(f"Codat has no company {company_id}.")
+
+
+class CompanyGone(Refused):
+    def __init__(self, customer_id: str) -> None:
+        super().__init__(f"The company of customer {customer_id} was deleted. Create it with POST /customers.")
+
+
+class TooManyTags(Refused):
+    def __init__(self, kept: int) -> None:
+        super().__init__(f"The company keeps {kept} tags of its own, and Codat takes ten: leave some out.")
+
+
+class InvalidQuery(Refused):
+    def __init__(self, parameter: str, detail: str) -> None:
+        super().__init__(f"{parameter}: {detail}")
+        self.parameter = parameter
 
 
 class UnknownPlatform(Refused):
@@ -161,6 +188,15 @@ class StoreUnavailable(CodatCustomersError):
 
 class SecretsUnavailable(CodatCustomersError):
     pass
+
+
+class QueueUnavailable(CodatCustomersError):
+    pass
+
+
+class QuotaReserved(CodatCustomersError):
+    def __init__(self, remaining: int) -> None:
+        super().__init__(f"{remaining} requests are left of Codat's quota; they are kept for callers.")
 
 
 class NotAuthentic(CodatCustomersError):

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.connections import Rank, Report, Source, Status, stamp
-from shared.domain.customers import is_customer_id
 from shared.domain.errors import Unreadable
 from shared.domain.instants import Instant, instant_of
 
@@ -33,11 +32,6 @@ class ConnectionEvent(Event):
     reason: str | None
     last_sync: Instant | None
 
-    @property
-    def customer_id(self) -> str | None:
-        """The customer that the event's own tag names, where it is a valid customer id."""
-        return self.uid if self.uid is not None and is_customer_id(self.uid) else None
-
     def report(self) -> Report:
         return Report(
             stamp=stamp(self.generated_at, Rank.EVENT, self.event_id),
@@ -63,6 +57,21 @@ class ConnectionEvent(Event):
                 return Status.DEAUTHORIZED
             case _:
                 return self.payload_status
+
+
+@dataclass(frozen=True, slots=True)
+class InitialReadEvent(Event):
+    """`read.completed.initial`: the first read of these connections' data is complete."""
+
+    company_id: str
+    uid: str | None
+    connection_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyDeletedEvent(Event):
+    company_id: str
+    uid: str | None
 
 
 CONNECTION_EVENT_TYPES = frozenset(

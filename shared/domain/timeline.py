@@ -33,7 +33,6 @@ class TimelineEntry:
 def entry(
     report: Report,
     *,
-    event_id: str,
     event_type: str,
     actor: Actor,
     before: Connection | None,
@@ -43,11 +42,11 @@ def entry(
         company_id=report.company_id,
         connection_id=report.connection_id,
         at=time_of(report.stamp),
-        event_id=event_id,
+        event_id=report.identity,
         event_type=event_type,
         actor=actor,
         previous_status=before.status if before else None,
         status=after.status,
         reason=report.reason,
-        applied=before is not after,
+        applied=report.stamp in {after.heard_stamp, after.status_stamp},
     )

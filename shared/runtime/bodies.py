@@ -1,6 +1,6 @@
 """What callers may send: shapes and limits, each with words that say what to change."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic.alias_generators import to_camel
@@ -41,10 +41,26 @@ class NewCustomer(Body):
     name: Name
     description: Description | None = None
     tags: Tags = Field(default_factory=dict)
+    company_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}\z")] | None = None
 
     @property
     def content(self) -> Content:
         return Content(self.name, self.description or None, self.tags)
+
+
+class ChangedCustomer(Body):
+    """Fields that are left out stay as they are."""
+
+    name: Name = ""
+    description: Description | None = None
+    tags: Tags = Field(default_factory=dict)
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        told = {name: getattr(self, name) for name in self.model_fields_set}
+        if "description" in told:
+            told["description"] = told["description"] or None
+        return told
 
 
 class NewConnection(Body):

@@ -1,10 +1,12 @@
-"""Customers, connections and platforms as the API shows them."""
+"""What the API shows."""
 
 from typing import Any
 
 from shared.domain.connections import Connection
-from shared.domain.customers import Customer
+from shared.domain.customers import AccessToken, Customer
+from shared.domain.instants import Instant
 from shared.domain.platforms import Platform
+from shared.domain.timeline import TimelineEntry
 
 
 def customer_document(customer: Customer, connections: list[Connection]) -> dict[str, Any]:
@@ -46,3 +48,26 @@ def platform_document(platform: Platform) -> dict[str, Any]:
         "sourceType": platform.source_type,
         "needsConnector": platform.needs_connector,
     }
+
+
+def entry_document(entry: TimelineEntry) -> dict[str, Any]:
+    return {
+        "eventId": entry.event_id,
+        "eventType": entry.event_type,
+        "at": entry.at,
+        "actor": entry.actor.kind,
+        # A caller's ARN, or a webhook's id.
+        "actorId": entry.actor.identity,
+        "previousStatus": entry.previous_status,
+        "status": entry.status,
+        "reason": entry.reason,
+        "applied": entry.applied,
+    }
+
+
+def link_document(link_url: str, issued_at: Instant) -> dict[str, Any]:
+    return {"linkUrl": link_url, "issuedAt": issued_at}
+
+
+def token_document(token: AccessToken) -> dict[str, Any]:
+    return {"accessToken": token.token, "expiresIn": token.expires_in, "tokenType": token.token_type}

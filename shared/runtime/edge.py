@@ -52,6 +52,10 @@ class Request:
         return None if arn is None else str(arn)
 
     @property
+    def query(self) -> Mapping[str, str]:
+        return self.event.get("queryStringParameters") or {}
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """API Gateway lower-cases their names; other senders of such events may not."""
         return {name.lower(): value for name, value in self.event.get("headers", {}).items()}

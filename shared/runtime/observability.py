@@ -20,6 +20,10 @@ class Telemetry:
             for name, value in dimensions.items():
                 counted.add_dimension(name, value)
 
+    def measure(self, metric: str, value: float) -> None:
+        with single_metric(metric, MetricUnit.Count, value):
+            pass
+
     def measure_seconds(self, metric: str, seconds: float) -> None:
         with single_metric(metric, MetricUnit.Seconds, seconds):
             pass

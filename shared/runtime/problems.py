@@ -44,6 +44,10 @@ _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
     errors.CreationInProgress: Kind(409, "creation-in-progress", "Creation in progress"),
     errors.DeletionInProgress: Kind(409, "deletion-in-progress", "Deletion in progress"),
     errors.CompanyTaken: Kind(409, "company-taken", "The company belongs to another customer"),
+    errors.CompanyUnknown: Kind(422, "company-unknown", "Codat has no such company"),
+    errors.CompanyGone: Kind(404, "customer-not-found", "The customer's company was deleted"),
+    errors.TooManyTags: Kind(422, "too-many-tags", "The company would have too many tags"),
+    errors.InvalidQuery: Kind(400, "invalid-query", "A query parameter is not valid"),
     errors.UnknownPlatform: Kind(422, "unknown-platform", "The platform is not on offer"),
     errors.ConnectionNotFound: Kind(404, "connection-not-found", "Connection not found"),
     errors.AccountingConnectionExists: Kind(
@@ -62,15 +66,17 @@ _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
     errors.CodatTimedOut: Kind(504, "codat-unavailable", "Codat did not answer in time"),
     errors.CodatUnavailable: Kind(502, "codat-unavailable", "Codat is unavailable"),
     errors.StoreUnavailable: Kind(503, "store-unavailable", "The store is unavailable"),
+    errors.QueueUnavailable: Kind(503, "queue-unavailable", "The queue is unavailable"),
+    errors.QuotaReserved: Kind(503, "quota-reserved", "The rest of Codat's quota is reserved"),
     errors.SecretsUnavailable: Kind(503, "secrets-unavailable", "The Codat credentials are unavailable"),
     errors.NotAuthentic: Kind(401, "not-authentic", "The webhook is not authentic"),
 }
 
 
 def problem_of(error: errors.CodatCustomersError) -> Problem:
-    """The problem that stands for an error of the tree; KeyError for one that no caller can meet is a bug."""
+    """The problem that stands for an error of the tree."""
     return Problem(
-        kind=_KINDS[type(error)],
+        kind=next(_KINDS[one] for one in type(error).__mro__ if one in _KINDS),
         detail=str(error),
         retry_after=getattr(error, "retry_after", None),
         extensions=_extensions(error),
@@ -84,5 +90,11 @@ def _extensions(error: errors.CodatCustomersError) -> Mapping[str, Any]:
         case errors.UnknownPlatform():
             offer = [{"platformKey": key, "platformName": name} for key, name in error.on_offer.items()]
             return {"errors": [{"field": "platformKey", "detail": str(error)}], "platforms": offer}
+        case errors.CompanyUnknown():
+            return {"errors": [{"field": "companyId", "detail": str(error)}]}
+        case errors.TooManyTags():
+            return {"errors": [{"field": "tags", "detail": str(error)}]}
+        case errors.InvalidQuery():
+            return {"errors": [{"field": error.parameter, "detail": str(error)}]}
         case _:
             return {}

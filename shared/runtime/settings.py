@@ -2,7 +2,7 @@
 
 import os
 from functools import cache
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -11,6 +11,7 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+_Settings = TypeVar("_Settings", bound=BaseModel)
 _Listed = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]
 
 
@@ -28,14 +29,45 @@ class Settings(BaseModel):
     timeline_days: Annotated[int, Field(gt=0)]
 
 
+class ChangesSettings(BaseModel):
+    """Of the function that tells the app."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore")
+
+    event_bus_name: Annotated[str, Field(min_length=1)]
+
+
+class PlanSettings(BaseModel):
+    """Of the function that plans a reconcile."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore")
+
+    reconcile_queue_url: Annotated[str, Field(min_length=1)]
+
+
+class ReconcileSettings(BaseModel):
+    """Of the function that does its parts."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore")
+
+    adopt_strays: bool
+    abandoned_after_days: Annotated[int, Field(gt=0)]
+
+
 class MisconfiguredError(Exception):
     """Names the environment variables that are missing or wrong."""
 
 
-@cache
 def settings() -> Settings:
+    told: Settings = read(Settings)
+    return told
+
+
+@cache
+def read(model: type[_Settings]) -> _Settings:
+    """Raises MisconfiguredError."""
     try:
-        return Settings.model_validate(os.environ)
+        return model.model_validate(os.environ)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors())
         raise MisconfiguredError(f"environment: {wrong}") from error

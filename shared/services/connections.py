@@ -8,15 +8,18 @@ from shared.domain.errors import (
     AccountingConnectionExists,
     CodatNotFound,
     CodatRejected,
+    CompanyGone,
     ConnectionIsDeleted,
     ConnectionNotFound,
     ConnectionNotLinked,
 )
+from shared.domain.pages import Page
 from shared.domain.platforms import Platform
+from shared.domain.timeline import TimelineEntry
 from shared.services.creation import Creation
 from shared.services.customers import customer_or_refuse
 from shared.services.ports import Call, Claims, Codat, Connections, Customers
-from shared.services.register import hear, hear_gone, hear_read
+from shared.services.register import hear, hear_deleted, hear_gone, hear_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ def create_connection(
 ) -> LinkedUp:
     """A connection of the customer to the platform with a fresh link, an existing one where there is one.
 
-    Raises CustomerNotFound, AccountingConnectionExists where another platform is linked, CreationInProgress where
-    another call is at it, and Codat's errors, after which the same call, repeated, completes.
+    Raises CustomerNotFound, CompanyGone, AccountingConnectionExists where another platform is linked,
+    CreationInProgress where another call is at it, and Codat's errors, after which the same call, repeated, completes.
     """
     customer = customer_or_refuse(customer_id, customers)
     call.telemetry.note(company_id=customer.company_id)
@@ -75,7 +78,10 @@ def create_connection(
         claims=claims,
         call=call,
     )
-    observed = creation.run(codat.seconds_left)
+    try:
+        observed = creation.run(codat.seconds_left)
+    except CodatNotFound as gone:
+        raise CompanyGone(customer_id) from gone
     call.telemetry.note(connection_id=observed.connection_id)
     connection = hear(
         observed.report(customer.company_id, stamp_of_answer(observed.at, Rank.OUR_CHANGE, None, call.new_id())),
@@ -174,6 +180,45 @@ def read_connection(
     """The connection, also when it was deleted. Raises CustomerNotFound, ConnectionNotFound."""
     customer = customer_or_refuse(customer_id, customers)
     connection = connections.find(customer.company_id, connection_id)
-    if connection is None:
+    if connection is None or not connection.is_heard:
         raise ConnectionNotFound(customer_id, connection_id)
     return connection
+
+
+def delete_connection(
+    customer_id: str,
+    connection_id: str,
+    *,
+    call: Call,
+    customers: Customers,
+    connections: Connections,
+    codat: Codat,
+) -> None:
+    """Revokes the connection and removes it at Codat; fine where it is gone already.
+
+    Raises CustomerNotFound, ConnectionNotFound and Codat's errors.
+    """
+    known = read_connection(customer_id, connection_id, customers=customers, connections=connections)
+    call.telemetry.note(company_id=known.company_id)
+    if known.is_deleted:
+        return
+    try:
+        deleted_at = codat.delete_connection(known.company_id, connection_id)
+    except CodatNotFound:
+        hear_gone(known, call=call, connections=connections)
+        return
+    hear_deleted(known, deleted_at, Rank.OUR_CHANGE, "deleted", call=call, connections=connections)
+
+
+def connection_timeline(
+    customer_id: str,
+    connection_id: str,
+    limit: int,
+    cursor: str | None,
+    *,
+    customers: Customers,
+    connections: Connections,
+) -> Page[TimelineEntry]:
+    """Newest first. Raises CustomerNotFound, ConnectionNotFound, InvalidQuery."""
+    connection = read_connection(customer_id, connection_id, customers=customers, connections=connections)
+    return connections.timeline(connection, limit, cursor)

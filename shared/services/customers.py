@@ -1,13 +1,23 @@
-"""Customers and their companies."""
+"""Customers and their companies: created, adopted, read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.domain.claims import Claim
-from shared.domain.connections import Connection
-from shared.domain.customers import Content, Customer
-from shared.domain.errors import CustomerConflict, CustomerNotFound
+from shared.domain.connections import Connection, Rank, stamp
+from shared.domain.customers import MAX_TAGS, Company, Content, Customer
+from shared.domain.errors import (
+    CodatError,
+    CompanyTaken,
+    CompanyUnknown,
+    CustomerConflict,
+    CustomerNotFound,
+    TooManyTags,
+)
+from shared.domain.pages import Page
+from shared.services.content import set_content
 from shared.services.creation import Creation
 from shared.services.ports import Call, Claims, Codat, Connections, Customers
+from shared.services.register import hear, hear_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,32 +28,58 @@ class CustomerView:
 
 
 def create_customer(
-    customer_id: str, content: Content, *, call: Call, customers: Customers, claims: Claims, codat: Codat
+    customer_id: str,
+    content: Content,
+    company_id: str | None = None,
+    *,
+    call: Call,
+    customers: Customers,
+    connections: Connections,
+    claims: Claims,
+    codat: Codat,
 ) -> tuple[Customer, bool]:
-    """The customer with its company, and whether this call brought it about.
+    """The customer with its company, and whether this call brought it about; with `company_id`, with that company.
 
-    Raises CustomerConflict where the id stands for other content, CreationInProgress where another call is at it,
-    and Codat's errors, after which the same call, repeated, completes.
+    Raises CustomerConflict where the id stands for other content, CreationInProgress and DeletionInProgress where
+    another call is at it, CompanyUnknown, CompanyTaken and TooManyTags for a company that can't be adopted, and
+    Codat's errors, after which the same call, repeated, completes.
     """
-    taken = customers.claim(customer_id, content, call.terms())
+    taken = customers.claim(customer_id, content, call.terms(), company_id)
     if isinstance(taken, Claim):
-        customer = _create(taken, customer_id, call=call, customers=customers, claims=claims, codat=codat)
+        customer = finish_creation(
+            taken, call=call, customers=customers, connections=connections, claims=claims, codat=codat
+        )
     else:
         customer = taken
     call.telemetry.note(company_id=customer.company_id)
-    if differing := customer.content.differing_fields(content):
+    differing = customer.content.differing_fields(content)
+    if company_id is not None and company_id != customer.company_id:
+        raise CustomerConflict(customer_id, ["companyId"])
+    if customer.adopted:
+        # Nobody has said yet what the content shall be: the first to ask for the customer does.
+        adopted = replace(customer, adopted=False)
+        customer = set_content(adopted, content, seen=customer, call=call, customers=customers, codat=codat)
+    elif differing:
         raise CustomerConflict(customer_id, differing)
     return customer, isinstance(taken, Claim)
 
 
-def _create(
-    claim: Claim, customer_id: str, *, call: Call, customers: Customers, claims: Claims, codat: Codat
+def finish_creation(
+    claim: Claim, *, call: Call, customers: Customers, connections: Connections, claims: Claims, codat: Codat
 ) -> Customer:
+    """The customer that a claim was taken for: its first holder's, where it was taken over."""
+    if claim.payload.get("adoptedCompanyId"):
+        return _adopt(claim, call=call, customers=customers, connections=connections, claims=claims, codat=codat)
+    return _create(claim, call=call, customers=customers, claims=claims, codat=codat)
+
+
+def _create(claim: Claim, *, call: Call, customers: Customers, claims: Claims, codat: Codat) -> Customer:
+    customer_id = claim.payload["customerId"]
     # A claim that was taken over asks for what its first holder asked for: Codat refuses a key with another body.
-    content = Content(claim.payload["name"], claim.payload.get("description"), claim.payload["tags"])
+    content = claimed_content(claim)
 
     def look_up() -> str | None:
-        found = codat.companies_of(customer_id)
+        found = codat.companies_of([customer_id])
         if len(found) > 1:
             call.telemetry.count("DuplicateCompanies")
             call.telemetry.warn("two companies for one customer", companies=[one.company_id for one in found])
@@ -63,6 +99,67 @@ def _create(
     return customer
 
 
+def _adopt(
+    claim: Claim, *, call: Call, customers: Customers, connections: Connections, claims: Claims, codat: Codat
+) -> Customer:
+    """Tags first, connections second, so that an event in between is already known as ours; the customer last, so that
+    whoever repeats the call after a crash does all of it again.
+    """
+    customer_id, company_id = claim.payload["customerId"], claim.payload["adoptedCompanyId"]
+    try:
+        company = _adoptable(customer_id, company_id, claimed_content(claim), customers, codat)
+    except (CompanyUnknown, CompanyTaken, TooManyTags):
+        claims.drop(claim)
+        raise
+    except CodatError:
+        claims.release(claim)
+        raise
+    try:
+        codat.update_company(company_id, customer_id, claimed_content(claim), company.tags)
+        bring_in(company_id, customer_id, call=call, connections=connections, codat=codat)
+    except CodatError:
+        claims.release(claim)
+        raise
+    customer = customers.activate(claim, company_id, call.now(), company.tags)
+    call.telemetry.count("CustomerAdopted")
+    return customer
+
+
+def _adoptable(customer_id: str, company_id: str, content: Content, customers: Customers, codat: Codat) -> Company:
+    """The company, with the tags that it keeps beside the content's."""
+    owner = customers.ownership(company_id).customer_id
+    company = codat.company(company_id)
+    if company is None:
+        raise CompanyUnknown(company_id)
+    if (owner or company.customer_id or customer_id) != customer_id:
+        raise CompanyTaken(company_id)
+    kept = {key: value for key, value in company.tags.items() if key not in content.tags}
+    if len(kept) + len(content.tags) > MAX_TAGS:
+        raise TooManyTags(len(kept))
+    return replace(company, tags=kept)
+
+
+def bring_in(company_id: str, customer_id: str, *, call: Call, connections: Connections, codat: Codat) -> None:
+    """Stores the connections that a company has at Codat."""
+    known = {one.connection_id: one for one in connections.of_company(company_id)}
+    for observed in codat.connections(company_id):
+        if one := known.get(observed.connection_id):
+            hear_read(observed, one, call=call, connections=connections)
+        else:
+            hear(
+                observed.report(company_id, stamp(observed.at, Rank.READ, call.new_id())),
+                customer_id=customer_id,
+                happening="adopted",
+                call=call,
+                connections=connections,
+                known=None,
+            )
+
+
+def claimed_content(claim: Claim) -> Content:
+    return Content(claim.payload["name"], claim.payload.get("description"), claim.payload["tags"])
+
+
 def customer_or_refuse(customer_id: str, customers: Customers) -> Customer:
     """Raises CustomerNotFound."""
     customer = customers.find(customer_id)
@@ -73,6 +170,25 @@ def customer_or_refuse(customer_id: str, customers: Customers) -> Customer:
 
 def read_customer(customer_id: str, *, customers: Customers, connections: Connections) -> CustomerView:
     """Raises CustomerNotFound."""
-    customer = customer_or_refuse(customer_id, customers)
+    return _view(customer_or_refuse(customer_id, customers), connections)
+
+
+def list_customers(
+    limit: int, cursor: str | None, *, customers: Customers, connections: Connections
+) -> Page[CustomerView]:
+    """Raises InvalidQuery where the cursor is none of ours."""
+    page = customers.page(limit, cursor)
+    return Page([_view(customer, connections) for customer in page.items], page.cursor)
+
+
+def find_by_company(company_id: str, *, customers: Customers, connections: Connections) -> Page[CustomerView]:
+    """The customer of a company, as Codat's return redirect names it; none where it is nobody's."""
+    customer_id = customers.ownership(company_id).customer_id
+    customer = customers.find(customer_id) if customer_id else None
+    found = [_view(customer, connections)] if customer and customer.company_id == company_id else []
+    return Page(found, None)
+
+
+def _view(customer: Customer, connections: Connections) -> CustomerView:
     found = connections.of_company(customer.company_id)
     return CustomerView(customer, [connection for connection in found if not connection.is_deleted])

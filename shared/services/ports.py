@@ -1,14 +1,17 @@
 """What the use cases need of the world. `shared.bootstrap` fills these in; tests bring their own."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
+from shared.domain.changes import Announcement
 from shared.domain.claims import Claim, Terms
-from shared.domain.connections import Connection, Observed
-from shared.domain.customers import Company, Content, Customer
+from shared.domain.connections import Connection, Observed, Status
+from shared.domain.customers import AccessToken, Company, Content, Customer, Deletion, Ownership, Quota
 from shared.domain.events import Event
+from shared.domain.instants import Instant
+from shared.domain.pages import Page
 from shared.domain.timeline import Actor, TimelineEntry
 
 _OUTLIVES_THE_HOLDER = timedelta(seconds=3)
@@ -16,6 +19,8 @@ _OUTLIVES_THE_HOLDER = timedelta(seconds=3)
 
 class Telemetry(Protocol):
     def count(self, metric: str, **dimensions: str) -> None: ...
+
+    def measure(self, metric: str, value: float) -> None: ...
 
     def measure_seconds(self, metric: str, seconds: float) -> None: ...
 
@@ -57,11 +62,43 @@ class Claims(Protocol):
 
 
 class Customers(Protocol):
-    def claim(self, customer_id: str, content: Content, terms: Terms) -> Claim | Customer: ...
+    def claim(
+        self,
+        customer_id: str,
+        content: Content,
+        terms: Terms,
+        company_id: str | None = None,
+        *,
+        adopted: bool = False,
+    ) -> Claim | Customer: ...
 
-    def activate(self, claim: Claim, company_id: str, now: datetime) -> Customer: ...
+    def activate(
+        self, claim: Claim, company_id: str, now: datetime, kept_tags: Mapping[str, str] | None = None
+    ) -> Customer: ...
 
     def find(self, customer_id: str) -> Customer | None: ...
+
+    def find_many(self, customer_ids: Iterable[str]) -> list[Customer]: ...
+
+    def being_deleted(self, customer_ids: Iterable[str]) -> list[str]: ...
+
+    def ownership(self, company_id: str) -> Ownership: ...
+
+    def change(self, changed: Customer, seen: Customer) -> bool: ...
+
+    def settle(self, sent: Customer) -> None: ...
+
+    def page(self, limit: int, cursor: str | None) -> Page[Customer]: ...
+
+    def all_ids(self) -> Iterator[str]: ...
+
+    def begin_deletion(self, customer_id: str, terms: Terms) -> Deletion | Claim | None: ...
+
+    def release_deletion(self, deletion: Deletion) -> None: ...
+
+    def end_company(self, company_id: str, customer_id: str) -> None: ...
+
+    def forget(self, company_id: str, customer_id: str, now: datetime) -> None: ...
 
 
 class Connections(Protocol):
@@ -71,15 +108,21 @@ class Connections(Protocol):
 
     def find(self, company_id: str, connection_id: str) -> Connection | None: ...
 
-    def find_with_owner(self, company_id: str, connection_id: str) -> tuple[str | None, Connection | None]: ...
+    def find_with_owner(self, company_id: str, connection_id: str) -> tuple[Ownership, Connection | None]: ...
 
     def of_company(self, company_id: str) -> list[Connection]: ...
+
+    def page(self, status: Status, limit: int, cursor: str | None) -> Page[Connection]: ...
+
+    def timeline(self, connection: Connection, limit: int, cursor: str | None) -> Page[TimelineEntry]: ...
 
     def save(
         self, connection: Connection, entry: TimelineEntry | None, ended: Claim | None = None
     ) -> Connection | None: ...
 
     def note(self, entry: TimelineEntry) -> None: ...
+
+    def bury(self, company_id: str, now: datetime) -> None: ...
 
 
 class Unreadables(Protocol):
@@ -89,14 +132,30 @@ class Unreadables(Protocol):
 class Codat(Protocol):
     """Every method raises the CodatErrors of `shared.domain.errors`."""
 
+    @property
+    def quota(self) -> Quota | None:
+        """As Codat's last answer told it."""
+
     def seconds_left(self) -> float:
         """For asking Codat: the caller's time, less what storing the answer takes."""
 
     def create_company(self, customer_id: str, content: Content, idempotency_key: str) -> str: ...
 
+    def update_company(
+        self, company_id: str, customer_id: str, content: Content, kept_tags: Mapping[str, str]
+    ) -> None: ...
+
+    def delete_company(self, company_id: str) -> None: ...
+
     def company(self, company_id: str) -> Company | None: ...
 
-    def companies_of(self, customer_id: str) -> list[Company]: ...
+    def companies_of(self, customer_ids: Sequence[str]) -> list[Company]: ...
+
+    def companies(self, page: int, page_size: int, tags: str | None = None) -> tuple[list[Company], int]: ...
+
+    def fitting(self, customer_ids: Iterable[str]) -> Iterator[list[str]]: ...
+
+    def access_token(self, company_id: str) -> AccessToken: ...
 
     def create_connection(self, company_id: str, platform_key: str, idempotency_key: str) -> Observed: ...
 
@@ -105,6 +164,8 @@ class Codat(Protocol):
     def connections(self, company_id: str) -> list[Observed]: ...
 
     def unlink(self, company_id: str, connection_id: str) -> Observed: ...
+
+    def delete_connection(self, company_id: str, connection_id: str) -> Instant: ...
 
 
 class SigningSecrets(Protocol):
@@ -121,3 +182,13 @@ class Door(Protocol):
 
     def read(self, body: bytes, now: datetime) -> Event:
         """Raises Unreadable."""
+
+
+class Bus(Protocol):
+    def put(self, announcements: Sequence[Announcement]) -> set[int]:
+        """Which of them, by position, were not taken."""
+
+
+class Queue(Protocol):
+    def send(self, messages: Iterable[Mapping[str, Any]]) -> int:
+        """How many were sent."""

@@ -1,10 +1,23 @@
 """Writing down what Codat says of a connection."""
 
+from collections.abc import Callable
+
 from shared.domain.claims import Claim
-from shared.domain.connections import Connection, Observed, Rank, Report, Status, first_heard, merge, stamp_of_answer
+from shared.domain.connections import (
+    Connection,
+    Observed,
+    Rank,
+    Report,
+    Status,
+    abandoned,
+    merge,
+    read_initially,
+    stamp_of_answer,
+    unheard,
+)
 from shared.domain.errors import StoreUnavailable
-from shared.domain.instants import instant_of
-from shared.domain.timeline import entry
+from shared.domain.instants import Instant, instant_of
+from shared.domain.timeline import TimelineEntry, entry
 from shared.services.ports import Call, Connections
 
 _MOST_CONFLICTS = 25
@@ -25,25 +38,26 @@ def hear(
 
     `known` is what the store said last; `happening` names the entry (an event's type, or what we did); `ended` is the
     claim that this report fulfils. A report that changes nothing still has its place in the timeline, unless it is
-    a read, which happens too often to be history.
+    a read, which happens too often to be history. Raises CompanyGone where the company has ended.
     """
-    for _ in range(_MOST_CONFLICTS):
-        now = instant_of(call.now())
-        after = first_heard(report, customer_id, now) if known is None else merge(known, report, now)
-        told = entry(
-            report, event_id=_identity(report), event_type=happening, actor=call.actor, before=known, after=after
-        )
-        if after is known:
-            if not _is_read(report):
-                connections.note(told)
-            if ended is None:
-                return after
-        silent = _is_read(report) and known is not None and after.status is known.status
-        stored = connections.save(after, None if silent or after is known else told, ended)
-        if stored is not None:
-            return stored
-        known = connections.find(report.company_id, report.connection_id)
-    raise StoreUnavailable("Too many writers at one connection.")
+
+    def told(before: Connection | None, after: Connection) -> TimelineEntry | None:
+        silent = report.is_read and before is not None and after.status is before.status
+        if silent or after.buried:
+            return None
+        return entry(report, event_type=happening, actor=call.actor, before=before, after=after)
+
+    return _amend(
+        report.company_id,
+        report.connection_id,
+        lambda known, now: merge(known, report, now),
+        told,
+        customer_id=customer_id,
+        call=call,
+        connections=connections,
+        known=known,
+        ended=ended,
+    )
 
 
 def hear_read(observed: Observed, known: Connection, *, call: Call, connections: Connections) -> Connection:
@@ -56,8 +70,14 @@ def hear_read(observed: Observed, known: Connection, *, call: Call, connections:
 
 def hear_gone(known: Connection, *, call: Call, connections: Connections) -> Connection:
     """The connection after Codat has answered 404 for it: deleted. Codat doesn't say when, so it is now."""
+    return hear_deleted(known, instant_of(call.now()), Rank.READ, "read", call=call, connections=connections)
+
+
+def hear_deleted(
+    known: Connection, at: Instant, rank: Rank, happening: str, *, call: Call, connections: Connections
+) -> Connection:
     report = Report(
-        stamp=stamp_of_answer(instant_of(call.now()), Rank.READ, known, call.new_id()),
+        stamp=stamp_of_answer(at, rank, known, call.new_id()),
         company_id=known.company_id,
         connection_id=known.connection_id,
         source=known.source,
@@ -65,13 +85,65 @@ def hear_gone(known: Connection, *, call: Call, connections: Connections) -> Con
         status=Status.DELETED,
     )
     return hear(
-        report, customer_id=known.customer_id, happening="read", call=call, connections=connections, known=known
+        report, customer_id=known.customer_id, happening=happening, call=call, connections=connections, known=known
     )
 
 
-def _identity(report: Report) -> str:
-    return report.stamp.rpartition("#")[2]
+def hear_initial_read(
+    company_id: str, connection_id: str, at: Instant, customer_id: str, *, call: Call, connections: Connections
+) -> Connection:
+    """The connection after its initial read was reported; kept unheard where the report comes before all others."""
+    return _amend(
+        company_id,
+        connection_id,
+        lambda known, now: read_initially(known, at, now),
+        lambda _before, _after: None,
+        customer_id=customer_id,
+        call=call,
+        connections=connections,
+        known=connections.find(company_id, connection_id),
+    )
 
 
-def _is_read(report: Report) -> bool:
-    return f"#{int(Rank.READ)}#" in report.stamp
+def hear_abandoned(known: Connection, *, call: Call, connections: Connections) -> Connection:
+    """The connection, noted as abandoned, so that it is reported once."""
+    return _amend(
+        known.company_id,
+        known.connection_id,
+        abandoned,
+        lambda _before, _after: None,
+        customer_id=known.customer_id,
+        call=call,
+        connections=connections,
+        known=known,
+    )
+
+
+def _amend(
+    company_id: str,
+    connection_id: str,
+    change: Callable[[Connection, Instant], Connection],
+    told: Callable[[Connection | None, Connection], TimelineEntry | None],
+    *,
+    customer_id: str,
+    call: Call,
+    connections: Connections,
+    known: Connection | None,
+    ended: Claim | None = None,
+) -> Connection:
+    """Reads, changes and writes until nobody else has written in between."""
+    for _ in range(_MOST_CONFLICTS):
+        now = instant_of(call.now())
+        before = known or unheard(company_id, connection_id, customer_id, now)
+        after = change(before, now)
+        said = told(known if known is not None and known.is_heard else None, after)
+        if after is before:
+            if said is not None:
+                connections.note(said)
+            if ended is None:
+                return after
+        stored = connections.save(after, None if after is before else said, ended)
+        if stored is not None:
+            return stored
+        known = connections.find(company_id, connection_id)
+    raise StoreUnavailable("Too many writers at one connection.")

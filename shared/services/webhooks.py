@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from shared.domain.errors import NotAuthentic, Unreadable
-from shared.domain.events import ConnectionEvent
+from shared.domain.customers import Ownership, customer_of
+from shared.domain.errors import CompanyGone, NotAuthentic, Unreadable
+from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent
 from shared.domain.instants import datetime_of
 from shared.domain.timeline import Actor
-from shared.services.ports import Call, Connections, Door, SigningSecrets, Unreadables
-from shared.services.register import hear
+from shared.services.deletion import end_company
+from shared.services.ports import Call, Connections, Customers, Door, SigningSecrets, Unreadables
+from shared.services.register import hear, hear_initial_read
 
 
 def receive(
@@ -18,6 +20,7 @@ def receive(
     call: Call,
     door: Door,
     secrets: SigningSecrets,
+    customers: Customers,
     connections: Connections,
     unreadables: Unreadables,
 ) -> None:
@@ -38,11 +41,22 @@ def receive(
         call.telemetry.count("WebhookUnreadable")
         call.telemetry.warn("authentic webhook kept unread", why=str(reason))
         return
+    take_effect(event, webhook_id, call=call, customers=customers, connections=connections)
+
+
+def take_effect(event: Event, webhook_id: str, *, call: Call, customers: Customers, connections: Connections) -> None:
+    """Stores what an authentic event says. Raises StoreUnavailable."""
     call.telemetry.note(event_id=event.event_id, event_type=event.event_type)
-    if isinstance(event, ConnectionEvent):
-        _store(event, replace(call, actor=Actor("webhook", webhook_id)), connections)
-    else:
-        call.telemetry.count("WebhookAcknowledged", eventType=event.event_type)
+    call = replace(call, actor=Actor("webhook", webhook_id))
+    match event:
+        case ConnectionEvent():
+            _hear(event, call, connections)
+        case InitialReadEvent():
+            _read_initially(event, call, customers, connections)
+        case CompanyDeletedEvent():
+            _end(event, call, customers, connections)
+        case _:
+            call.telemetry.count("WebhookAcknowledged", eventType=event.event_type)
 
 
 def _authenticate(body: bytes, headers: Mapping[str, str], door: Door, secrets: SigningSecrets) -> str:
@@ -55,24 +69,75 @@ def _authenticate(body: bytes, headers: Mapping[str, str], door: Door, secrets: 
         return door.verify(body, headers, secrets.refresh_webhook_secrets())
 
 
-def _store(event: ConnectionEvent, call: Call, connections: Connections) -> None:
+def _hear(event: ConnectionEvent, call: Call, connections: Connections) -> None:
     call.telemetry.note(company_id=event.company_id, connection_id=event.connection_id)
-    owner, known = connections.find_with_owner(event.company_id, event.connection_id)
-    customer_id = owner or event.customer_id
+    ownership, known = connections.find_with_owner(event.company_id, event.connection_id)
+    customer_id = _ours(event.uid, ownership, call)
     if customer_id is None:
-        call.telemetry.count("WebhookForeign")  # a Codat instance may serve other apps
         return
-    call.telemetry.note(customer_id=customer_id)
     report = event.report()
-    after = hear(
-        report,
-        customer_id=customer_id,
-        happening=event.event_type,
-        call=call,
-        connections=connections,
-        known=known,
-    )
+    try:
+        after = hear(
+            report,
+            customer_id=customer_id,
+            happening=event.event_type,
+            call=call,
+            connections=connections,
+            known=known,
+        )
+    except CompanyGone:
+        call.telemetry.count("WebhookLate")
+        return
     fresh = after.heard_stamp == report.stamp and after != known
     call.telemetry.count("WebhookAccepted" if fresh else "WebhookStale", eventType=event.event_type)
     lag = call.now() - datetime_of(event.generated_at)
     call.telemetry.measure_seconds("WebhookLag", lag.total_seconds())
+
+
+def _read_initially(event: InitialReadEvent, call: Call, customers: Customers, connections: Connections) -> None:
+    call.telemetry.note(company_id=event.company_id)
+    customer_id = _ours(event.uid, customers.ownership(event.company_id), call)
+    if customer_id is None:
+        return
+    try:
+        for connection_id in event.connection_ids:
+            hear_initial_read(
+                event.company_id,
+                connection_id,
+                event.generated_at,
+                customer_id,
+                call=call,
+                connections=connections,
+            )
+    except CompanyGone:
+        call.telemetry.count("WebhookLate")
+        return
+    call.telemetry.count("WebhookAccepted", eventType=event.event_type)
+
+
+def _end(event: CompanyDeletedEvent, call: Call, customers: Customers, connections: Connections) -> None:
+    call.telemetry.note(company_id=event.company_id)
+    ownership = customers.ownership(event.company_id)
+    customer_id = ownership.customer_id or customer_of(event.uid)
+    if customer_id is None:
+        # Another app's, or one of ours that has been forgotten already.
+        call.telemetry.count("WebhookLate" if ownership.ended else "WebhookForeign")
+        return
+    call.telemetry.note(customer_id=customer_id)
+    end_company(event.company_id, customer_id, call=call, customers=customers, connections=connections)
+    call.telemetry.count("WebhookAccepted", eventType=event.event_type)
+
+
+def _ours(uid: str | None, ownership: Ownership, call: Call) -> str | None:
+    """The customer whose company it is; None for another app's, since a Codat instance may serve several, and for one
+    that has ended.
+    """
+    if ownership.ended:
+        call.telemetry.count("WebhookLate")
+        return None
+    customer_id = ownership.customer_id or customer_of(uid)
+    if customer_id is None:
+        call.telemetry.count("WebhookForeign")
+        return None
+    call.telemetry.note(customer_id=customer_id)
+    return customer_id

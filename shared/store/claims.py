@@ -39,14 +39,15 @@ class Claims:
                 return claim  # our own write, whose first answer was lost
             if found.get("state") != CREATING:
                 return found
-            return self._take_over(_claim(found, subject), terms)
+            return self.take_over(claim_of(found, subject), terms)
         return claim
 
     def find(self, place: Key, subject: str) -> Claim | None:
         item = self._table.get(place)
-        return _claim(item, subject) if item is not None and item.get("state") == CREATING else None
+        return claim_of(item, subject) if item is not None and item.get("state") == CREATING else None
 
-    def _take_over(self, held: Claim, terms: Terms) -> Claim:
+    def take_over(self, held: Claim, terms: Terms) -> Claim:
+        """The claim of a holder that died. Raises CreationInProgress where it may be alive, or somebody was quicker."""
         if held.lease_until > terms.now:
             raise CreationInProgress(held.subject, held.seconds_left(terms.now))
         taken = replace(held, owner=terms.owner, lease_until=terms.now + terms.lease, fresh=False)
@@ -91,7 +92,7 @@ def held_by(claim: Claim) -> Condition:
 
 def lost(claim: Claim, found: Item | None, now: datetime) -> CreationInProgress:
     """Somebody was quicker: `found` is their claim, or what came of it."""
-    until = _from_ms((found or {}).get("leaseUntil", 0))
+    until = from_ms((found or {}).get("leaseUntil", 0))
     return CreationInProgress(claim.subject, seconds_until(until, now))
 
 
@@ -103,31 +104,31 @@ def _item(claim: Claim) -> dict[str, Any]:
         "sk": sk,
         "state": CREATING,
         "idempotencyKey": claim.idempotency_key,
-        "keyIssuedAt": _to_ms(claim.key_issued_at),
+        "keyIssuedAt": to_ms(claim.key_issued_at),
         "leaseOwner": claim.owner,
-        "leaseUntil": _to_ms(claim.lease_until),
+        "leaseUntil": to_ms(claim.lease_until),
     }
 
 
 _OF_THE_CLAIM = {"pk", "sk", "state", "idempotencyKey", "keyIssuedAt", "leaseOwner", "leaseUntil"}
 
 
-def _claim(item: Mapping[str, Any], subject: str) -> Claim:
+def claim_of(item: Mapping[str, Any], subject: str) -> Claim:
     return Claim(
         subject=subject,
         idempotency_key=item["idempotencyKey"],
-        key_issued_at=_from_ms(item["keyIssuedAt"]),
+        key_issued_at=from_ms(item["keyIssuedAt"]),
         owner=item["leaseOwner"],
-        lease_until=_from_ms(item["leaseUntil"]),
+        lease_until=from_ms(item["leaseUntil"]),
         fresh=False,
         place=(item["pk"], item["sk"]),
         payload={name: value for name, value in item.items() if name not in _OF_THE_CLAIM},
     )
 
 
-def _to_ms(moment: datetime) -> int:
+def to_ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
-def _from_ms(milliseconds: Any) -> datetime:
+def from_ms(milliseconds: Any) -> datetime:
     return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC)

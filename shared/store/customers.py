@@ -1,18 +1,25 @@
-"""Customers, the claims on their creation, and the pointer from a company to its customer."""
+"""Customers, the claims on their creation, their deletion, and the pointer from a company to its customer."""
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.claims import Claim, Terms
-from shared.domain.customers import Content, Customer
-from shared.domain.errors import CompanyTaken
+from shared.domain.claims import Claim, Terms, seconds_until
+from shared.domain.customers import Content, Customer, Deletion, Ownership
+from shared.domain.errors import CompanyTaken, DeletionInProgress
 from shared.domain.instants import Instant, instant_of
+from shared.domain.pages import Page
 from shared.store import keys
-from shared.store.claims import Claims, held_by, lost
-from shared.store.table import Condition, ConditionFailed, Item, Table, put
+from shared.store.claims import CREATING, Claims, claim_of, from_ms, held_by, lost, to_ms
+from shared.store.paging import Walk
+from shared.store.table import Condition, ConditionFailed, Item, Table, Write, delete, put
 
 ACTIVE = "active"
+DELETING = "deleting"
+INDEX = "byCustomer"
+TOMBSTONE_KEPT_FOR = timedelta(days=30)
+"""Longer than Codat goes on retrying a webhook."""
 
 
 class Customers:
@@ -20,26 +27,50 @@ class Customers:
         self._table = table
         self._claims = Claims(table)
 
-    def claim(self, customer_id: str, content: Content, terms: Terms) -> Claim | Customer:
+    def claim(
+        self,
+        customer_id: str,
+        content: Content,
+        terms: Terms,
+        company_id: str | None = None,
+        *,
+        adopted: bool = False,
+    ) -> Claim | Customer:
         """The claim on the customer's creation, or the customer where it exists.
 
-        Raises CreationInProgress while another process is at it.
+        With `company_id` the claim is on the adoption of that company; `adopted` where nobody has asked for it by
+        name. Raises CreationInProgress and DeletionInProgress while another process is at it.
         """
-        payload = {"customerId": customer_id, **_content_item(content)}
+        payload = {
+            "customerId": customer_id,
+            "adoptedCompanyId": company_id,
+            "adopted": adopted or None,
+            **_content_item(content),
+        }
         taken = self._claims.take(keys.customer(customer_id), payload, f"Customer {customer_id}", terms)
-        return taken if isinstance(taken, Claim) else _customer(taken)
+        if isinstance(taken, Claim):
+            return taken
+        if taken["state"] == DELETING:
+            raise _deleting(taken, terms.now)
+        return _customer(taken)
 
-    def activate(self, claim: Claim, company_id: str, now: datetime) -> Customer:
+    def activate(
+        self, claim: Claim, company_id: str, now: datetime, kept_tags: Mapping[str, str] | None = None
+    ) -> Customer:
         """Turns the claim into a customer and points its company to it, both or neither.
 
-        Repeated after a lost answer it is the same. Raises CreationInProgress where the claim was lost.
+        Repeated after a lost answer it is the same. Raises CreationInProgress where the claim was lost, CompanyTaken
+        where the company is another customer's, or deleted.
         """
         customer = Customer(
             customer_id=claim.payload["customerId"],
             company_id=company_id,
-            content=_content(claim.payload),
+            content=content_of(claim),
             created_at=instant_of(now),
             updated_at=instant_of(now),
+            version=to_ms(now),
+            adopted=bool(claim.payload.get("adopted")),
+            kept_tags=kept_tags or {},
         )
         pointer: dict[str, Any] = {"companyId": company_id, "customerId": customer.customer_id}
         pointer["pk"], pointer["sk"] = keys.company(company_id)
@@ -49,7 +80,10 @@ class Customers:
                 put(
                     pointer,
                     # A company is one customer's: without this, a pointer could be bent to another.
-                    Condition("attribute_not_exists(pk) OR customerId = :mine", {":mine": customer.customer_id}),
+                    Condition(
+                        "attribute_not_exists(pk) OR (customerId = :mine AND attribute_not_exists(ended))",
+                        {":mine": customer.customer_id},
+                    ),
                 ),
             )
         except ConditionFailed as failure:
@@ -62,9 +96,141 @@ class Customers:
         return customer
 
     def find(self, customer_id: str) -> Customer | None:
-        """The customer; None where there is none, or none yet."""
+        """The customer; None where there is none, or none yet, or none any more."""
         item = self._table.get(keys.customer(customer_id))
         return _customer(item) if item is not None and item["state"] == ACTIVE else None
+
+    def find_many(self, customer_ids: Iterable[str]) -> list[Customer]:
+        """Those of 100 ids at most that are customers."""
+        items = self._table.get_many(keys.customer(customer_id) for customer_id in customer_ids)
+        return [_customer(item) for item in items.values() if item["state"] == ACTIVE]
+
+    def being_deleted(self, customer_ids: Iterable[str]) -> list[str]:
+        """Those of 100 ids at most whose deletion was begun and not finished."""
+        items = self._table.get_many(keys.customer(customer_id) for customer_id in customer_ids)
+        return [item["customerId"] for item in items.values() if item["state"] == DELETING]
+
+    def ownership(self, company_id: str) -> Ownership:
+        """Whose a company is."""
+        return ownership_of(self._table.get(keys.company(company_id)))
+
+    def change(self, changed: Customer, seen: Customer) -> bool:
+        """Stores a change of what was seen; False, with nothing written, where somebody else has changed it since."""
+        return self._try(put(_customer_item(changed), _unchanged_since(seen)))
+
+    def settle(self, sent: Customer) -> None:
+        """Codat has the content: no longer dirty, if it is still this version."""
+        self._try(put(_customer_item(replace(sent, dirty=False)), _unchanged_since(sent)))
+
+    def page(self, limit: int, cursor: str | None) -> Page[Customer]:
+        """Customers in no order that means anything. Raises InvalidQuery where the cursor is none of ours."""
+        walk = Walk(self._table, INDEX, "customerShard", "customerId", keys.customer_shards())
+        page = walk.page(limit, cursor)
+        return Page(self.find_many(entry["customerId"] for entry in page.items), page.cursor)
+
+    def all_ids(self) -> Iterator[str]:
+        """Every customer's id, those being deleted included, read as they are taken."""
+        for shard in keys.customer_shards():
+            start = None
+            while True:
+                page = self._table.query_index(INDEX, "customerShard", shard, limit=1000, start=start)
+                yield from (entry["customerId"] for entry in page.items)
+                start = page.next
+                if start is None:
+                    break
+
+    def begin_deletion(self, customer_id: str, terms: Terms) -> Deletion | Claim | None:
+        """The deletion, written down before Codat is asked; None where there is no such customer.
+
+        Where the customer's creation was left unfinished, the claim on it: it has to be finished first, or a company
+        that nobody knows would stay at Codat. Raises CreationInProgress and DeletionInProgress while another process
+        is at it.
+        """
+        item = self._table.get(keys.customer(customer_id))
+        if item is None:
+            return None
+        if item["state"] == CREATING:
+            return self._claims.take_over(claim_of(item, f"Customer {customer_id}"), terms)
+        if item["state"] == DELETING and from_ms(item["leaseUntil"]) > terms.now:
+            raise _deleting(item, terms.now)
+        seen = Condition("version = :seen", {":seen": item["version"]})
+        deletion = Deletion(customer_id, item["companyId"], terms.owner, terms.now + terms.lease)
+        begun = {
+            **item,
+            "state": DELETING,
+            "version": item["version"] + 1,
+            "leaseOwner": deletion.owner,
+            "leaseUntil": to_ms(deletion.lease_until),
+        }
+        try:
+            self._table.write(put(begun, seen))
+        except ConditionFailed as failure:
+            if failure.found is None:
+                return None
+            if failure.found.get("leaseOwner") != terms.owner:
+                raise _deleting(failure.found, terms.now) from failure
+        return deletion
+
+    def release_deletion(self, deletion: Deletion) -> None:
+        """Ends the lease: the same call, repeated, goes on at once."""
+        item = self._table.get(keys.customer(deletion.customer_id))
+        if item is not None and item.get("leaseOwner") == deletion.owner:
+            self._try(put({**item, "leaseUntil": 0}, Condition("leaseOwner = :owner", {":owner": deletion.owner})))
+
+    def end_company(self, company_id: str, customer_id: str) -> None:
+        """From now on nothing that comes late brings the company, or a connection of it, back."""
+        self._table.write(put({**_pointer(company_id), "customerId": customer_id, "ended": True}))
+
+    def forget(self, company_id: str, customer_id: str, now: datetime) -> None:
+        """Removes the customer of an ended company, and leaves a tombstone of the company without personal data.
+
+        A customer that has another company by now stays.
+        """
+        until = int((now + TOMBSTONE_KEPT_FOR).timestamp())
+        tombstone = put({**_pointer(company_id), "ended": True, "expiresAt": until})
+        theirs = Condition("attribute_not_exists(pk) OR companyId = :company", {":company": company_id})
+        try:
+            self._table.write(delete(keys.customer(customer_id), theirs), tombstone)
+        except ConditionFailed:
+            self._table.write(tombstone)
+
+    def _try(self, write: Write) -> bool:
+        try:
+            self._table.write(write)
+        except ConditionFailed:
+            return False
+        return True
+
+
+def content_of(claim: Claim) -> Content:
+    """What the claim was taken for."""
+    return _content(claim.payload)
+
+
+def ownership_of(pointer: Item | None) -> Ownership:
+    pointer = pointer or {}
+    return Ownership(pointer.get("customerId"), ended=bool(pointer.get("ended")))
+
+
+def customer_of(item: Item) -> Customer | None:
+    """The customer that an item shows; None for one that is not there yet."""
+    return _customer(item) if item["state"] in {ACTIVE, DELETING} else None
+
+
+def _deleting(item: Item, now: datetime) -> DeletionInProgress:
+    until = from_ms(item.get("leaseUntil", 0))
+    return DeletionInProgress(item.get("customerId", ""), seconds_until(until, now))
+
+
+def _unchanged_since(seen: Customer) -> Condition:
+    return Condition(
+        "version = :seen AND #state = :active", {":seen": seen.version, ":active": ACTIVE}, {"#state": "state"}
+    )
+
+
+def _pointer(company_id: str) -> dict[str, Any]:
+    pk, sk = keys.company(company_id)
+    return {"pk": pk, "sk": sk, "companyId": company_id}
 
 
 def _customer_item(customer: Customer) -> Item:
@@ -80,6 +246,9 @@ def _customer_item(customer: Customer) -> Item:
         "createdAt": customer.created_at,
         "updatedAt": customer.updated_at,
         "version": customer.version,
+        "dirty": customer.dirty or None,
+        "adopted": customer.adopted or None,
+        "keptTags": dict(customer.kept_tags) or None,
     }
 
 
@@ -91,6 +260,9 @@ def _customer(item: Item) -> Customer:
         created_at=Instant(item["createdAt"]),
         updated_at=Instant(item["updatedAt"]),
         version=int(item["version"]),
+        dirty=bool(item.get("dirty")),
+        adopted=bool(item.get("adopted")),
+        kept_tags=item.get("keptTags", {}),
     )
 
 

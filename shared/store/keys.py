@@ -28,6 +28,11 @@ def connection_claim(company_id: str, platform_key: str) -> Key:
     return f"COMPANY#{company_id}", f"CREATING#{platform_key}"
 
 
+def timeline(company_id: str, connection_id: str = "") -> Key:
+    """The partition and the prefix of a connection's timeline, or of those of all connections of a company."""
+    return f"COMPANY#{company_id}", f"EVENT#{connection_id}#" if connection_id else "EVENT#"
+
+
 def timeline_entry(company_id: str, connection_id: str, at: Instant, event_id: str) -> Key:
     return f"COMPANY#{company_id}", f"EVENT#{connection_id}#{at}#{event_id}"
 
@@ -42,6 +47,14 @@ def status_shard(status: str, company_id: str) -> str:
 
 def customer_shard(customer_id: str) -> str:
     return f"CUSTOMERS#{_shard(customer_id)}"
+
+
+def customer_shards() -> list[str]:
+    return [f"CUSTOMERS#{shard:02d}" for shard in range(SHARDS)]
+
+
+def status_shards(status: str) -> list[str]:
+    return [f"STATUS#{status}#{shard:02d}" for shard in range(SHARDS)]
 
 
 def _shard(of: str) -> str:

@@ -54,6 +54,8 @@ class ConditionFailed(Exception):
 class Condition:
     expression: str
     values: Mapping[str, Any] | None = None
+    names: Mapping[str, str] | None = None
+    """For attributes whose names DynamoDB reserves."""
 
 
 ABSENT = Condition("attribute_not_exists(pk)")
@@ -67,6 +69,17 @@ class Write:
     key: Key
     item: Item | None = None
     condition: Condition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    items: list[Item]
+    next: Mapping[str, Any] | None
+    """Where the next page starts; None after the last."""
+
+
+def check(key: Key, condition: Condition) -> Write:
+    return Write("ConditionCheck", key, None, condition)
 
 
 def put(item: Item, condition: Condition | None = None) -> Write:
@@ -88,17 +101,19 @@ class Table:
         answer = self._ask(
             lambda: self._client.get_item(TableName=self._name, Key=_marshal_key(key), ConsistentRead=True)
         )
-        return _unmarshal(answer["Item"]) if "Item" in answer else None
+        return unmarshal(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
         """The items that exist, read consistently in one call (100 at most)."""
         wanted: Any = {self._name: {"Keys": [_marshal_key(key) for key in keys], "ConsistentRead": True}}
+        if not wanted[self._name]["Keys"]:
+            return {}
 
         def read() -> dict[Key, Item]:
             answer = self._client.batch_get_item(RequestItems=wanted)
             if answer["UnprocessedKeys"]:
                 raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem")
-            items = [_unmarshal(item) for item in answer["Responses"].get(self._name, [])]
+            items = [unmarshal(item) for item in answer["Responses"].get(self._name, [])]
             return {(item["pk"], item["sk"]): item for item in items}
 
         return self._ask(read)
@@ -106,21 +121,63 @@ class Table:
     def query(self, pk: str, sk_prefix: str) -> list[Item]:
         """Every item of a partition whose sort key starts with `sk_prefix`, read consistently."""
         found: list[Item] = []
-        start: dict[str, Any] = {}
+        start: Mapping[str, Any] | None = None
         while True:
-            answer = self._ask(
-                lambda start=start: self._client.query(  # type: ignore[misc]  # mypy can't type a default
-                    TableName=self._name,
-                    KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-                    ExpressionAttributeValues={":pk": {"S": pk}, ":prefix": {"S": sk_prefix}},
-                    ConsistentRead=True,
-                    **start,
-                )
-            )
-            found.extend(_unmarshal(item) for item in answer["Items"])
-            if "LastEvaluatedKey" not in answer:
+            page = self.query_page(pk, sk_prefix, start=start)
+            found.extend(page.items)
+            start = page.next
+            if start is None:
                 return found
-            start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def query_page(
+        self,
+        pk: str,
+        sk_prefix: str,
+        *,
+        limit: int = 1000,
+        start: Mapping[str, Any] | None = None,
+        newest_first: bool = False,
+    ) -> Page:
+        """Some items of a partition whose sort key starts with `sk_prefix`, in its order, read consistently."""
+        return self._page(
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": pk}, ":prefix": {"S": sk_prefix}},
+            ConsistentRead=True,
+            ScanIndexForward=not newest_first,
+            Limit=limit,
+            **_starting(start),
+        )
+
+    def query_index(
+        self, index: str, attribute: str, value: str, *, limit: int, start: Mapping[str, Any] | None = None
+    ) -> Page:
+        """Some entries of an index under one partition; an index is a moment behind the table."""
+        return self._page(
+            IndexName=index,
+            KeyConditionExpression="#shard = :shard",
+            ExpressionAttributeNames={"#shard": attribute},
+            ExpressionAttributeValues={":shard": {"S": value}},
+            Limit=limit,
+            **_starting(start),
+        )
+
+    def _page(self, **request: Any) -> Page:
+        answer = self._ask(lambda: self._client.query(TableName=self._name, **request))
+        last = answer.get("LastEvaluatedKey")
+        return Page([unmarshal(item) for item in answer["Items"]], unmarshal(last) if last else None)
+
+    def delete_many(self, keys: Iterable[Key]) -> None:
+        """Deletes without a condition, 25 at a time; what was not reached is deleted by the same call, repeated."""
+        waiting: list[Any] = [{"DeleteRequest": {"Key": _marshal_key(key)}} for key in keys]
+        while waiting:
+            batch, waiting = waiting[:25], waiting[25:]
+            self._ask(lambda batch=batch: self._delete_batch(batch))  # type: ignore[misc]  # mypy can't type a default
+
+    def _delete_batch(self, batch: list[Any]) -> None:
+        left = self._client.batch_write_item(RequestItems={self._name: batch})["UnprocessedItems"]
+        if left:
+            batch[:] = left[self._name]
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchWriteItem")
 
     def write(self, *writes: Write) -> None:
         """All of the writes or none. Raises ConditionFailed for the first whose condition doesn't hold."""
@@ -135,7 +192,7 @@ class Table:
             self._ask(lambda: operation(**self._request(write)))
         except ClientError as error:
             found: Any = error.response.get("Item")
-            raise ConditionFailed(0, _unmarshal(found) if found else None) from error
+            raise ConditionFailed(0, unmarshal(found) if found else None) from error
 
     def _transact(self, writes: tuple[Write, ...]) -> None:
         items: Any = [{write.action: self._request(write)} for write in writes]
@@ -147,7 +204,7 @@ class Table:
             for index, reason in enumerate(_cancellation_reasons(error)):
                 if reason.get("Code") == "ConditionalCheckFailed":
                     found = reason.get("Item")
-                    raise ConditionFailed(index, _unmarshal(found) if found else None) from error
+                    raise ConditionFailed(index, unmarshal(found) if found else None) from error
             raise StoreUnavailable("DynamoDB cancelled a transaction for no reason that we know.") from error
 
     def _request(self, write: Write) -> dict[str, Any]:
@@ -160,6 +217,8 @@ class Table:
             request["ConditionExpression"] = write.condition.expression
             # What stood in the way tells who holds a lease or that a repeated write was our own.
             request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
+            if write.condition.names:
+                request["ExpressionAttributeNames"] = dict(write.condition.names)
             if write.condition.values:
                 request["ExpressionAttributeValues"] = _marshal(write.condition.values)
         return request
@@ -216,9 +275,14 @@ def _marshal_key(key: Key) -> dict[str, Any]:
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
 
 
-def _unmarshal(item: Mapping[str, Any]) -> Item:
+def unmarshal(item: Mapping[str, Any]) -> Item:
+    """An item from the form in which DynamoDB and its streams write it."""
     found = {name: _deserializer.deserialize(value) for name, value in item.items()}
     return {name: _plain(value) for name, value in found.items()}
+
+
+def _starting(start: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"ExclusiveStartKey": _marshal(start)} if start else {}
 
 
 def _plain(value: Any) -> Any:

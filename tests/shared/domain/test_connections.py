@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from shared.domain.connections import Connection, Rank, Report, Source, Status, first_heard, merge, stamp
+from shared.domain.connections import Connection, Rank, Report, Source, Status, merge, stamp, unheard
 from shared.domain.instants import Instant, instant
 
 NOW = instant("2026-11-22T12:00:00Z")
@@ -32,8 +32,8 @@ def reports(draw: st.DrawFn) -> Report:
 
 
 def heard(said: list[Report]) -> Connection:
-    first, *rest = said
-    return reduce(lambda known, report: merge(known, report, NOW), rest, first_heard(first, "c-1", NOW))
+    blank = unheard("company", "connection", "c-1", NOW)
+    return reduce(lambda known, report: merge(known, report, NOW), said, blank)
 
 
 def visible(connection: Connection) -> dict[str, Any]:

@@ -1,0 +1,19 @@
+"""The table's stream: one announcement on the bus for each real change."""
+
+from typing import Any
+
+from shared import bootstrap
+from shared.runtime.clock import LambdaContext
+from shared.runtime.observability import Telemetry, logger
+from shared.services.changes import publish
+
+
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    records = event["Records"]
+    logger.thread_safe_append_keys(function_request_id=context.aws_request_id)
+    failed = publish([bootstrap.change_of(record) for record in records], bus=bootstrap.bus(), telemetry=Telemetry())
+    logger.info("published", extra={"records": len(records), "failed_from": failed})
+    if failed is None:
+        return {"batchItemFailures": []}
+    # Lambda reads the stream again from the first that failed.
+    return {"batchItemFailures": [{"itemIdentifier": records[failed]["dynamodb"]["SequenceNumber"]}]}

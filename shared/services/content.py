@@ -1,0 +1,72 @@
+"""A customer's name, description and tags. The table is their truth; Codat gets a copy.
+
+A change is written with a new version and marked dirty, sent to Codat, and the mark removed if the version is still
+that. Whatever stays dirty, because a process died or Codat was down, is sent again by the next change or by reconcile.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from shared.domain.customers import MAX_TAGS, Content, Customer
+from shared.domain.errors import CodatNotFound, CompanyGone, CustomerNotFound, StoreUnavailable, TooManyTags
+from shared.domain.instants import instant_of
+from shared.services.ports import Call, Codat, Customers
+
+_MOST_CONFLICTS = 10
+
+
+def change_customer(
+    customer_id: str, changes: Mapping[str, Any], *, call: Call, customers: Customers, codat: Codat
+) -> Customer:
+    """The customer with the fields of `changes` (name, description, tags) replaced.
+
+    Raises CustomerNotFound, TooManyTags, and Codat's errors, after which the change is stored and reconcile, or the
+    same call, repeated, brings it to Codat.
+    """
+    for _ in range(_MOST_CONFLICTS):
+        seen = customers.find(customer_id)
+        if seen is None:
+            raise CustomerNotFound(customer_id)
+        call.telemetry.note(company_id=seen.company_id)
+        content = replace(seen.content, **changes)
+        if content == seen.content and not seen.dirty and not seen.adopted:
+            return seen
+        try:
+            return set_content(
+                replace(seen, adopted=False), content, seen=seen, call=call, customers=customers, codat=codat
+            )
+        except _Overtaken:
+            continue
+    raise StoreUnavailable("Too many writers at one customer.")
+
+
+class _Overtaken(StoreUnavailable):
+    pass
+
+
+def set_content(
+    customer: Customer, content: Content, *, seen: Customer, call: Call, customers: Customers, codat: Codat
+) -> Customer:
+    """The customer with this content, stored and at Codat. Raises StoreUnavailable where somebody was quicker."""
+    kept = {key: value for key, value in customer.kept_tags.items() if key not in content.tags}
+    if len(kept) + len(content.tags) > MAX_TAGS:
+        raise TooManyTags(len(kept))
+    changed = replace(
+        customer, content=content, updated_at=instant_of(call.now()), version=seen.version + 1, dirty=True
+    )
+    if not customers.change(changed, seen):
+        raise _Overtaken("The customer was changed by another call; repeat this one.")
+    send_content(changed, customers=customers, codat=codat)
+    return changed
+
+
+def send_content(customer: Customer, *, customers: Customers, codat: Codat) -> None:
+    """Brings the content to Codat."""
+    kept = {key: value for key, value in customer.kept_tags.items() if key not in customer.content.tags}
+    try:
+        codat.update_company(customer.company_id, customer.customer_id, customer.content, kept)
+    except CodatNotFound as gone:
+        # What Codat deleted is told by its webhook, or found by reconcile; there is nothing to change any more.
+        raise CompanyGone(customer.customer_id) from gone
+    customers.settle(customer)

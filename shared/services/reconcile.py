@@ -1,0 +1,227 @@
+"""Healing what webhooks did not tell: the table and Codat compared, in two walks of messages.
+
+`ours` goes through our own listing and asks Codat for those companies; `strays` goes through Codat's pages for
+companies that carry our tag and are nobody's here. All messages are queued at once and few are worked on at a time;
+each is idempotent, and what a batch holds is all that is in memory.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from shared.domain.claims import Claim
+from shared.domain.connections import Connection, Observed, Rank, is_abandoned, says_otherwise, stamp
+from shared.domain.customers import Company, Content, Customer, Deletion
+from shared.domain.errors import (
+    CodatNotFound,
+    CompanyGone,
+    CreationInProgress,
+    DeletionInProgress,
+    QuotaReserved,
+)
+from shared.domain.instants import instant_of
+from shared.services.content import send_content
+from shared.services.customers import finish_creation
+from shared.services.deletion import end_company, finish_deletion
+from shared.services.ports import Call, Claims, Codat, Connections, Customers, Queue
+from shared.services.register import hear, hear_abandoned, hear_gone, hear_read
+
+STRAYS_PAGE_SIZE = 100
+QUOTA_KEPT_FOR_CALLERS = 0.2
+"""Of Codat's daily quota; below it the walk waits, so that the app's own calls always find some."""
+
+Found = Counter[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    adopt_strays: bool
+    abandoned_after: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports of a walk, which needs nearly all of them."""
+
+    call: Call
+    customers: Customers
+    connections: Connections
+    claims: Claims
+    codat: Codat
+    rules: Rules
+
+
+def plan(*, customers: Customers, codat: Codat, queue: Queue) -> int:
+    """Queues both walks; the number of messages."""
+    return queue.send(_messages(customers, codat))
+
+
+def _messages(customers: Customers, codat: Codat) -> Iterator[Mapping[str, Any]]:
+    for batch in codat.fitting(customers.all_ids()):
+        yield {"walk": "ours", "customerIds": batch}
+    _, total = codat.companies(1, 1)
+    for page in range(1, -(-total // STRAYS_PAGE_SIZE) + 1):
+        yield {"walk": "strays", "page": page}
+
+
+def work_on(message: Mapping[str, Any], world: World) -> Found:
+    """Does one message's part, and says what it found. Raises what stopped it; repeated, it does the rest."""
+    if message["walk"] == "ours":
+        return _ours(message["customerIds"], world)
+    return _strays(message["page"], world)
+
+
+def _ours(customer_ids: list[str], world: World) -> Found:
+    found: Found = Counter()
+    _finish_deletions(customer_ids, world, found)
+    # Read before Codat is asked, so that Codat's answer is certainly the newer.
+    ours = [
+        (customer, world.connections.of_company(customer.company_id))
+        for customer in world.customers.find_many(customer_ids)
+    ]
+    companies = {company.company_id: company for company in world.codat.companies_of(customer_ids)}
+    _keep_quota(world)
+    for customer, known in ours:
+        found["companies"] += 1
+        company = companies.get(customer.company_id) or world.codat.company(customer.company_id)
+        if company is None:
+            found["drift"] += 1
+            found["companiesDeleted"] += 1
+            end_company(
+                customer.company_id,
+                customer.customer_id,
+                call=world.call,
+                customers=world.customers,
+                connections=world.connections,
+            )
+            continue
+        _resend_content(customer, company, world, found)
+        _repair_connections(customer, known, company, world, found)
+    return found
+
+
+def _finish_deletions(customer_ids: list[str], world: World, found: Found) -> None:
+    """Goes on with deletions whose process has died."""
+    for customer_id in world.customers.being_deleted(customer_ids):
+        try:
+            begun = world.customers.begin_deletion(customer_id, world.call.terms())
+        except DeletionInProgress:
+            continue
+        if isinstance(begun, Deletion):
+            finish_deletion(
+                begun,
+                call=world.call,
+                customers=world.customers,
+                connections=world.connections,
+                codat=world.codat,
+            )
+            found["deletionsFinished"] += 1
+            found["drift"] += 1
+
+
+def _resend_content(customer: Customer, company: Company, world: World, found: Found) -> None:
+    if customer.dirty or company.customer_id != customer.customer_id:
+        send_content(customer, customers=world.customers, codat=world.codat)
+        found["contentResent"] += 1
+        found["drift"] += 1
+
+
+def _repair_connections(
+    customer: Customer, known: list[Connection], company: Company, world: World, found: Found
+) -> None:
+    there = {observed.connection_id: observed for observed in company.connections}
+    for connection in known:
+        if connection.is_deleted:
+            continue
+        found["connections"] += 1
+        observed = there.get(connection.connection_id) or _asked_for(connection, world)
+        if observed is None:
+            after = hear_gone(connection, call=world.call, connections=world.connections)
+        elif says_otherwise(observed, connection):
+            after = hear_read(observed, connection, call=world.call, connections=world.connections)
+        else:
+            after = connection
+        if after.status is not connection.status:
+            found["drift"] += 1
+        _report_abandoned(after, world, found)
+    unknown = set(there) - {connection.connection_id for connection in known}
+    for connection_id in sorted(unknown):
+        found["connections"] += 1
+        found["drift"] += 1
+        _take_in(there[connection_id], company.company_id, customer.customer_id, world)
+
+
+def _asked_for(connection: Connection, world: World) -> Observed | None:
+    """What is absent from a list is asked for by its id before it counts as deleted."""
+    try:
+        return world.codat.connection(connection.company_id, connection.connection_id)
+    except CodatNotFound:
+        return None
+
+
+def _take_in(observed: Observed, company_id: str, customer_id: str, world: World) -> None:
+    hear(
+        observed.report(company_id, stamp(observed.at, Rank.READ, world.call.new_id())),
+        customer_id=customer_id,
+        happening="found",
+        call=world.call,
+        connections=world.connections,
+        known=None,
+    )
+
+
+def _report_abandoned(connection: Connection, world: World, found: Found) -> None:
+    before = instant_of(world.call.now() - world.rules.abandoned_after)
+    if is_abandoned(connection, before=before):
+        found["abandoned"] += 1
+        if connection.abandoned_at is None:
+            hear_abandoned(connection, call=world.call, connections=world.connections)
+
+
+def _strays(page: int, world: World) -> Found:
+    """Codat's companies that carry our tag and are nobody's here."""
+    found: Found = Counter()
+    companies, _ = world.codat.companies(page, STRAYS_PAGE_SIZE)
+    _keep_quota(world)
+    for company in companies:
+        if company.customer_id is None:
+            continue
+        ownership = world.customers.ownership(company.company_id)
+        if ownership.customer_id is not None or ownership.ended:
+            continue
+        found["strays"] += 1
+        if world.rules.adopt_strays and _adopted(company, company.customer_id, world):
+            found["straysAdopted"] += 1
+            found["drift"] += 1
+    return found
+
+
+def _adopted(company: Company, customer_id: str, world: World) -> bool:
+    """Adopts the company, unless its customer has another one, or somebody is creating it."""
+    content = Content(company.name, company.description, {})
+    try:
+        taken = world.customers.claim(customer_id, content, world.call.terms(), company.company_id, adopted=True)
+        if not isinstance(taken, Claim):
+            # Two companies for one id: never deleted, only told.
+            world.call.telemetry.count("DuplicateCompanies")
+            return False
+        finish_creation(
+            taken,
+            call=world.call,
+            customers=world.customers,
+            connections=world.connections,
+            claims=world.claims,
+            codat=world.codat,
+        )
+    except (CreationInProgress, DeletionInProgress, CompanyGone):
+        return False
+    return True
+
+
+def _keep_quota(world: World) -> None:
+    """Stops where little is left of Codat's quota; the queue brings the message back later."""
+    quota = world.codat.quota
+    if quota is not None and quota.remaining < quota.limit * QUOTA_KEPT_FOR_CALLERS:
+        raise QuotaReserved(quota.remaining)

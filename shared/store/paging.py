@@ -1,0 +1,67 @@
+"""Walking an index whose entries are spread over shards, page by page, with an opaque cursor."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.domain.errors import InvalidQuery
+from shared.domain.pages import Page
+from shared.store.table import Item, Table
+
+NOT_OURS = "is not one that this API gave; start without one"
+
+
+class Walk:
+    """`attribute` and `sort` are the index's key."""
+
+    def __init__(self, table: Table, index: str, attribute: str, sort: str, shards: Sequence[str]) -> None:
+        self._table = table
+        self._index = index
+        self._attribute = attribute
+        self._key = {"pk", "sk", attribute, sort}
+        self._shards = shards
+
+    def page(self, limit: int, cursor: str | None) -> Page[Item]:
+        """Up to `limit` entries from where the cursor points to. Raises InvalidQuery for a cursor of another list."""
+        shard, start = self._read(cursor) if cursor else (self._shards[0], None)
+        position = self._shards.index(shard)
+        found: list[Item] = []
+        while True:
+            page = self._table.query_index(
+                self._index, self._attribute, self._shards[position], limit=limit - len(found), start=start
+            )
+            found.extend(page.items)
+            start = page.next
+            if start is None:
+                position += 1
+            if position == len(self._shards):
+                return Page(found, None)
+            if len(found) >= limit:
+                return Page(found, encode(self._shards[position], start))
+
+    def _read(self, cursor: str) -> tuple[str, Mapping[str, Any] | None]:
+        shard, start = decode(cursor)
+        if shard not in self._shards:
+            raise InvalidQuery("cursor", "belongs to another list; start without one")
+        if start is not None and (set(start) != self._key or start[self._attribute] != shard):
+            raise InvalidQuery("cursor", NOT_OURS)
+        return shard, start
+
+
+def encode(partition: str, start: Mapping[str, Any] | None) -> str:
+    return urlsafe_b64encode(json.dumps([partition, start]).encode()).decode().rstrip("=")
+
+
+def decode(cursor: str) -> tuple[str, Mapping[str, Any] | None]:
+    """Raises InvalidQuery for anything that `encode` can't have made."""
+    try:
+        partition, start = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, TypeError, RecursionError):
+        partition, start = None, None
+    texts = start is None or (
+        isinstance(start, dict) and start and all(isinstance(value, str) and value for value in start.values())
+    )
+    if not isinstance(partition, str) or not texts:
+        raise InvalidQuery("cursor", NOT_OURS)
+    return partition, start
