@@ -125,7 +125,7 @@ def test_another_apps_company_is_acknowledged_and_left_alone(app: App, tags: dic
     assert app.items(f"COMPANY#{about['company_id']}") == []
 
 
-@pytest.mark.parametrize("name", ["client.rateLimit.reached", "company.created", "company.deleted"])
+@pytest.mark.parametrize("name", ["client.rateLimit.reached", "company.created"])
 def test_other_types_are_acknowledged(app: App, name: str) -> None:
     """204, also for a type that nobody has heard of."""
     before = app.items()

@@ -1,0 +1,79 @@
+"""POST /customers with a companyId: what exists at Codat becomes a customer."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local.codat.records import Company
+from local.codat.requests import CompanyChange
+from tests.conftest import App
+
+
+def existing(app: App, **tags: str) -> Company:
+    """A company made by hand, with a connection that is Linked."""
+    company = app.codat.state.create_company(CompanyChange(name="By hand", tags=tags))
+    connection = app.codat.state.create_connection(company.id, "gbol")
+    app.codat.state.link(company.id, connection.id)
+    app.codat.wait_idle()
+    return company
+
+
+def adopt(app: App, company_id: str, customer_id: str | None = None, **content: Any) -> Any:
+    body = {"customerId": customer_id or f"c-{uuid4()}", "name": "Bank of Dave", "companyId": company_id, **content}
+    return app.post("/customers", body)
+
+
+def test_an_existing_company_becomes_a_customer(app: App) -> None:
+    """Tagged with the customer's id beside its own tags, renamed, its connections brought in; no new company."""
+    company = existing(app, region="us")
+    answer = adopt(app, company.id, tags={"tier": "gold"})
+    customer = answer.json()
+    assert (answer.status_code, customer["companyId"]) == (201, company.id)
+    assert [one["status"] for one in customer["connections"]] == ["Linked"]
+    [there] = app.codat.state.companies()
+    assert there.tags == {"region": "us", "tier": "gold", "uid": customer["customerId"]}
+    assert there.name == "Bank of Dave"
+    assert adopt(app, company.id, customer["customerId"], tags={"tier": "gold"}).status_code == 200
+
+
+def test_a_company_of_another_customer_is_taken(app: App) -> None:
+    """By its pointer here, or by its tag at Codat; and nothing is left behind."""
+    mine = app.customer()
+    stranger = existing(app, uid="somebody-else")
+    for company_id in (mine["companyId"], stranger.id):
+        customer_id = f"c-{uuid4()}"
+        answer = adopt(app, company_id, customer_id)
+        assert (answer.status_code, answer.json()["type"]) == (409, "company-taken")
+        assert app.items(f"CUSTOMER#{customer_id}") == []
+
+
+def test_a_company_that_codat_does_not_know(app: App) -> None:
+    """422 that names the field, and the same id can be created without it."""
+    customer_id = f"c-{uuid4()}"
+    answer = adopt(app, str(uuid4()), customer_id)
+    assert (answer.status_code, answer.json()["type"]) == (422, "company-unknown")
+    assert answer.json()["errors"][0]["field"] == "companyId"
+    app.customer(customer_id)
+
+
+def test_a_customer_has_one_company(app: App) -> None:
+    """409 where the customer exists with another one."""
+    customer = app.customer()
+    answer = adopt(app, existing(app).id, customer["customerId"])
+    assert (answer.status_code, answer.json()["type"]) == (409, "customer-conflict")
+    assert "companyId" in answer.json()["detail"]
+
+
+def test_tags_beyond_codats_limit_are_refused(app: App) -> None:
+    """Its own and the caller's together: 422 that names the field."""
+    company = existing(app, **{str(number): "x" for number in range(9)})
+    answer = adopt(app, company.id, tags={"one": "more"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "tags")
+
+
+@pytest.mark.parametrize("company_id", ["", "a b", "../x", 7, "x" * 65])
+def test_what_can_be_no_company_id(app: App, company_id: Any) -> None:
+    """422 that names the field."""
+    answer = adopt(app, company_id)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "companyId")

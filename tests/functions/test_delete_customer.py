@@ -1,0 +1,128 @@
+"""DELETE of customers and connections, and what Codat deletes itself."""
+
+from typing import Any
+
+import pytest
+
+from local.codat.faults import Fault
+from tests.conftest import App
+from tests.payloads import webhook, webhook_about
+
+
+def path(thing: dict[str, Any]) -> str:
+    customer = f"/customers/{thing['customerId']}"
+    return f"{customer}/connections/{thing['connectionId']}" if "connectionId" in thing else customer
+
+
+def test_a_deleted_customer_is_gone_and_can_come_back(app: App) -> None:
+    """204, also when repeated; 404 afterwards; the same id then makes a new company."""
+    linked = app.linked(app.customer()["customerId"])
+    customer = {"customerId": linked["customerId"]}
+    for _ in range(2):
+        assert app.http.delete(path(customer)).status_code == 204
+    app.codat.wait_idle()
+    assert app.codat.state.companies() == []
+    for gone in (customer, linked):
+        assert app.get(path(gone)).status_code == 404
+    again = app.customer(linked["customerId"])
+    assert again["companyId"] != linked["companyId"]
+
+
+def test_what_is_left_is_a_tombstone_without_personal_data(app: App) -> None:
+    """For 30 days, so that a late event can't bring anything back; the timeline goes at once."""
+    linked = app.linked(app.customer()["customerId"])
+    app.http.delete(path({"customerId": linked["customerId"]}))
+    app.codat.wait_idle()
+    assert app.items(f"CUSTOMER#{linked['customerId']}") == []
+    left = app.items(f"COMPANY#{linked['companyId']}")
+    assert {item["sk"] for item in left} == {"COMPANY", f"CONNECTION#{linked['connectionId']}"}
+    assert all(item["expiresAt"] for item in left)
+    assert linked["customerId"] not in str(left)
+    late = webhook_about(
+        "connection.connected",
+        company_id=linked["companyId"],
+        connection_id=linked["connectionId"],
+        tags={"uid": linked["customerId"]},
+        generatedDate="2026-11-22T00:00:00Z",
+    )
+    unknown = webhook_about(
+        "connection.created",
+        company_id=linked["companyId"],
+        connection_id="7e9a1c9e-0000-4000-8000-000000000000",
+        tags={"uid": linked["customerId"]},
+    )
+    for body in (late, unknown):
+        assert app.deliver(body).status_code == 204
+    assert app.items(f"COMPANY#{linked['companyId']}") == left
+
+
+def test_a_deletion_that_codat_fails_is_a_state(app: App) -> None:
+    """502, then the customer is neither there nor free; the same call, repeated, completes."""
+    customer = app.customer()
+    fault = app.codat.faults.add(Fault(kind="status", status=503, method="DELETE"))
+    assert app.http.delete(path(customer)).status_code == 502
+    assert app.get(path(customer)).status_code == 404
+    answer = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "deletion-in-progress")
+    assert int(answer.headers["retry-after"]) >= 1
+    app.codat.faults.remove(fault)
+    assert app.http.delete(path(customer)).status_code == 204
+    assert app.codat.state.companies() == []
+
+
+def test_deleting_what_never_was(app: App) -> None:
+    """204: it is not there."""
+    assert app.http.delete("/customers/nobody").status_code == 204
+    assert app.http.delete("/customers/a%20b").status_code == 404
+
+
+def test_a_deleted_connection_stays_readable_by_its_id(app: App) -> None:
+    """204, also when repeated; Deleted by id, absent from lists, and final for every other call."""
+    linked = app.linked(app.customer()["customerId"])
+    for _ in range(2):
+        assert app.http.delete(path(linked)).status_code == 204
+    app.codat.wait_idle()
+    assert (app.read(linked)["status"], app.read(linked)["nextAction"]) == ("Deleted", "none")
+    assert app.get(f"/customers/{linked['customerId']}/connections").json()["connections"] == []
+    for call in ("unlink", "link"):
+        answer = app.post(f"{path(linked)}/{call}")
+        assert (answer.status_code, answer.json()["type"]) == (409, "connection-deleted")
+    [company] = app.codat.state.companies()
+    assert not company.connections
+
+
+def test_deleting_a_connection_that_is_not_there(app: App) -> None:
+    """404 for one that never was; 204 for one that Codat has deleted without our hearing of it."""
+    linked = app.linked(app.customer()["customerId"])
+    assert app.http.delete(path({**linked, "connectionId": "nothing"})).status_code == 404
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    app.codat.state.delete_connection(linked["companyId"], linked["connectionId"])
+    assert app.http.delete(path(linked)).status_code == 204
+    assert app.read(linked)["status"] == "Deleted"
+
+
+@pytest.mark.parametrize("tags", [True, False])
+def test_a_company_deleted_at_codat_ends_the_customer(app: App, tags: bool) -> None:
+    """Its webhook does what DELETE does, also without tags, also twice."""
+    linked = app.linked(app.customer()["customerId"])
+    body = webhook("company.deleted")
+    body["payload"]["id"] = linked["companyId"]
+    body["payload"]["tags"] = {"uid": linked["customerId"]} if tags else None
+    for _ in range(2):
+        assert app.deliver(body).status_code == 204
+    assert app.get(path({"customerId": linked["customerId"]})).status_code == 404
+    assert {item["sk"] for item in app.items(f"COMPANY#{linked['companyId']}")} == {
+        "COMPANY",
+        f"CONNECTION#{linked['connectionId']}",
+    }
+
+
+def test_the_end_of_an_older_company_leaves_the_customer_alone(app: App) -> None:
+    """A customer that was deleted and created again has another company."""
+    first = app.customer()
+    app.http.delete(path(first))
+    again = app.customer(first["customerId"])
+    body = webhook("company.deleted")
+    body["payload"] |= {"id": first["companyId"], "tags": {"uid": first["customerId"]}}
+    assert app.deliver(body).status_code == 204
+    assert app.get(path(again)).json() == again
