@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ import pytest
 from local.codat.server import CodatServer
 from local.settings import LocalSettings, new_webhook_secret
 from local.stack import Stack, running_stack
+from shared.store.table import unmarshal
 from tests.payloads import signed
 
 
@@ -27,6 +28,9 @@ def stack() -> Iterator[Stack]:
         port=0,
     )
     with running_stack(settings) as running:
+        assert running.codat is not None
+        # Many tests wait for the first read of the data.
+        running.codat.settings = replace(running.codat.settings, initial_read=0.01)
         yield running
 
 
@@ -80,10 +84,18 @@ class App:
         secret = signing.pop("secret", self.stack.settings.webhook_secrets[0])
         return self.http.post("/webhooks/codat", content=raw, headers=signed(raw, secret, **signing))
 
-    def items(self, pk_prefix: str = "") -> list[dict[str, Any]]:
-        """The table's items."""
+    def items(self, pk: str = "") -> list[dict[str, Any]]:
+        """The table's items: all of them, those of a partition, or of all that start with what ends in `#`."""
+        if pk and not pk.endswith("#"):
+            answer = self.stack.dynamodb.query(
+                TableName=self.stack.table_name,
+                KeyConditionExpression="pk = :pk",
+                ExpressionAttributeValues={":pk": {"S": pk}},
+                ConsistentRead=True,
+            )
+            return [dict(unmarshal(item)) for item in answer["Items"]]
         found: list[dict[str, Any]] = self.get("/_local/table").json()
-        return [item for item in found if item["pk"].startswith(pk_prefix)]
+        return [item for item in found if item["pk"].startswith(pk)]
 
 
 @pytest.fixture

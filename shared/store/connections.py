@@ -136,6 +136,9 @@ class Connections:
             if failure.index == 0:
                 return None
             if ended is not None and failure.index == 1:
+                if failure.found is None:
+                    # It has ended: by a write of ours whose answer was lost, or by whoever took it over.
+                    return self.save(connection, entry)
                 raise lost(ended, failure.found, datetime_of(connection.updated_at)) from failure
             raise CompanyGone(connection.customer_id) from failure
         return stored

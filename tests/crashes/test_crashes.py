@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from local.codat.requests import CompanyChange
+from local.codat.state import CompanyChange
 from tests.conftest import App
 from tests.crashes.process import Death, Life, Moment, invoke
 from tests.payloads import api_event, webhook, webhook_event
@@ -217,8 +217,8 @@ def test_killed_at_any_io_the_repeated_call_completes(
         app.codat.reset()
         scene = scene_of(app)
         killed = invoke(scene.handler, scene.event, death=death)
-        assert killed.answer is None, death
-        assert len(killed.exchanges) - 1 == death.io
+        # A webhook that was quicker may have spared it the last I/Os, and so its death.
+        assert len(killed.exchanges) - 1 == death.io if killed.answer is None else len(killed.exchanges) <= death.io
         at_once = invoke(scene.handler, scene.event)
         if at_once.status not in scene.done:
             _waits_for_the_lease(at_once)

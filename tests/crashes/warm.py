@@ -1,16 +1,18 @@
-"""What a killable process finds done when it is forked: the imports, and botocore's models read."""
+"""What a killable process finds done when it is forked: the imports, and the clients built, as in a warm Lambda.
 
-import boto3
-from aws_lambda_powertools.utilities import parameters  # noqa: F401
+No client has connected yet, so nothing is shared between the processes.
+"""
 
-import shared.codat.api
-import shared.codat.door
-import shared.runtime.edge
-import shared.runtime.secrets
-import shared.store.connections
-import shared.store.customers
-import shared.store.unreadable  # noqa: F401
+import importlib
+from pathlib import Path
 
-for service in ("dynamodb", "secretsmanager"):
-    # The default session keeps the models; it must not keep these credentials.
-    boto3.client(service, region_name="eu-west-1", aws_access_key_id="x", aws_secret_access_key="x")
+from shared import bootstrap
+
+for app in sorted(Path("functions").glob("*/app.py")):
+    importlib.import_module(f"functions.{app.parent.name}.app")
+
+for build in (bootstrap.customers, bootstrap.connections, bootstrap.claims, bootstrap.unreadables, bootstrap.secrets):
+    build()
+bootstrap.door()
+bootstrap.offer()
+bootstrap._http()

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from local.codat.records import Company
-from local.codat.requests import CompanyChange
+from local.codat.state import CompanyChange
 from tests.conftest import App
 
 

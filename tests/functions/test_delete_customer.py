@@ -102,7 +102,7 @@ def test_deleting_a_connection_that_is_not_there(app: App) -> None:
 
 
 @pytest.mark.parametrize("tags", [True, False])
-def test_a_company_deleted_at_codat_ends_the_customer(app: App, tags: bool) -> None:
+def test_a_company_deleted_at_codat_ends_the_customer(app: App, *, tags: bool) -> None:
     """Its webhook does what DELETE does, also without tags, also twice."""
     linked = app.linked(app.customer()["customerId"])
     body = webhook("company.deleted")
