@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import uuid4
 
 from shared.domain.platforms import Offer
-from shared.domain.timeline import Actor
+from shared.domain.timeline import CALLER, RECONCILE, Actor
 from shared.runtime import clock
 from shared.runtime.observability import Telemetry
 from shared.runtime.settings import ChangesSettings, PlanSettings, ReconcileSettings, read, settings
@@ -47,7 +47,7 @@ _TO_STORE_THE_ANSWER = 6.0
 
 
 def call(request: "Request") -> Call:
-    return call_by(Actor("caller", request.caller), request.context)
+    return call_by(Actor(CALLER, request.caller), request.context)
 
 
 def call_by(actor: Actor, context: "LambdaContext") -> Call:
@@ -142,7 +142,7 @@ def world(context: "LambdaContext") -> "World":
 
     told = read(ReconcileSettings)
     return World(
-        call=call_by(Actor("reconcile"), context),
+        call=call_by(Actor(RECONCILE), context),
         customers=customers(),
         connections=connections(),
         claims=claims(),

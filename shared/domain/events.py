@@ -1,6 +1,6 @@
 """Codat's webhook events, and what each says of a connection."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from shared.domain.connections import Rank, Report, Source, Status, stamp
@@ -85,6 +85,16 @@ class Delivery:
 
     webhook_id: str
     event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class KeptWebhook:
+    """An authentic webhook that was not understood when it came."""
+
+    webhook_id: str
+    body: bytes = field(repr=False)
+    why: str
+    received_at: Instant
 
 
 def refuse_future(generated_at: Instant, now: datetime) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from shared.domain.connections import Connection, Report, Status, time_of
 from shared.domain.instants import Instant
 
+CALLER, WEBHOOK, RECONCILE = "caller", "webhook", "reconcile"
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:

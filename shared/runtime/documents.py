@@ -6,7 +6,7 @@ from shared.domain.connections import Connection
 from shared.domain.customers import AccessToken, Customer
 from shared.domain.instants import Instant
 from shared.domain.platforms import Platform
-from shared.domain.timeline import TimelineEntry
+from shared.domain.timeline import WEBHOOK, TimelineEntry
 
 
 def customer_document(customer: Customer, connections: list[Connection]) -> dict[str, Any]:
@@ -56,8 +56,8 @@ def entry_document(entry: TimelineEntry) -> dict[str, Any]:
         "eventType": entry.event_type,
         "at": entry.at,
         "actor": entry.actor.kind,
-        # A caller's ARN, or a webhook's id.
         "actorId": entry.actor.identity,
+        "webhookId": entry.actor.identity if entry.actor.kind == WEBHOOK else None,
         "previousStatus": entry.previous_status,
         "status": entry.status,
         "reason": entry.reason,

@@ -9,7 +9,7 @@ from shared.domain.changes import Announcement
 from shared.domain.claims import Claim, Terms
 from shared.domain.connections import Connection, Observed, Status
 from shared.domain.customers import AccessToken, Company, Content, Customer, Deletion, Ownership, Quota
-from shared.domain.events import Event
+from shared.domain.events import Event, KeptWebhook
 from shared.domain.instants import Instant
 from shared.domain.pages import Page
 from shared.domain.timeline import Actor, TimelineEntry
@@ -127,6 +127,10 @@ class Connections(Protocol):
 
 class Unreadables(Protocol):
     def keep(self, webhook_id: str, body: bytes, why: str, now: datetime) -> None: ...
+
+    def all(self, now: datetime) -> Iterator[KeptWebhook]: ...
+
+    def forget(self, kept: KeptWebhook) -> None: ...
 
 
 class Codat(Protocol):

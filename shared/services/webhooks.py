@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from shared.domain.customers import Ownership, customer_of
 from shared.domain.errors import CompanyGone, NotAuthentic, Unreadable
-from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent
+from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent, KeptWebhook
 from shared.domain.instants import datetime_of
-from shared.domain.timeline import Actor
+from shared.domain.timeline import WEBHOOK, Actor
 from shared.services.deletion import end_company
 from shared.services.ports import Call, Connections, Customers, Door, SigningSecrets, Unreadables
 from shared.services.register import hear, hear_initial_read
@@ -44,10 +44,30 @@ def receive(
     take_effect(event, webhook_id, call=call, customers=customers, connections=connections)
 
 
+def replay(
+    *, call: Call, door: Door, customers: Customers, connections: Connections, unreadables: Unreadables
+) -> tuple[list[KeptWebhook], list[KeptWebhook]]:
+    """Puts what was kept unread through again: those understood now, and stored, and those that stay.
+
+    They proved authentic when they came; an event that is old by now goes into the timeline, as any late one does.
+    """
+    understood, left = [], []
+    for kept in unreadables.all(call.now()):
+        try:
+            event = door.read(kept.body, call.now())
+        except Unreadable:
+            left.append(kept)
+            continue
+        take_effect(event, kept.webhook_id, call=call, customers=customers, connections=connections)
+        unreadables.forget(kept)
+        understood.append(kept)
+    return understood, left
+
+
 def take_effect(event: Event, webhook_id: str, *, call: Call, customers: Customers, connections: Connections) -> None:
     """Stores what an authentic event says. Raises StoreUnavailable."""
     call.telemetry.note(event_id=event.event_id, event_type=event.event_type)
-    call = replace(call, actor=Actor("webhook", webhook_id))
+    call = replace(call, actor=Actor(WEBHOOK, webhook_id))
     match event:
         case ConnectionEvent():
             _hear(event, call, connections)

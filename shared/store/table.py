@@ -139,9 +139,10 @@ class Table:
         newest_first: bool = False,
     ) -> Page:
         """Some items of a partition whose sort key starts with `sk_prefix`, in its order, read consistently."""
+        prefixed = " AND begins_with(sk, :prefix)" if sk_prefix else ""
         return self._page(
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues={":pk": {"S": pk}, ":prefix": {"S": sk_prefix}},
+            KeyConditionExpression=f"pk = :pk{prefixed}",
+            ExpressionAttributeValues={":pk": {"S": pk}} | ({":prefix": {"S": sk_prefix}} if sk_prefix else {}),
             ConsistentRead=True,
             ScanIndexForward=not newest_first,
             Limit=limit,

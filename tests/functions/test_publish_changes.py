@@ -1,0 +1,127 @@
+"""The table's stream on the bus: what an app that only listens gets to know."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema
+
+from tests.conftest import App
+
+_SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
+
+
+def told(app: App, customer_id: str) -> list[dict[str, Any]]:
+    """The events about a customer and its connections, oldest first."""
+    return [event for event in app.stack.events() if event["detail"]["customerId"] == customer_id]
+
+
+def a_life(app: App) -> dict[str, Any]:
+    """A customer through everything that can happen to it; gives its last connection."""
+    customer = app.customer()
+    path = f"/customers/{customer['customerId']}"
+    first = app.linked(customer["customerId"])
+    app.http.patch(path, json={"name": "Bank of Mary"})
+    app.post(f"{path}/connections/{first['connectionId']}/unlink")
+    app.codat.wait_idle()
+    app.http.delete(f"{path}/connections/{first['connectionId']}")
+    app.codat.wait_idle()
+    second = app.connection(customer["customerId"], "gbol")
+    app.codat.state.cancel(second["companyId"], second["connectionId"])
+    app.codat.wait_idle()
+    app.codat.state.link(second["companyId"], second["connectionId"])
+    app.codat.wait_idle()
+    app.codat.state.revoke(second["companyId"], second["connectionId"])
+    app.codat.wait_idle()
+    return second
+
+
+def test_every_event_is_as_its_schema_says(app: App) -> None:
+    """Each detail type of a whole life is put, and holds no more and no less than `docs/events/` says."""
+    life = a_life(app)
+    app.http.delete(f"/customers/{life['customerId']}")
+    app.codat.wait_idle()
+    events = told(app, life["customerId"])
+    for event in events:
+        assert event["source"] == "codat.customers"
+        schema = json.loads((_SCHEMAS / f"{event['detail-type']}.json").read_text())
+        jsonschema.validate(event["detail"], schema)
+        detail = event["detail"]
+        assert detail["eventId"] == f"{detail.get('connectionId', detail['customerId'])}:{detail['version']}"
+    types = {event["detail-type"] for event in events}
+    assert types == {path.stem for path in _SCHEMAS.glob("*.json")} - {"connection.abandoned"}
+
+
+def test_a_listener_ends_with_the_state_of_the_table(app: App) -> None:
+    """However the bus shuffles and repeats: by following the versions, the app has what the API shows."""
+    life = a_life(app)
+    customer = app.get(f"/customers/{life['customerId']}").json()
+    events = told(app, life["customerId"])
+    chance = random.Random(4)  # noqa: S311  # to repeat, not to protect
+    for _ in range(50):
+        delivered = events + chance.sample(events, k=len(events) // 2)
+        chance.shuffle(delivered)
+        known: dict[str, dict[str, Any]] = {}
+        for event in delivered:
+            detail = event["detail"]
+            thing = detail.get("connectionId", detail["customerId"])
+            if detail["version"] > known.get(thing, {}).get("version", 0):
+                known[thing] = {**detail, "type": event["detail-type"]}
+        live = [one for one in known.values() if "connectionId" in one and one["status"] != "Deleted"]
+        shown = {
+            "connectionId": "connectionId",
+            "status": "status",
+            "nextAction": "nextAction",
+            "reason": "error",
+            "lastSync": "lastSync",
+            "initialReadAt": "initialReadAt",
+        }
+        assert [{name: one[name] for name in shown} for one in live] == [
+            {name: one[field] for name, field in shown.items()} for one in customer["connections"]
+        ]
+
+
+def test_what_changes_nothing_is_not_told(app: App) -> None:
+    """Stale and repeated reports, fresh links and settled copies are nobody's news."""
+    linked = app.linked(app.customer()["customerId"])
+    path = f"/customers/{linked['customerId']}/connections"
+    # The first look finds when the data was last synced, which no webhook told.
+    app.post(f"{path}/{linked['connectionId']}/link")
+    before = told(app, linked["customerId"])
+    app.post(path, {"platformKey": "qhyg"})
+    app.post(f"{path}/{linked['connectionId']}/link")
+    app.codat.webhooks.resend(app.codat.webhooks.deliveries[0])
+    app.codat.wait_idle()
+    assert told(app, linked["customerId"]) == before
+
+
+def test_what_the_bus_does_not_take_is_put_again(app: App) -> None:
+    """A throttled entry is not lost, nor are those that follow it."""
+    app.stack.background.bus.fail(3)
+    linked = app.linked(app.customer()["customerId"])
+    events = told(app, linked["customerId"])
+    types = [event["detail-type"] for event in events]
+    assert {"customer.created", "connection.created", "connection.updated"} <= set(types)
+    newest = [event for event in events if "connectionId" in event["detail"]][-1]
+    assert newest["detail"]["status"] == "Linked"
+
+
+def test_a_customer_that_comes_back_is_above_the_one_that_went(app: App) -> None:
+    """Versions grow over a deletion, or a listener would ignore the new customer for good."""
+    customer_id = app.customer()["customerId"]
+    app.http.delete(f"/customers/{customer_id}")
+    app.customer(customer_id)
+    versions = [event["detail"]["version"] for event in told(app, customer_id)]
+    types = [event["detail-type"] for event in told(app, customer_id)]
+    assert types == ["customer.created", "customer.deleted", "customer.created"]
+    assert versions == sorted(set(versions))
+
+
+def test_the_bus_is_served_locally(app: App) -> None:
+    """As a rule's target would get it."""
+    customer_id = app.customer()["customerId"]
+    served = httpx.get(f"{app.stack.url}/_local/events").json()
+    [event] = [one for one in served if one["detail"]["customerId"] == customer_id]
+    assert (event["source"], event["detail-type"]) == ("codat.customers", "customer.created")

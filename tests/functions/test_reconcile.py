@@ -1,0 +1,157 @@
+"""Healing: the table and Codat compared, through the real plan, messages and batches."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from local.codat.faults import Fault
+from local.codat.state import CompanyChange
+from shared.runtime import clock
+from shared.runtime.settings import read
+from tests.conftest import App
+
+
+def reconcile(app: App) -> dict[str, Any]:
+    answer = app.post("/_local/reconcile")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def lose_webhooks(app: App) -> None:
+    app.codat.wait_idle()
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+
+
+def same(app: App, customer_id: str) -> bool:
+    """Whether the table shows what Codat has."""
+    customer = app.get(f"/customers/{customer_id}").json()
+    there = app.codat.state.company(customer["companyId"]).connections
+    return {one["connectionId"]: one["status"] for one in customer["connections"]} == {
+        one.id: one.status for one in there.values()
+    }
+
+
+def test_whatever_webhooks_were_lost_is_healed(app: App) -> None:
+    """Linked, revoked, unlinked, deleted, made in the portal: afterwards the table has what Codat has."""
+    customers = [app.customer()["customerId"] for _ in range(5)]
+    pending = app.connection(customers[0])
+    revoked, unlinked, deleted = (app.linked(customer) for customer in customers[1:4])
+    lose_webhooks(app)
+    state = app.codat.state
+    state.link(pending["companyId"], pending["connectionId"])
+    state.revoke(revoked["companyId"], revoked["connectionId"])
+    state.unlink(unlinked["companyId"], unlinked["connectionId"])
+    state.delete_connection(deleted["companyId"], deleted["connectionId"])
+    by_hand = app.get(f"/customers/{customers[4]}").json()["companyId"]
+    state.create_connection(by_hand, "gbol")
+    found = reconcile(app)
+    assert (found["companies"], found["connections"], found["drift"], found["failed"]) == (5, 5, 5, 0)
+    assert all(same(app, customer) for customer in customers)
+    assert app.read(deleted)["status"] == "Deleted"
+    assert reconcile(app)["drift"] == 0
+
+
+def test_a_company_that_codat_deleted_ends_its_customer(app: App) -> None:
+    """Asked for by its id first; then gone, and free for a new one."""
+    linked = app.linked(app.customer()["customerId"])
+    lose_webhooks(app)
+    app.codat.state.delete_company(linked["companyId"])
+    assert reconcile(app)["companiesDeleted"] == 1
+    assert app.get(f"/customers/{linked['customerId']}").status_code == 404
+    app.customer(linked["customerId"])
+
+
+def test_what_stayed_dirty_is_sent_again(app: App) -> None:
+    """A change that Codat did not take, and a tag that somebody removed there."""
+    changed, untagged = app.customer(), app.customer()
+    fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
+    app.http.patch(f"/customers/{changed['customerId']}", json={"name": "Bank of Mary"})
+    app.codat.faults.remove(fault)
+    app.codat.state.change_company(untagged["companyId"], CompanyChange(name="By hand", tags={"region": "us"}))
+    found = reconcile(app)
+    assert (found["contentResent"], found["drift"]) == (2, 2)
+    assert app.codat.state.company(changed["companyId"]).name == "Bank of Mary"
+    assert app.codat.state.company(untagged["companyId"]).tags["uid"] == untagged["customerId"]
+    assert reconcile(app)["drift"] == 0
+
+
+def test_an_unfinished_deletion_is_finished(app: App) -> None:
+    """Codat failed it, and nobody repeated the call."""
+    customer = app.customer()
+    fault = app.codat.faults.add(Fault(kind="status", status=503, method="DELETE"))
+    app.http.delete(f"/customers/{customer['customerId']}")
+    app.codat.faults.remove(fault)
+    assert reconcile(app)["deletionsFinished"] == 1
+    assert app.codat.state.companies() == []
+    assert app.items(f"CUSTOMER#{customer['customerId']}") == []
+
+
+def test_strays_are_counted_and_left_alone(app: App) -> None:
+    """Companies with our tag that we don't have may be another app's: adopted only where the deployment says so."""
+    app.codat.state.create_company(CompanyChange(name="Stray", tags={"uid": f"s-{uuid4()}"}))
+    app.codat.state.create_company(CompanyChange(name="Foreign", tags={}))
+    found = reconcile(app)
+    assert (found["strays"], found.get("straysAdopted", 0), found["drift"]) == (1, 0, 0)
+
+
+def test_strays_are_adopted_where_that_is_wanted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With their connections; the first POST then sets their content, and is no conflict."""
+    monkeypatch.setenv("ADOPT_STRAYS", "true")
+    read.cache_clear()
+    customer_id = f"s-{uuid4()}"
+    lose_webhooks(app)
+    company = app.codat.state.create_company(CompanyChange(name="Stray", tags={"uid": customer_id}))
+    connection = app.codat.state.create_connection(company.id, "gbol")
+    app.codat.state.link(company.id, connection.id)
+    try:
+        assert reconcile(app)["straysAdopted"] == 1
+    finally:
+        monkeypatch.undo()
+        read.cache_clear()
+    adopted = app.get(f"/customers/{customer_id}").json()
+    assert (adopted["companyId"], adopted["name"]) == (company.id, "Stray")
+    assert [one["status"] for one in adopted["connections"]] == ["Linked"]
+    first = app.post("/customers", {"customerId": customer_id, "name": "Bank of Dave"})
+    assert (first.status_code, first.json()["name"]) == (200, "Bank of Dave")
+    assert app.codat.state.company(company.id).name == "Bank of Dave"
+    assert app.post("/customers", {"customerId": customer_id, "name": "Else"}).status_code == 409
+
+
+def test_an_abandoned_link_is_reported_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After seven days without the customer, as an event on the bus."""
+    pending = app.connection(app.customer()["customerId"])
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + timedelta(days=8))
+    assert reconcile(app)["abandoned"] == 1
+    assert reconcile(app)["abandoned"] == 1
+    monkeypatch.undo()
+    told = [event for event in app.stack.events() if event["detail"].get("connectionId") == pending["connectionId"]]
+    assert [event["detail-type"] for event in told].count("connection.abandoned") == 1
+
+
+def test_callers_find_quota(app: App) -> None:
+    """Below a fifth of the day's quota the walk stops, its messages end among the dead letters, and nothing is lost."""
+    customer = app.customer()
+    app.codat.quota.limit = 1000
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    for _ in range(850):
+        app.codat.quota.take()
+    found = reconcile(app)
+    assert found["failed"] >= 1
+    assert app.post(f"/customers/{customer['customerId']}/link").status_code == 200
+
+
+def test_a_batch_that_fails_is_repeated_alone(app: App) -> None:
+    """Codat fails one request of a walk: its message comes back, and the walk ends whole."""
+    linked = app.linked(app.customer()["customerId"])
+    lose_webhooks(app)
+    app.codat.state.revoke(linked["companyId"], linked["connectionId"])
+    app.codat.faults.add(
+        Fault(kind="status", status=503, cached=False, path="/companies", method="GET", skip=1, times=5)
+    )
+    found = reconcile(app)
+    assert found["failed"] == 0
+    assert app.read(linked)["status"] == "Deauthorized"
