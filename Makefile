@@ -19,7 +19,7 @@ WHEELS := .cache/wheels-$(ARCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check package clean
+.PHONY: help demo run test check package replay bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,12 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 		case $$folder in *Layer) root=/opt;; *) root=/var/task;; esac; \
 		$(RUNTIME) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $$folder -p $$root $$folder || exit 1; \
 	done
+
+replay: .venv/.synced ## put authentic webhooks that were kept unread through again (TABLE_NAME=…)
+	@exec $(PYTHON) -m local.replay
+
+bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)
+	@$(PYTHON) -m bench.reconcile $(ARGS)
 
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .aws-sam .cache shared/requirements.txt

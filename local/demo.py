@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import secrets
 import sys
@@ -11,19 +10,19 @@ import textwrap
 import time
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 from local.console import Console, function_logs
 from local.exchanges import Exchanges, webhook_event
-from local.journey import Journey, Platform, StepFailedError
+from local.healing import Healing
+from local.journey import Journey
+from local.narration import Narration, Silence, path_of
 from local.settings import LocalSettings, SettingsError
+from local.steps import Platform, StepFailedError
 from local.template import TemplateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import httpx
 
     from local.gateway.invocation import Handler
     from local.stack import Stack
@@ -130,6 +129,8 @@ def walk(stack: Stack, exchanges: Exchanges, console: Console, *, patient: bool)
 
     # New customers each time: a table that is kept may know the last run's.
     run = secrets.token_hex(3)
+    narration = Narration(console)
+    journeys: list[Journey] = []
     with httpx.Client(base_url=stack.url, trust_env=False) as api:
         for number, platform in enumerate(PLATFORMS):
             if number == 1:
@@ -139,7 +140,7 @@ def walk(stack: Stack, exchanges: Exchanges, console: Console, *, patient: bool)
             journey = Journey(
                 api,
                 exchanges,
-                Silence() if number else Narration(console),
+                Silence() if number else narration,
                 customer_id=customer_id,
                 name=f"Bloom & Daughters {number + 1}",
                 platform=platform,
@@ -152,8 +153,32 @@ def walk(stack: Stack, exchanges: Exchanges, console: Console, *, patient: bool)
                 raise StepFailedError(f"{platform.name}: {failure.step}", str(failure)) from failure
             if number:
                 took = console.dim(f"{(time.monotonic() - started) * 1000:.0f} ms")
-                console.line(f"   {platform.name:20} {_path(journey.statuses)}  {took}")
+                console.line(f"   {platform.name:20} {path_of(journey.statuses)}  {took}")
             one_company(stack, journey.company_id, customer_id)
+            journeys.append(journey)
+        console.line()
+        console.line(console.bold("A webhook is lost, and found again"))
+        first = journeys[0]
+        ids = first.company_id, first.connection_id
+        healing = Healing(
+            api, exchanges, narration, customer_id=first.customer_id, platform=first.platform, patient=patient
+        )
+        healing.walk(*ids, lambda: lose_webhooks(stack, *ids))
+
+
+def lose_webhooks(stack: Stack, company_id: str, connection_id: str) -> int:
+    """The platform withdraws its consent while webhooks get lost; how many did."""
+    from local.codat.faults import Fault  # noqa: PLC0415 - with the simulated Codat only
+
+    codat = stack.codat
+    if codat is None:
+        return 0
+    fault_id = codat.faults.add(Fault(kind="webhook-drop"))
+    codat.state.revoke(company_id, connection_id)
+    codat.wait_idle()
+    lost = codat.faults.fired(fault_id)
+    codat.faults.remove(fault_id)
+    return lost
 
 
 def one_company(stack: Stack, company_id: str, customer_id: str) -> None:
@@ -163,90 +188,6 @@ def one_company(stack: Stack, company_id: str, customer_id: str) -> None:
     found = [company.id for company in stack.codat.state.companies() if company.tags.get("uid") == customer_id]
     if found != [company_id]:
         raise StepFailedError("One customer, one company", f"Codat has {found} for {customer_id}")
-
-
-class Silence:
-    def step(self, title: str) -> None:
-        pass
-
-    def request(self, method: str, path: str, body: Any) -> None:
-        pass
-
-    def answer(self, response: httpx.Response) -> None:
-        pass
-
-    def link_page(self, url: str, status: int) -> None:
-        pass
-
-    def webhook(self, event: dict[str, Any], status: int) -> None:
-        pass
-
-    def state(self, connection: dict[str, Any]) -> None:
-        pass
-
-
-class Narration:
-    """Tells every step on the console."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._steps = 0
-
-    def step(self, title: str) -> None:
-        self._steps += 1
-        self._console.line()
-        self._console.line(self._console.bold(f"{self._steps}  {title}"))
-
-    def request(self, method: str, path: str, body: Any) -> None:
-        self._console.line(f"   {method} {path}" + ("" if body is None else f"  {json.dumps(body)}"))
-
-    def answer(self, response: httpx.Response) -> None:
-        took = self._console.dim(f"{response.elapsed.total_seconds() * 1000:.0f} ms")
-        self._console.line(f"   {self._console.status(response.status_code)} {response.reason_phrase}  {took}")
-        if location := response.headers.get("location"):
-            self._console.line(self._console.dim(f"     Location: {location}"))
-        for line in document_lines(response.content):
-            self._console.line(self._console.dim(f"     {line}"))
-
-    def link_page(self, url: str, status: int) -> None:
-        self._console.line(f"   POST {shortened(url)}  action=authorize")
-        self._console.line(f"   {self._console.status(status)}")
-
-    def webhook(self, event: dict[str, Any], status: int) -> None:
-        self._console.line(f"   webhook {event['eventType']:26} answered {self._console.status(status)}")
-
-    def state(self, connection: dict[str, Any]) -> None:
-        self._console.line(
-            f"   state {self._console.bold(connection['status'])}, next action {connection['nextAction']}"
-        )
-
-
-def document_lines(content: bytes) -> list[str]:
-    """An answer's JSON, a line a field, its link shortened."""
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return []
-    if not isinstance(document, dict):
-        return [json.dumps(document)]
-    if isinstance(document.get("linkUrl"), str):
-        document["linkUrl"] = shortened(document["linkUrl"])
-    width = max(map(len, document), default=0)
-    return [f"{name:{width}}  {_value(value)}" for name, value in document.items()]
-
-
-def shortened(url: str) -> str:
-    """Enough of a link to recognise it, too little to use it."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path[:20]}…"
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _path(statuses: Sequence[str]) -> str:
-    return " → ".join(status for before, status in zip(["", *statuses], statuses, strict=False) if status != before)
 
 
 if __name__ == "__main__":

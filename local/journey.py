@@ -1,211 +1,53 @@
-"""The main job for one customer, step by step over HTTP, each step checked."""
+"""The main job for one customer: create, connect, authorise, unlink."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-import httpx
-
-from local.exchanges import webhook_event
+from local.steps import OK, Steps
 
 if TYPE_CHECKING:
-    from local.exchanges import Exchanges
-    from local.gateway.app import Exchange
-
-# A function's longest answer, and what a slow machine adds.
-_ANSWER_WITHIN = 35.0
-# Seconds that a webhook may take; the second where Codat's retries are part of it.
-WEBHOOK_WITHIN = 5.0
-PATIENT_WEBHOOK_WITHIN = 30.0
-_POLL = 0.05
-_MOST_TRIES = 12
+    from typing import Any
 
 _CREATED = 201
-_OK = 200
-_NO_CONTENT = 204
-# Answers after which the same call, repeated, completes.
-_REPEATABLE = frozenset({429, 502, 503, 504})
 
 
-class StepFailedError(Exception):
-    """What wasn't as it should be; `step` says where."""
-
-    def __init__(self, step: str, reason: str) -> None:
-        super().__init__(reason)
-        self.step = step
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    key: str
-    name: str
-    # What the customer has to do first, by the design of the API.
-    next_action: str = "authorize"
-
-
-class Observer(Protocol):
-    """Hears what happens, in order."""
-
-    def step(self, title: str) -> None: ...
-    def request(self, method: str, path: str, body: Any) -> None: ...
-    def answer(self, response: httpx.Response) -> None: ...
-    def link_page(self, url: str, status: int) -> None: ...
-    def webhook(self, event: dict[str, Any], status: int) -> None: ...
-    def state(self, connection: dict[str, Any]) -> None: ...
-
-
-class Journey:
-    """`patient` repeats calls that fail as Codat does at times, and waits longer for webhooks."""
-
-    def __init__(
-        self,
-        api: httpx.Client,
-        exchanges: Exchanges,
-        observer: Observer,
-        *,
-        customer_id: str,
-        name: str,
-        platform: Platform,
-        patient: bool = False,
-    ) -> None:
-        self._api = api
-        self._exchanges = exchanges
-        self._observer = observer
-        self._customer_id = customer_id
+class Journey(Steps):
+    def __init__(self, *parts: Any, name: str, **options: Any) -> None:
+        """As `Steps`, and the customer's name."""
+        super().__init__(*parts, **options)
         self._name = name
-        self._platform = platform
-        self._patient = patient
-        self._webhooks_within = PATIENT_WEBHOOK_WITHIN if patient else WEBHOOK_WITHIN
-        self._webhooks_told = 0
-        self._step = ""
-        self.company_id = ""
-        self.statuses: list[str] = []
 
     def walk(self) -> None:
         """Raises StepFailedError at the first step that isn't as it should be."""
         self._create_customer()
-        connection_id, link_url = self._connect()
-        self._authorize(link_url)
-        self._await("Codat's webhook makes it Linked", connection_id, {"connection.connected"}, "Linked")
-        self._unlink(connection_id)
-        self._await("Codat confirms, and it stays Unlinked", connection_id, {"connection.disconnected"}, "Unlinked")
+        link_url = self._connect()
+        self._follow(link_url)
+        self._await("Codat's webhook makes it Linked", {"connection.connected"}, "Linked")
+        self._unlink()
+        self._await("Codat confirms, and it stays Unlinked", {"connection.disconnected"}, "Unlinked")
 
     def _create_customer(self) -> None:
         self._begin("The app creates its customer's Codat company")
-        body = {"customerId": self._customer_id, "name": self._name}
+        body = {"customerId": self.customer_id, "name": self._name}
         response = self._call("POST", "/customers", body)
         customer = self._checked(response, _CREATED)
-        self._equal("Location", response.headers.get("location"), f"/customers/{self._customer_id}")
-        self._equal("customerId", customer.get("customerId"), self._customer_id)
+        self._equal("Location", response.headers.get("location"), f"/customers/{self.customer_id}")
+        self._equal("customerId", customer.get("customerId"), self.customer_id)
         self._equal("connections", customer.get("connections"), [])
         self.company_id = str(customer.get("companyId") or "")
         self._true(bool(self.company_id), "the answer has no companyId")
 
-    def _connect(self) -> tuple[str, str]:
-        self._begin(f"The app connects {self._platform.name} and gets the customer's link")
-        response = self._call("POST", f"{self._customer}/connections", {"platformKey": self._platform.key})
+    def _connect(self) -> str:
+        self._begin(f"The app connects {self.platform.name} and gets the customer's link")
+        response = self._call("POST", f"{self._customer}/connections", {"platformKey": self.platform.key})
         connection = self._checked(response, _CREATED)
         self._is_ours(connection, "PendingAuth")
-        self._equal("nextAction", connection.get("nextAction"), self._platform.next_action)
-        link_url = connection.get("linkUrl")
-        if not isinstance(link_url, str) or not link_url.startswith("http"):
-            raise StepFailedError(self._step, "the answer has no linkUrl")
-        return str(connection["connectionId"]), link_url
+        self._equal("nextAction", connection.get("nextAction"), self.platform.next_action)
+        self.connection_id = str(connection["connectionId"])
+        return self._link_of(connection)
 
-    def _authorize(self, link_url: str) -> None:
-        self._begin("The customer follows the link and authorises")
-        page = httpx.post(link_url, data={"action": "authorize"}, timeout=_ANSWER_WITHIN, trust_env=False)
-        self._observer.link_page(link_url, page.status_code)
-        self._equal("status of the link page", page.status_code, _OK)
-
-    def _unlink(self, connection_id: str) -> None:
+    def _unlink(self) -> None:
         self._begin("The app unlinks")
-        response = self._call("POST", f"{self._customer}/connections/{connection_id}/unlink", None)
-        self._is_ours(self._checked(response, _OK), "Unlinked")
-
-    def _await(self, title: str, connection_id: str, event_types: set[str], status: str) -> None:
-        self._begin(title)
-
-        def wanted(exchange: Exchange) -> bool:
-            event = webhook_event(exchange)
-            return (
-                event is not None
-                and event["eventType"] in event_types
-                and event["payload"]["connection"]["id"] == connection_id
-                and (exchange.status == _NO_CONTENT or not self._patient)
-            )
-
-        arrived = self._exchanges.wait_for(wanted, self._webhooks_within)
-        self._tell_webhooks()
-        names = " or ".join(sorted(event_types))
-        if arrived is None:
-            raise StepFailedError(self._step, f"no {names} came within {self._webhooks_within:g} s")
-        self._equal(f"answer to {names}", arrived.status, _NO_CONTENT)
-        connection = self._checked(self._get(f"{self._customer}/connections/{connection_id}"), _OK)
-        self._observer.state(connection)
-        self._is_ours(connection, status)
-
-    def _is_ours(self, connection: dict[str, Any], status: str) -> None:
-        for key, value in (
-            ("customerId", self._customer_id),
-            ("companyId", self.company_id),
-            ("platformKey", self._platform.key),
-            ("status", status),
-        ):
-            self._equal(key, connection.get(key), value)
-        self.statuses.append(status)
-
-    @property
-    def _customer(self) -> str:
-        return f"/customers/{self._customer_id}"
-
-    def _begin(self, title: str) -> None:
-        self._step = title
-        self._observer.step(title)
-
-    def _call(self, method: str, path: str, body: Any) -> httpx.Response:
-        """Repeats, where patient, what the API says may be repeated: after `Retry-After`, or at once."""
-        for attempt in range(1, _MOST_TRIES + 1):
-            self._observer.request(method, path, body)
-            response = self._send(method, path, body)
-            self._observer.answer(response)
-            retry_after = response.headers.get("retry-after")
-            repeatable = response.status_code in _REPEATABLE or retry_after is not None
-            if not self._patient or not repeatable or attempt == _MOST_TRIES:
-                break
-            time.sleep(min(float(retry_after or 0), _ANSWER_WITHIN))
-        return response
-
-    def _get(self, path: str) -> httpx.Response:
-        return self._send("GET", path, None)
-
-    def _send(self, method: str, path: str, body: Any) -> httpx.Response:
-        try:
-            return self._api.request(method, path, json=body, timeout=_ANSWER_WITHIN)
-        except httpx.HTTPError as error:
-            raise StepFailedError(self._step, f"{method} {path}: {type(error).__name__}") from error
-
-    def _checked(self, response: httpx.Response, status: int) -> dict[str, Any]:
-        accepted = {status, _OK} if self._patient else {status}
-        if response.status_code not in accepted:
-            detail = response.text[:300]
-            raise StepFailedError(self._step, f"status is {response.status_code}, not {status}: {detail}")
-        document = response.json()
-        self._true(isinstance(document, dict), "the answer is no JSON object")
-        return dict(document)
-
-    def _equal(self, what: str, actual: Any, expected: Any) -> None:
-        self._true(actual == expected, f"{what} is {actual!r}, not {expected!r}")
-
-    def _true(self, holds: bool, reason: str) -> None:  # noqa: FBT001 - an assertion that can't be switched off
-        if not holds:
-            raise StepFailedError(self._step, reason)
-
-    def _tell_webhooks(self) -> None:
-        exchanges = self._exchanges.all()
-        for exchange in exchanges[self._webhooks_told :]:
-            if event := webhook_event(exchange):
-                self._observer.webhook(event, exchange.status)
-        self._webhooks_told = len(exchanges)
+        response = self._call("POST", f"{self._connection}/unlink", None)
+        self._is_ours(self._checked(response, OK), "Unlinked")

@@ -67,6 +67,7 @@ def introduce(stack: Stack, console: Console, logs: str) -> None:
     rows = [
         ("API", f"{stack.url}  routes from template.yaml, without signing"),
         ("Console", f"{stack.url}/_local/  customers, links, states"),
+        ("Events", f"{stack.url}/_local/events  what the app would hear; POST {stack.url}/_local/reconcile heals"),
         ("Table", f"{stack.url}/_local/table  {stack.table_name} in {stack.settings.dynamodb_endpoint or 'memory'}"),
         ("Codat", codat),
         ("Logs", f"{logs}  JSON, as in CloudWatch" + ("" if "LOGS" in logs else "; LOGS=1 shows them here")),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from local import aws
+from local.background import Background
 from local.exchanges import WEBHOOK_PATH
 from local.http_server import HOST, bind, serving
 from local.template import DEFAULT_REGION, Template
@@ -49,6 +50,11 @@ class Stack:
     codat_url: str
     codat: CodatServer | None
     dynamodb: DynamoDBClient
+    background: Background
+
+    def events(self) -> list[dict[str, Any]]:
+        """The events on the bus, oldest first; of everything that was written before this call."""
+        return self.background.events()
 
 
 @contextmanager
@@ -68,7 +74,9 @@ def running_stack(
         listener = listener or bind(settings.port)
         parts.callback(listener.close)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
-        endpoints = _endpoints(parts.enter_context(aws.moto_server()), settings.dynamodb_endpoint)
+        background = Background(template, polls=settings.dynamodb_endpoint is not None)
+        moto_url = parts.enter_context(aws.moto_server(background.in_front))
+        endpoints = _endpoints(moto_url, settings.dynamodb_endpoint)
         codat = parts.enter_context(_simulated_codat(settings, url)) if not settings.codat_base_url else None
         codat_url = codat.base_url if codat else str(settings.codat_base_url)
         environment = {
@@ -81,13 +89,15 @@ def running_stack(
         if settings.adopt_strays is not None:
             environment["ADOPT_STRAYS"] = settings.adopt_strays
         parts.enter_context(_environment(environment))
-        dynamodb = _resources(template, settings)
+        dynamodb, is_new = _resources(template, settings)
         _forget_caches()
         parts.callback(_forget_caches)
         handlers = handlers if handlers is not None else load_handlers(template)
-        app = _application(template, handlers, dynamodb, on_exchange)
+        parts.enter_context(background.running(handlers, dynamodb, from_now=not is_new))
+        app = _application(template, handlers, dynamodb, background, on_exchange)
         parts.enter_context(serving(app, listener))
-        yield Stack(url, settings, template, template.table(_TABLE).name, codat_url, codat, dynamodb)
+        table_name = template.table(_TABLE).name
+        yield Stack(url, settings, template, table_name, codat_url, codat, dynamodb, background)
 
 
 def load_handlers(template: Template) -> dict[str, Handler]:
@@ -103,6 +113,7 @@ def _application(
     template: Template,
     handlers: Mapping[str, Handler],
     dynamodb: DynamoDBClient,
+    background: Background,
     on_exchange: Callable[[Exchange], None] | None,
 ) -> Any:
     from local.gateway.app import Gateway, application  # noqa: PLC0415 - see running_stack
@@ -110,7 +121,9 @@ def _application(
 
     gateway = Gateway(routes=template.routes, functions=template.functions, handlers=handlers, on_exchange=on_exchange)
     table_name = template.table(_TABLE).name
-    local = local_routes(table=lambda: table_items(dynamodb, table_name), events=list)
+    local = local_routes(
+        table=lambda: table_items(dynamodb, table_name), events=background.events, reconcile=background.reconcile
+    )
     return application(gateway, local)
 
 
@@ -130,18 +143,19 @@ def _simulated_codat(settings: LocalSettings, url: str) -> Iterator[CodatServer]
         yield codat
 
 
-def _resources(template: Template, settings: LocalSettings) -> DynamoDBClient:
+def _resources(template: Template, settings: LocalSettings) -> tuple[DynamoDBClient, bool]:
+    """The client, and whether the table is new."""
     import boto3  # noqa: PLC0415 - slow, and reads the environment that is only now complete
 
     dynamodb = boto3.client("dynamodb")
-    aws.create_table(dynamodb, template.table(_TABLE))
+    is_new = aws.create_table(dynamodb, template.table(_TABLE))
     aws.create_secret(
         boto3.client("secretsmanager"),
         template.physical_id(_SECRET),
         api_key=settings.codat_api_key,
         webhook_secrets=settings.webhook_secrets,
     )
-    return dynamodb
+    return dynamodb, is_new
 
 
 def _endpoints(moto_url: str, dynamodb_endpoint: str | None) -> dict[str, str]:

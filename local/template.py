@@ -64,6 +64,18 @@ class Table:
     ttl: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """`attributes` are those of `create_queue`, without the redrive policy: `dead_letters` is the logical id of
+    the queue to which a message goes after `max_receives`.
+    """
+
+    name: str
+    attributes: Mapping[str, str]
+    dead_letters: str | None
+    max_receives: int
+
+
 class Template:
     """A template with its parameters' defaults (or `parameters`) in place.
 
@@ -166,10 +178,30 @@ class Template:
             ttl and {"TableName": name, "TimeToLiveSpecification": ttl},
         )
 
+    def queue(self, logical_id: str) -> Queue:
+        properties = self.of_type("AWS::SQS::Queue")[logical_id]
+        redrive = properties.get("RedrivePolicy")
+        return Queue(
+            self.name(logical_id),
+            {
+                key: _text(self.resolve(properties[key]))
+                for key in ("DelaySeconds", "MessageRetentionPeriod", "VisibilityTimeout")
+                if key in properties
+            },
+            referred(redrive["deadLetterTargetArn"]) if redrive else None,
+            int(redrive["maxReceiveCount"]) if redrive else 0,
+        )
+
     def physical_id(self, logical_id: str) -> str:
-        """What `!Ref` gives for a resource: its own name where the template sets one."""
+        """What `!Ref` gives for a resource: its name, but a queue's URL."""
         if logical_id in self._physical_ids:
             return self._physical_ids[logical_id]
+        if self._resources[logical_id]["Type"] == "AWS::SQS::Queue":
+            return f"https://sqs.{DEFAULT_REGION}.amazonaws.com/{ACCOUNT_ID}/{self.name(logical_id)}"
+        return self.name(logical_id)
+
+    def name(self, logical_id: str) -> str:
+        """A resource's name: its own where the template sets one."""
         properties = self._resources[logical_id].get("Properties", {})
         for key in ("TableName", "FunctionName", "QueueName", "TopicName", "Name"):
             if key in properties:
@@ -242,7 +274,7 @@ class Template:
         if logical_id not in self._resources:
             raise TemplateError(f"{logical_id} is not a resource of the template")
         if attribute.endswith("Name"):
-            return self.physical_id(logical_id)
+            return self.name(logical_id)
         if not attribute.endswith("Arn"):
             raise TemplateError(f"{logical_id}.{attribute} is not known on one machine")
         service = self._resources[logical_id]["Type"].split("::")[1].lower()
@@ -278,6 +310,15 @@ class Template:
 
 
 _NO_VALUE = object()
+
+
+def referred(value: Any) -> str:
+    """The logical id that `!Ref X`, `!GetAtt X.Attribute` or `!GetAtt [X, Attribute]` names."""
+    if isinstance(value, dict) and set(value) <= {"Ref", "Fn::GetAtt"}:
+        [argument] = value.values()
+        logical_id: str = argument.partition(".")[0] if isinstance(argument, str) else argument[0]
+        return logical_id
+    raise TemplateError(f"{value!r} names no resource of the template")
 
 
 def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("local.gateway")
 
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
+_Report = Callable[[Any, BaseException | None], None]
 
 
 class FunctionError(Exception):
@@ -37,29 +38,58 @@ async def invoke(function: Function, handler: Handler, event: dict[str, Any], *,
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
 
-    def report(result: Any, error: BaseException | None) -> None:
+    def settle(result: Any, error: BaseException | None) -> None:
         if not outcome.done():
             outcome.set_result((result, error))
 
+    def report(result: Any, error: BaseException | None) -> None:
+        try:
+            loop.call_soon_threadsafe(settle, result, error)
+        except RuntimeError:
+            logger.warning("%s ended after the gateway had stopped", function.name)
+
+    _start(function, handler, event, report)
+    await asyncio.wait([outcome], timeout=min(function.timeout, patience))
+    if outcome.done():
+        return _returned(function, *outcome.result())
+    if function.timeout < patience:
+        raise _timed_out(function)
+    raise InvocationTimeoutError(f"{function.name} has not answered within {patience:g} seconds")
+
+
+def invoke_and_wait(function: Function, handler: Handler, event: dict[str, Any]) -> Any:
+    """What the handler returns, for whoever has a thread to wait on. Raises FunctionError."""
+    ended = threading.Event()
+    outcomes: list[tuple[Any, BaseException | None]] = []
+
+    def report(result: Any, error: BaseException | None) -> None:
+        outcomes.append((result, error))
+        ended.set()
+
+    _start(function, handler, event, report)
+    if not ended.wait(function.timeout):
+        raise _timed_out(function)
+    return _returned(function, *outcomes[0])
+
+
+def _start(function: Function, handler: Handler, event: dict[str, Any], report: _Report) -> None:
     def run() -> None:
         result, error = None, None
         try:
             result = handler(event, LambdaContext(function))
         except BaseException as raised:  # noqa: BLE001 - Lambda's runtime too outlives whatever is raised
             error = raised
-        try:
-            loop.call_soon_threadsafe(report, result, error)
-        except RuntimeError:
-            logger.warning("%s ended after the gateway had stopped", function.name)
+        report(result, error)
 
     # A daemon thread each, not a pool: a pool's threads would hold up the end of the process.
     threading.Thread(target=run, name=function.name, daemon=True).start()
-    await asyncio.wait([outcome], timeout=min(function.timeout, patience))
-    if outcome.done():
-        result, error = outcome.result()
-        if error is None:
-            return result
-        raise FunctionError(f"{function.name} failed") from error
-    if function.timeout < patience:
-        raise FunctionError(f"{function.name}: task timed out after {function.timeout:.2f} seconds")
-    raise InvocationTimeoutError(f"{function.name} has not answered within {patience:g} seconds")
+
+
+def _returned(function: Function, result: Any, error: BaseException | None) -> Any:
+    if error is None:
+        return result
+    raise FunctionError(f"{function.name} failed") from error
+
+
+def _timed_out(function: Function) -> FunctionError:
+    return FunctionError(f"{function.name}: task timed out after {function.timeout:.2f} seconds")

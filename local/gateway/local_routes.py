@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
+from local.gateway.invocation import FunctionError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from starlette.requests import Request
     from starlette.responses import Response
+
+logger = logging.getLogger("local.gateway")
 
 CONSOLE = Path(__file__).with_name("console.html")
 
@@ -28,7 +33,7 @@ def local_routes(
     events: Callable[[], list[dict[str, Any]]],
     reconcile: Callable[[], dict[str, Any]] | None = None,
 ) -> Starlette:
-    """`table` and `reconcile` may be slow: they are called on a thread."""
+    """All of them may be slow: they are called on a thread."""
 
     async def show_console(_: Request) -> Response:
         return FileResponse(CONSOLE, headers={"cache-control": "no-store"})
@@ -37,18 +42,16 @@ def local_routes(
         return JSONResponse(await run_in_threadpool(table))
 
     async def show_events(_: Request) -> Response:
-        return JSONResponse(events())
+        return JSONResponse(await run_in_threadpool(events))
 
     async def run_reconcile(_: Request) -> Response:
         if reconcile is None:
-            problem = {
-                "type": "about:blank",
-                "title": "Not Implemented",
-                "status": 501,
-                "detail": "There is no reconcile function in template.yaml.",
-            }
-            return JSONResponse(problem, 501, media_type="application/problem+json")
-        return JSONResponse(await run_in_threadpool(reconcile))
+            return _problem(501, "Not Implemented", "There is no reconcile function in template.yaml.")
+        try:
+            return JSONResponse(await run_in_threadpool(reconcile))
+        except FunctionError as error:
+            logger.exception("Reconcile failed")
+            return _problem(502, "Bad Gateway", f"{error}; the log says why.")
 
     return Starlette(
         routes=[
@@ -58,6 +61,11 @@ def local_routes(
             Route("/reconcile", run_reconcile, methods=["POST"]),
         ]
     )
+
+
+def _problem(status: int, title: str, detail: str) -> Response:
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return JSONResponse(problem, status, media_type="application/problem+json")
 
 
 def table_items(client: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:

@@ -13,10 +13,11 @@ import boto3
 import httpx
 import pytest
 
-from local import journey
+from local import steps
 from local.console import Console
-from local.demo import demonstrate, document_lines, shortened
+from local.demo import demonstrate
 from local.gateway.invocation import Handler
+from local.narration import document_lines, shortened
 from local.settings import LocalSettings
 from local.stack import load_handlers
 from local.template import Template
@@ -107,7 +108,7 @@ def test_what_is_not_as_it_should_be_fails_by_its_step(function: str, change: Ch
 
 def test_a_webhook_that_never_arrives_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN an event that gets no answer THEN the demo doesn't wait for ever."""
-    monkeypatch.setattr(journey, "PATIENT_WEBHOOK_WITHIN", 0.3)
+    monkeypatch.setattr(steps, "PATIENT_WEBHOOK_WITHIN", 0.3)
     code, shown = demonstrated(load_handlers(Template.load()), faults=["kind=webhook-drop"])
     assert code == 1
     assert "no connection.connected came within" in shown

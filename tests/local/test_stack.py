@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from local import aws
+from local.background import Background
 from local.exchanges import Exchanges, webhook_event
 from local.http_server import bind
 from local.settings import LocalSettings
@@ -174,6 +176,7 @@ def test_credentials_stand_where_dynamodb_is_elsewhere(
     """Made-up credentials never leave the machine."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWNER")
     monkeypatch.setattr(aws, "create_table", lambda *_: None)
+    monkeypatch.setattr(Background, "running", lambda *_, **__: nullcontext())
     elsewhere = replace(settings, dynamodb_endpoint="https://dynamodb.eu-west-1.amazonaws.com")
     with running_stack(elsewhere, handlers=HANDLERS):
         assert os.environ["AWS_ACCESS_KEY_ID"] == "OWNER"

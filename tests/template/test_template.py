@@ -9,19 +9,31 @@ from typing import Any
 
 import pytest
 
+from local.event_patterns import passes
 from tests.artifact.make import ROOT, make
 
 WEBHOOK = "POST /webhooks/codat"
 ROUTES = {
     "POST /customers": "CreateCompanyFunction",
+    "GET /customers": "ReadCustomersFunction",
     "GET /customers/{customerId}": "ReadCustomersFunction",
+    "PATCH /customers/{customerId}": "ChangeCustomerFunction",
+    "DELETE /customers/{customerId}": "DeleteCustomerFunction",
+    "POST /customers/{customerId}/link": "CreateLinkFunction",
+    "POST /customers/{customerId}/access-token": "CreateLinkFunction",
     "POST /customers/{customerId}/connections": "CreateConnectionFunction",
     "GET /customers/{customerId}/connections": "ReadCustomersFunction",
     "GET /customers/{customerId}/connections/{connectionId}": "ReadCustomersFunction",
+    "DELETE /customers/{customerId}/connections/{connectionId}": "DeleteCustomerFunction",
+    "POST /customers/{customerId}/connections/{connectionId}/link": "CreateLinkFunction",
     "POST /customers/{customerId}/connections/{connectionId}/unlink": "UnlinkConnectionFunction",
+    "GET /customers/{customerId}/connections/{connectionId}/events": "ReadCustomersFunction",
+    "GET /connections": "ReadCustomersFunction",
     "GET /platforms": "ReadCustomersFunction",
     WEBHOOK: "CodatWebhookFunction",
 }
+# What no route leads to, with what starts it.
+BEHIND = {"PlanReconcileFunction": "Schedule", "PublishChangesFunction": "Table", "ReconcileFunction": "ReconcileQueue"}
 ENVIRONMENT = {
     "TABLE_NAME",
     "CODAT_SECRET_ID",
@@ -33,6 +45,11 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME",
     "POWERTOOLS_METRICS_NAMESPACE",
     "POWERTOOLS_LOG_LEVEL",
+}
+OWN_ENVIRONMENT = {
+    "PublishChangesFunction": {"EVENT_BUS_NAME"},
+    "PlanReconcileFunction": {"RECONCILE_QUEUE_URL"},
+    "ReconcileFunction": {"ADOPT_STRAYS", "ABANDONED_AFTER_DAYS"},
 }
 
 
@@ -76,6 +93,23 @@ def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
                 yield name, statement
 
 
+def actions_of(template: dict[str, Any], function: str) -> set[str]:
+    role = f"{function}Role"
+    found = [statement for name, statement in statements(template) if name == role]
+    assert found, f"{function} has no permissions"
+    return {action for statement in found for action in as_list(statement["Action"])}
+
+
+def functions_roles(template: dict[str, Any]) -> set[str]:
+    return {one["Role"]["Fn::GetAtt"][0] for one in properties(template, "AWS::Lambda::Function").values()}
+
+
+def event_source(template: dict[str, Any], function: str) -> dict[str, Any]:
+    sources = properties(template, "AWS::Lambda::EventSourceMapping").values()
+    [source] = [source for source in sources if source["FunctionName"] == {"Ref": function}]
+    return source
+
+
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
@@ -88,6 +122,13 @@ def test_routes_lead_to_their_functions(template: dict[str, Any]) -> None:
     }
 
     assert functions == {route: [function] for route, function in ROUTES.items()}
+
+
+def test_every_function_is_started_by_something(template: dict[str, Any]) -> None:
+    """A function that neither a route nor a source leads to would be deployed and never run."""
+    functions = set(properties(template, "AWS::Lambda::Function"))
+
+    assert functions == set(ROUTES.values()) | set(BEHIND)
 
 
 def test_only_the_webhook_is_open(template: dict[str, Any]) -> None:
@@ -119,13 +160,58 @@ def test_permissions_have_no_wildcard(template: dict[str, Any]) -> None:
         assert all("*" not in action for action in as_list(statement["Action"])), role
         for resource in as_list(statement["Resource"]):
             assert isinstance(resource, dict), f"{role} names {resource} instead of a resource of the stack"
-        if any(action.startswith("dynamodb:") for action in as_list(statement["Action"])):
+        if {"Fn::GetAtt": ["Table", "Arn"]} in as_list(statement["Resource"]):
             assert statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"], role
 
 
+# What each function does to the data: whoever may delete, connect or publish is who has to.
+PERMITTED = {
+    "ReadCustomersFunction": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
+    "PublishChangesFunction": {
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+        "events:PutEvents",
+        "s3:ListBucket",
+        "s3:PutObject",
+    },
+    "PlanReconcileFunction": {"dynamodb:Query", "secretsmanager:GetSecretValue", "sqs:SendMessage"},
+}
+
+
+@pytest.mark.parametrize("function", PERMITTED)
+def test_functions_that_change_no_state_may_not(template: dict[str, Any], function: str) -> None:
+    """Reading is not writing, telling is not reading the table, and only who asks Codat gets its secret."""
+    assert actions_of(template, function) == PERMITTED[function]
+
+
+@pytest.mark.parametrize("function", ["ChangeCustomerFunction", "CreateLinkFunction", "UnlinkConnectionFunction"])
+def test_what_deletes_nothing_may_not(template: dict[str, Any], function: str) -> None:
+    """Deleting is a permission of its own."""
+    assert not actions_of(template, function) & {"dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
+
+
+def test_indexes_are_named(template: dict[str, Any]) -> None:
+    """An index carries no LeadingKeys of the table's, so each is named, and only queried."""
+    indexes = {
+        resource["Fn::Sub"]: as_list(statement["Action"])
+        for _, statement in statements(template)
+        for resource in as_list(statement["Resource"])
+        if "/index/" in str(resource.get("Fn::Sub", ""))
+    }
+    assert set(indexes) == {"${Table.Arn}/index/byCustomer", "${Table.Arn}/index/byStatus"}
+    assert all(actions == ["dynamodb:Query"] for actions in indexes.values())
+
+
 def test_roles_have_no_other_policies(template: dict[str, Any]) -> None:
-    """Beside their own statements, functions may only write logs."""
+    """Beside their own statements, functions may only write logs: SAM's own way of wiring a stream or a queue would
+    add a policy for all of the account's.
+    """
     for name, role in properties(template, "AWS::IAM::Role").items():
+        if name not in functions_roles(template):
+            assert not role.get("ManagedPolicyArns"), name
+            continue
         managed = [str(arn) for arn in role.get("ManagedPolicyArns", [])]
         assert [arn.rpartition("/")[2] for arn in managed] == ["AWSLambdaBasicExecutionRole"], name
 
@@ -162,9 +248,86 @@ def test_functions_run_alike(template: dict[str, Any]) -> None:
     """Lambda's Python is the one that byte code is compiled for, and no function outlives API Gateway's 30 s."""
     for name, function in properties(template, "AWS::Lambda::Function").items():
         assert function["Runtime"] == "python3.13", name
-        assert function["Timeout"] < 30, name
+        assert name in BEHIND or function["Timeout"] < 30, name
         assert function["Architectures"] == [{"Ref": "Architecture"}], name
-        assert set(function["Environment"]["Variables"]) == ENVIRONMENT, name
+        assert set(function["Environment"]["Variables"]) == ENVIRONMENT | OWN_ENVIRONMENT.get(name, set()), name
+
+
+def test_the_stream_tells_of_customers_and_connections(template: dict[str, Any]) -> None:
+    """GIVEN the table's stream THEN what an app can see reaches the function, in order, and nothing else does."""
+    [table] = properties(template, "AWS::DynamoDB::Table").values()
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    source = event_source(template, "PublishChangesFunction")
+    [pattern] = [json.loads(one["Pattern"]) for one in source["FilterCriteria"]["Filters"]]
+
+    assert source["EventSourceArn"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
+    assert source["StartingPosition"] == "TRIM_HORIZON"
+    for sort_key, told in {
+        "CUSTOMER": True,
+        "CONNECTION#1": True,
+        "COMPANY": False,
+        "CREATING#qhyg": False,
+        "EVENT#1#2#3": False,
+        "msg_1": False,
+    }.items():
+        record: dict[str, Any] = {"eventName": "MODIFY", "dynamodb": {"Keys": {"sk": {"S": sort_key}}}}
+        assert passes(record, [pattern]) == told, sort_key
+        by_ttl = {**record, "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}}
+        assert not passes(by_ttl, [pattern]), sort_key
+
+
+def test_a_change_that_cannot_be_published_is_kept_whole(template: dict[str, Any]) -> None:
+    """The function reports what failed; it is tried again, alone, within bounds, and then goes to a private bucket."""
+    source = event_source(template, "PublishChangesFunction")
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["BisectBatchOnFunctionError"] is True
+    assert 0 < source["MaximumRetryAttempts"] <= 10_000
+    # A stream forgets after a day.
+    assert 0 < source["MaximumRecordAgeInSeconds"] < 24 * 3600
+    bucket_id = source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    bucket = template["Resources"][bucket_id]
+    assert bucket["Type"] == "AWS::S3::Bucket"
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
+    assert bucket["Properties"]["BucketEncryption"]
+    assert bucket["Properties"]["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"]
+
+
+def test_a_batch_of_a_reconcile_fails_alone(template: dict[str, Any]) -> None:
+    """GIVEN the queue THEN a message is out of sight while it is worked on, and its failures end where an alarm is."""
+    source = event_source(template, "ReconcileFunction")
+    queue_id = source["EventSourceArn"]["Fn::GetAtt"][0]
+    queue = template["Resources"][queue_id]["Properties"]
+    function = template["Resources"]["ReconcileFunction"]["Properties"]
+
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
+    dead_letters_id = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    dead_letters = template["Resources"][dead_letters_id]["Properties"]
+    assert dead_letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+    alarms = properties(template, "AWS::CloudWatch::Alarm").values()
+    assert {"Name": "QueueName", "Value": {"Fn::GetAtt": [dead_letters_id, "QueueName"]}} in [
+        dimension for alarm in alarms for dimension in alarm["Dimensions"]
+    ]
+
+
+def test_queues_are_encrypted(template: dict[str, Any]) -> None:
+    for name, queue in properties(template, "AWS::SQS::Queue").items():
+        assert queue["SqsManagedSseEnabled"] is True, name
+
+
+def test_the_schedule_may_start_the_plan_and_nothing_else(template: dict[str, Any]) -> None:
+    """GIVEN the scheduler's own role THEN it invokes one function."""
+    [schedule] = properties(template, "AWS::Scheduler::Schedule").values()
+    assert schedule["ScheduleExpression"] == {"Ref": "ReconcileSchedule"}
+    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    plan = {"Fn::GetAtt": ["PlanReconcileFunction", "Arn"]}
+    assert schedule["Target"]["Arn"] == plan
+    role = schedule["Target"]["RoleArn"]["Fn::GetAtt"][0]
+    [statement] = [statement for name, statement in statements(template) if name == role]
+    assert (statement["Action"], statement["Resource"]) == ("lambda:InvokeFunction", plan)
 
 
 def test_secrets_are_in_no_variable_and_not_overwritten(template: dict[str, Any]) -> None:

@@ -1,0 +1,234 @@
+"""An estate of companies and connections, in the simulated Codat and in the table alike, and then not alike."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+
+from local.codat.clock import in_seconds
+from local.codat.records import LinkError
+from local.codat.state import CompanyChange
+from shared.domain.claims import Claim
+from shared.domain.connections import Rank, Report, Source, Status, stamp
+from shared.domain.customers import Content
+from shared.domain.instants import instant, instant_of
+from shared.domain.timeline import Actor
+from shared.services.ports import Call
+from shared.services.register import hear
+from shared.store.connections import Connections
+from shared.store.customers import Customers
+from shared.store.table import Key, Table, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from local.codat.records import Company, Connection
+    from local.codat.state import State
+
+_PLATFORMS = ("qhyg", "gbol", "knfz", "akxx", "pdvj", "pqsw")
+_STATUSES = ("Linked", "Unlinked", "PendingAuth", "Deauthorized")
+_BATCH = 25
+# When everything was last told, on Codat's clock.
+_TOLD = timedelta(hours=1)
+_REVOKED = "The integration de-authorized access to the connection."
+
+
+class Silence:
+    """The metrics and the log of what only fills the table."""
+
+    def count(self, metric: str, **dimensions: str) -> None:
+        pass
+
+    def measure(self, metric: str, value: float) -> None:
+        pass
+
+    def measure_seconds(self, metric: str, seconds: float) -> None:
+        pass
+
+    def warn(self, message: str, **keys: object) -> None:
+        pass
+
+    def note(self, **ids: str | None) -> None:
+        pass
+
+
+class EmptyTable(Table):
+    """The store's table for who writes into an empty one: conditions hold, so writes can wait for each other."""
+
+    def __init__(self, client: DynamoDBClient, name: str) -> None:
+        super().__init__(client, name)
+        self._dynamodb = client
+        self._table = name
+        self._waiting: dict[Key, Mapping[str, Any]] = {}
+
+    def write(self, *writes: Write) -> None:
+        for write in writes:
+            if write.item is not None:
+                self._waiting[write.key] = write.item
+        if len(self._waiting) > 4 * _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        serialize = TypeSerializer().serialize
+        items = list(self._waiting.values())
+        self._waiting.clear()
+        for start in range(0, len(items), _BATCH):
+            puts: Any = [
+                {"PutRequest": {"Item": {name: serialize(value) for name, value in item.items() if value is not None}}}
+                for item in items[start : start + _BATCH]
+            ]
+            while puts:
+                answer = self._dynamodb.batch_write_item(RequestItems={self._table: puts})
+                puts = answer["UnprocessedItems"].get(self._table)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Empty where the table says what Codat has."""
+
+    only_in_table: list[str]
+    only_at_codat: list[str]
+    otherwise: list[str]
+
+    @property
+    def count(self) -> int:
+        return len(self.only_in_table) + len(self.only_at_codat) + len(self.otherwise)
+
+
+class Estate:
+    def __init__(self, state: State, client: DynamoDBClient, table_name: str, *, seed: int) -> None:
+        self._state = state
+        self._client = client
+        self._table_name = table_name
+        self._random = random.Random(seed)  # noqa: S311 - chance to repeat, not to protect
+
+    def fill(self, companies: int, connections_each: int) -> None:
+        """Fills Codat and the table with the same."""
+        table = EmptyTable(self._client, self._table_name)
+        customers, connections = Customers(table), Connections(table, timeline_kept_for=timedelta(days=400))
+        told_at = datetime.now(UTC) - _TOLD
+        call = Call(
+            actor=Actor("webhook"),
+            telemetry=Silence(),
+            now=lambda: told_at,
+            new_id=self._id,
+            seconds_left=lambda: 60.0,
+        )
+        for number in range(companies):
+            company = self._company(number, connections_each, told_at)
+            content = Content(company.name)
+            claim = customers.claim(company.tags["uid"], content, call.terms())
+            assert isinstance(claim, Claim)
+            customers.activate(claim, company.id, told_at)
+            for connection in company.connections.values():
+                hear(
+                    _report(connection, told_at, self._id()),
+                    customer_id=company.tags["uid"],
+                    happening="connection.created",
+                    call=call,
+                    connections=connections,
+                    known=None,
+                )
+        table.flush()
+
+    def lose(self, share: float, companies: int) -> Counter[str]:
+        """Changes at Codat that the table never hears of: of a share of the connections, and deleted companies."""
+        lost: Counter[str] = Counter()
+        everything = [one for company in self._state.companies() for one in company.connections.values()]
+        for connection in self._random.sample(everything, round(share * len(everything))):
+            lost[self._change(connection)] += 1
+        for company in self._random.sample(self._state.companies(), companies):
+            self._state.delete_company(company.id)
+            lost["company deleted"] += 1
+        return lost
+
+    def difference(self) -> Difference:
+        """Between the table and Codat: customers with their companies, connections with status and reason."""
+        stored, actual = dict(self._stored()), dict(self._actual())
+        return Difference(
+            only_in_table=sorted(stored.keys() - actual.keys()),
+            only_at_codat=sorted(actual.keys() - stored.keys()),
+            otherwise=sorted(key for key in stored.keys() & actual.keys() if stored[key] != actual[key]),
+        )
+
+    def _company(self, number: int, connections: int, at: datetime) -> Company:
+        company = self._state.create_company(CompanyChange(name=f"Company {number}", tags={"uid": self._id()}))
+        for position in range(connections):
+            platform = _PLATFORMS[(number + position) % len(_PLATFORMS)]
+            connection = self._state.create_connection(company.id, platform)
+            connection.created = at
+            _become(connection, _STATUSES[(number + position) % len(_STATUSES) if position else 0], at)
+        return company
+
+    def _change(self, connection: Connection) -> str:
+        now = datetime.now(UTC)
+        match self._random.choice(("status", "status", "status", "deleted", "linked anew")):
+            case "status":
+                status = self._random.choice([one for one in _STATUSES[:2] + _STATUSES[3:] if one != connection.status])
+                before = connection.status
+                _become(connection, status, now)
+                return f"{before} to {status}"
+            case "deleted":
+                self._state.delete_connection(connection.company_id, connection.id)
+                return "connection deleted"
+            case _:
+                self._state.delete_connection(connection.company_id, connection.id)
+                _become(self._state.create_connection(connection.company_id, connection.platform.key), "Linked", now)
+                return "connection deleted and linked anew"
+
+    def _stored(self) -> Iterator[tuple[str, Any]]:
+        deserialize = TypeDeserializer().deserialize
+        pages = self._client.get_paginator("scan").paginate(
+            TableName=self._table_name,
+            ConsistentRead=True,
+            ProjectionExpression="sk, companyId, connectionId, customerId, #status, reason",
+            FilterExpression="sk = :customer OR begins_with(sk, :connection)",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={":customer": {"S": "CUSTOMER"}, ":connection": {"S": "CONNECTION#"}},
+        )
+        for item in (item for page in pages for item in page["Items"]):
+            one = {name: deserialize(value) for name, value in item.items()}
+            if one["sk"] == "CUSTOMER":
+                yield f"customer {one['customerId']}", one["companyId"]
+            elif one["sk"].startswith("CONNECTION#") and one["status"] != Status.DELETED:
+                reason = one.get("reason") if one["status"] == Status.DEAUTHORIZED else None
+                yield f"connection {one['connectionId']}", (one["customerId"], one["companyId"], one["status"], reason)
+
+    def _actual(self) -> Iterator[tuple[str, Any]]:
+        for company in self._state.companies():
+            uid = company.tags["uid"]
+            yield f"customer {uid}", company.id
+            for one in company.connections.values():
+                reason = one.error.message if one.error and one.status == "Deauthorized" else None
+                yield f"connection {one.id}", (uid, company.id, one.status, reason)
+
+    def _id(self) -> str:
+        return str(UUID(int=self._random.getrandbits(128), version=4))
+
+
+def _become(connection: Connection, status: Any, at: datetime) -> None:
+    connection.status = status
+    connection.ever_linked = connection.ever_linked or status != Status.PENDING_AUTH
+    revoked = LinkError(status_code="401", status_text=_REVOKED, message=_REVOKED, at=at)
+    connection.error = revoked if status == Status.DEAUTHORIZED else None
+
+
+def _report(connection: Connection, at: datetime, event_id: str) -> Report:
+    platform = connection.platform
+    return Report(
+        stamp=stamp(instant_of(at), Rank.EVENT, event_id),
+        company_id=connection.company_id,
+        connection_id=connection.id,
+        source=Source(platform.key, platform.name, platform.source_type),
+        created_at=instant(in_seconds(connection.created)),
+        status=Status(connection.status),
+        reason=connection.error.message if connection.error else None,
+    )

@@ -1,0 +1,162 @@
+"""`make bench`: one reconcile over an estate of which the table has missed some changes.
+
+The handlers, the store and the HTTP to Codat are the real ones; DynamoDB is DynamoDB Local, SQS is moto, Codat is
+simulated. Exits 1 unless the table says afterwards exactly what Codat has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from bench.estate import Estate
+from local import aws
+from local.codat.server import CodatServer
+from local.codat.settings import Settings
+from local.event_sources import queue_sources
+from local.template import DEFAULT_REGION, Template
+from tests.dynamodb_local import running_dynamodb_local
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_sqs import SQSClient
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+_API_KEY = "bench"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.reconcile", description=__doc__)
+    parser.add_argument("--companies", type=int, default=10_000)
+    parser.add_argument("--connections", type=int, default=3, help="of each company")
+    parser.add_argument("--lost", type=float, default=0.05, help="share of the connections whose change was missed")
+    parser.add_argument("--deleted", type=int, default=50, help="companies whose deletion was missed as well")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with ExitStack() as parts:
+        dynamodb_url = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or parts.enter_context(running_dynamodb_local())
+        moto_url = parts.enter_context(aws.moto_server())
+        # No consumer of webhooks: all of them are lost.
+        codat = parts.enter_context(CodatServer(Settings(api_keys=(_API_KEY,))))
+        template = Template.load()
+        parts.enter_context(_environment(template, dynamodb_url, moto_url, codat.base_url))
+        dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
+        dead_letters_url = _resources(template)
+        estate = Estate(codat.state, dynamodb, template.table().name, seed=options.seed)
+        with _timed(f"{options.companies:,} companies, {options.companies * options.connections:,} connections made"):
+            estate.fill(options.companies, options.connections)
+        _line("difference before", estate.difference().count)
+        for what, times in sorted(estate.lose(options.lost, options.deleted).items()):
+            _line(f"lost: {what}", times)
+        _line("difference after the loss", estate.difference().count)
+        codat.calls.clear()
+        with _timed("reconcile"):
+            found = _reconcile(workers=queue_sources(template)[0].workers)
+        for what, times in sorted(found.items()):
+            _line(f"found: {what}", times)
+        _report_calls(codat, options.companies)
+        left, dead = estate.difference(), _size(sqs, dead_letters_url)
+        _line("dead letters", dead)
+        _line("difference after the reconcile", left.count)
+        for name in ("only_in_table", "only_at_codat", "otherwise"):
+            for key in getattr(left, name)[:5]:
+                print(f"    {name.replace('_', ' ')}: {key}")
+        codat.calls.clear()
+        with _timed("reconcile again"):
+            again = _reconcile(workers=queue_sources(template)[0].workers)
+        _line("drift found again", again["drift"])
+        return 1 if left.count or dead or again["drift"] else 0
+
+
+def _reconcile(*, workers: int) -> Counter[str]:
+    """The plan, and then as many Lambdas as work at a time; what they found."""
+    [plan] = _ended([_started("plan")])
+    _line("plan: MiB after the imports, at most", f"{plan['imported']:.0f}, {plan['peak']:.0f}")
+    found: Counter[str] = Counter()
+    for part in _ended([_started("work") for _ in range(workers)]):
+        memory = f"{part['imported']:.0f}, {part['first']:.0f}, {part['peak']:.0f}"
+        _line(f"worker of {part['messages']} messages: MiB after the imports, after one, at most", memory)
+        found.update(part["found"])
+    return found
+
+
+def _started(part: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bench.worker", part]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ours
+
+
+def _ended(processes: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+    said = [process.communicate()[1] for process in processes]
+    if any(process.returncode for process in processes):
+        raise SystemExit("\n".join(said))
+    return [json.loads(text.splitlines()[-1]) for text in said]
+
+
+def _report_calls(codat: CodatServer, companies: int) -> None:
+    calls = codat.calls.list()
+    routes = Counter(f"{call.method} {_ID.sub('{id}', call.path)}" for call in calls)
+    for route, times in sorted(routes.items()):
+        _line(f"Codat: {route}", times)
+    _line("Codat calls, and for 1,000 companies", f"{len(calls)}, {1000 * len(calls) / companies:.1f}")
+
+
+def _resources(template: Template) -> str:
+    """The URL of the queue of dead letters."""
+    aws.create_table(boto3.client("dynamodb"), template.table())
+    aws.create_secret(
+        boto3.client("secretsmanager"), template.physical_id("CodatSecret"), api_key=_API_KEY, webhook_secrets=()
+    )
+    sqs = boto3.client("sqs")
+    [source] = queue_sources(template)
+    queue = template.queue(source.queue)
+    assert queue.dead_letters
+    dead_letters_url = aws.create_queue(sqs, template.queue(queue.dead_letters))
+    aws.create_queue(sqs, queue, dead_letters_url=dead_letters_url)
+    return dead_letters_url
+
+
+@contextmanager
+def _environment(template: Template, dynamodb_url: str, moto_url: str, codat_url: str) -> Iterator[None]:
+    os.environ.update(template.environment())
+    os.environ.update(dict.fromkeys(aws.ENDPOINT_VARIABLES, moto_url))
+    os.environ.update(
+        AWS_ENDPOINT_URL_DYNAMODB=dynamodb_url,
+        AWS_REGION=DEFAULT_REGION,
+        AWS_DEFAULT_REGION=DEFAULT_REGION,
+        AWS_ACCESS_KEY_ID=aws.ACCESS_KEY_ID,
+        AWS_SECRET_ACCESS_KEY=aws.SECRET_ACCESS_KEY,
+        CODAT_BASE_URL=codat_url,
+        NO_PROXY="127.0.0.1",
+    )
+    yield
+
+
+def _size(sqs: SQSClient, url: str) -> int:
+    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+
+
+@contextmanager
+def _timed(what: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    _line(f"{what}: seconds", f"{time.monotonic() - started:.1f}")
+
+
+def _line(what: str, value: object) -> None:
+    print(f"{what:90} {value}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Codat slow, silent or answering nonsense: a clear problem in time, and the same call then completes."""
+
+import gzip
+import importlib
+import json
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from tests.conftest import App
+from tests.crashes.test_crashes import SCENES, Scene, creating_a_connection
+from tests.faults.context import Context
+from tests.faults.proxy import Answer, Behaviour, Exchange, Proxy, dropped, lost, silent, told
+
+SECONDS = 6.6
+"""That the function has; six of them are kept back for storing what Codat says."""
+ANSWERED_WITHIN = 2.0
+
+CORRELATION = {"statusCode": 503, "error": "Codat is down", "correlationId": "c-1", "service": "x"}
+UNAVAILABLE, TIMED_OUT = (502, "codat-unavailable"), (504, "codat-unavailable")
+RATE_LIMITED = (429, "codat-rate-limited")
+
+
+def worked_but(behaviour: Behaviour) -> Behaviour:
+    """The work is done; what comes back is something else."""
+
+    def behave(exchange: Exchange) -> None:
+        exchange.forward()
+        behaviour(exchange)
+
+    return behave
+
+
+def dated(date: str) -> Behaviour:
+    """The true answer, of an absurd time."""
+
+    def behave(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        headers = {name: value for name, value in answer.headers.items() if name.lower() != "date"}
+        exchange.answer(Answer(answer.status, {**headers, "Date": date}, answer.body))
+
+    return behave
+
+
+def dripping(*, head: bool) -> Behaviour:
+    """A byte at a time, each well within any read timeout, and never done: of the body, or already of the head."""
+
+    def drip(exchange: Exchange) -> None:
+        exchange.write(
+            b"HTTP/1.1 200 OK\r\nX-Padding: " if head else b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+        )
+        for _ in range(60):
+            exchange.write(b" ")
+            if not exchange.hold(0.05):
+                break
+        exchange.drop()
+
+    return drip
+
+
+def huge(exchange: Exchange) -> None:
+    """More than any answer of Codat's."""
+    exchange.begin(200, {"Content-Length": str(40 * 1024 * 1024)})
+    for _ in range(40):
+        exchange.write(b" " * 1024 * 1024)
+
+
+def garbled(exchange: Exchange) -> None:
+    """No HTTP."""
+    exchange.write(b"\x00\xff not HTTP\r\n\r\n")
+    exchange.drop()
+
+
+def cut_short(exchange: Exchange) -> None:
+    """Less than was announced."""
+    exchange.begin(200, {"Content-Length": "100"})
+    exchange.write(b"{")
+    exchange.drop()
+
+
+BEHAVIOURS: dict[str, tuple[Behaviour, tuple[int, str]]] = {
+    "silent": (silent, TIMED_OUT),
+    "dropped": (dropped, UNAVAILABLE),
+    "lost": (lost, UNAVAILABLE),
+    "garbled": (garbled, UNAVAILABLE),
+    "cut short": (cut_short, UNAVAILABLE),
+    "huge": (huge, UNAVAILABLE),
+    "dripping body": (dripping(head=False), TIMED_OUT),
+    "dripping head": (dripping(head=True), TIMED_OUT),
+    "html": (worked_but(told(200, b"<html>It works!</html>", content_type="text/html")), UNAVAILABLE),
+    "html error": (told(503, b"<html>Bad gateway</html>", content_type="text/html"), UNAVAILABLE),
+    "empty": (worked_but(told(200, b"")), UNAVAILABLE),
+    "no content": (worked_but(told(204, b"")), UNAVAILABLE),
+    "null": (worked_but(told(200, None)), UNAVAILABLE),
+    "another shape": (worked_but(told(200, [1, "x"])), UNAVAILABLE),
+    "wrong types": (worked_but(told(200, {"id": 7, "results": "x", "totalResults": {}, "status": 0})), UNAVAILABLE),
+    "no UTF-8": (worked_but(told(200, b'{"id": "\xff"}')), UNAVAILABLE),
+    "deep": (worked_but(told(200, b"[" * 100_000)), UNAVAILABLE),
+    "no gzip": (worked_but(told(200, b"{}", content_encoding="gzip")), UNAVAILABLE),
+    "gzip of nonsense": (worked_but(told(200, gzip.compress(b"}" * 10**6), content_encoding="gzip")), UNAVAILABLE),
+    "elsewhere": (told(302, b"", location="http://127.0.0.1:9/"), UNAVAILABLE),
+    "an error": (told(503, CORRELATION), UNAVAILABLE),
+    "an error of wrong types": (told(500, {"error": 7, "correlationId": []}), UNAVAILABLE),
+    "limited": (told(429, CORRELATION, retry_after="7"), RATE_LIMITED),
+    "limited until then": (told(429, {}, retry_after="Fri, 31 Dec 9999 23:59:59 GMT"), RATE_LIMITED),
+    "limited until nonsense": (told(429, {}, retry_after="Mon, 1 Jan 99999999999999999999 00:00:00 GMT"), RATE_LIMITED),
+    "limited until the past": (told(429, {}, retry_after="-5"), RATE_LIMITED),
+    "limited in words": (told(429, b"slow down", retry_after="soon"), RATE_LIMITED),
+    "limited without end": (told(429, {}, retry_after="9" * 400), RATE_LIMITED),
+}
+
+
+def call(scene: Scene, seconds: float = 28.0) -> tuple[int, dict[str, str], Any]:
+    answer = importlib.import_module(scene.handler).handler(scene.event, Context(seconds))
+    return answer["statusCode"], answer["headers"], json.loads(answer["body"]) if answer["body"] else None
+
+
+def check(app: App, wire: Proxy, scene: Scene, names: Iterable[str]) -> None:
+    """One failure after the other, each under the traces of those before it; then all is well."""
+    told_otherwise = {}
+    for name in names:
+        behaviour, expected = BEHAVIOURS[name]
+        wire.always(behaviour)
+        started = time.monotonic()
+        status, headers, problem = call(scene, SECONDS)
+        seconds = time.monotonic() - started
+        if status in scene.done:
+            break  # the work was done, and this call needs no more of an answer than that
+        if (status, problem["type"]) != expected or seconds > ANSWERED_WITHIN:
+            told_otherwise[name] = (status, problem["type"], round(seconds, 1))
+        assert headers["content-type"] == "application/problem+json", name
+        assert problem.get("correlationId") == ("c-1" if name in {"an error", "limited"} else None), name
+        if status == 429:
+            assert int(headers["retry-after"]) >= 1
+    assert told_otherwise == {}
+    wire.heal()
+    status, _, body = call(scene)
+    assert status in scene.done, body
+    app.codat.wait_idle()
+    scene.holds()
+
+
+@pytest.mark.parametrize("scene_of", [scene for scene in SCENES if not scene.__name__.startswith("hearing")])
+def test_every_caller_is_told_in_time_and_the_same_call_completes(
+    app: App, codat_wire: Proxy, scene_of: Callable[[App], Scene]
+) -> None:
+    """Silence, a lost answer, nonsense, an outage and a limit, of whatever is asked of Codat."""
+    check(app, codat_wire, scene_of(app), ["silent", "lost", "html", "an error", "limited"])
+
+
+def test_whatever_codat_answers_is_a_clear_problem(app: App, codat_wire: Proxy) -> None:
+    """Every kind of nonsense, through one call."""
+    check(app, codat_wire, creating_a_connection(app), BEHAVIOURS)
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "yesterday",
+        "",
+        "Mon, 01 Jan 0001 00:00:00 +2300",
+        "Fri, 31 Dec 9999 23:59:59 -2300",
+        "Mon, 1 Jan 99999999999999999999 00:00:00 GMT",
+    ],
+)
+def test_an_answer_of_an_absurd_time(app: App, codat_wire: Proxy, date: str) -> None:
+    """What it says is taken all the same."""
+    scene = creating_a_connection(app)
+    codat_wire.always(dated(date))
+    status, _, body = call(scene)
+    assert status in scene.done, body
+    scene.holds()

@@ -1,0 +1,75 @@
+"""DynamoDB throttled, silent or gone: 503 well within Codat's 15 s, and nothing lost."""
+
+import importlib
+import json
+import time
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.at_once import at_once
+from tests.conftest import App
+from tests.crashes.test_crashes import SCENES, Scene
+from tests.faults.context import Context
+from tests.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, silent, told
+
+CODAT_WAITS = 15.0
+
+THROTTLED = told(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
+CONFLICT = told(
+    400,
+    {
+        "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+        "Message": "Transaction cancelled",
+        "CancellationReasons": [{"Code": "TransactionConflict"}, {"Code": "None"}],
+    },
+)
+
+
+def call(scene: Scene) -> tuple[int, Any, float]:
+    started = time.monotonic()
+    answer = importlib.import_module(scene.handler).handler(scene.event, Context())
+    body = json.loads(answer["body"]) if answer["body"] else {}
+    return answer["statusCode"], body.get("type"), time.monotonic() - started
+
+
+@pytest.fixture
+def scenes(app: App, dynamodb_wire: Proxy) -> Iterator[list[Scene]]:  # noqa: ARG001  # the wire must be there first
+    yield [scene_of(app) for scene_of in SCENES]
+    app.codat.wait_idle()
+
+
+@pytest.mark.parametrize("behaviour", [THROTTLED, dropped, silent], ids=["throttled", "dropped", "silent"])
+def test_every_call_is_told_so_in_time_and_completes_later(
+    app: App, dynamodb_wire: Proxy, scenes: list[Scene], behaviour: Behaviour
+) -> None:
+    """5xx makes Codat send a webhook again, and a caller repeat the call."""
+    app.codat.wait_idle()
+    dynamodb_wire.always(behaviour)
+    for status, problem, seconds in at_once(*(partial(call, scene) for scene in scenes)):
+        assert (status, problem) == (503, "store-unavailable")
+        assert seconds < CODAT_WAITS - 5
+    dynamodb_wire.heal()
+    for scene in scenes:
+        assert call(scene)[0] in scene.done
+
+
+def unwritable(exchange: Exchange) -> None:
+    """Reading works."""
+    behaviours = {"TransactWriteItems": CONFLICT, "PutItem": THROTTLED, "DeleteItem": THROTTLED}
+    behaviours.get(exchange.operation, passed_on)(exchange)
+
+
+def test_no_2xx_without_a_write(app: App, dynamodb_wire: Proxy, scenes: list[Scene]) -> None:
+    """Nobody is told that something was stored."""
+    app.codat.wait_idle()
+    dynamodb_wire.always(unwritable)
+    for status, problem, seconds in at_once(*(partial(call, scene) for scene in scenes)):
+        assert (status, problem) == (503, "store-unavailable")
+        assert seconds < CODAT_WAITS - 3
+    dynamodb_wire.heal()
+    for scene in scenes:
+        status, problem, _ = call(scene)
+        assert status in scene.done or problem == "creation-in-progress"

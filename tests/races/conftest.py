@@ -1,0 +1,24 @@
+"""The whole stack over DynamoDB Local, where writers really race; moto is asked one thing at a time."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from local.settings import LocalSettings, new_webhook_secret
+from local.stack import Stack, running_stack
+from tests.dynamodb_local import dynamodb_local  # noqa: F401  # a fixture
+
+
+@pytest.fixture(scope="module")
+def stack(dynamodb_local: str) -> Iterator[Stack]:  # noqa: F811  # pytest's way of asking for a fixture
+    settings = LocalSettings(
+        codat_api_key="test-api-key-that-must-never-be-logged",
+        webhook_secrets=(new_webhook_secret(),),
+        dynamodb_endpoint=dynamodb_local,
+        port=0,
+    )
+    with running_stack(settings) as running:
+        # On Lambda a process serves one request at a time, so what is kept is built once; 64 threads would build 64.
+        httpx.post(f"{running.url}/customers", json={"customerId": "first", "name": "First"}).raise_for_status()
+        yield running

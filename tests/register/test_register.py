@@ -1,0 +1,250 @@
+"""The register through the webhook's edge, with our own changes and reads in between.
+
+Codat's clock decides, whatever came first: the expected state is found by putting all that was said in the order of
+its time and letting each replace the one before. Everything that Codat's events tell lies in the past or a little
+ahead, so that the answers to our own calls, which carry Codat's clock of now, fall in between.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from hypothesis import given, strategies as st
+
+from functions.create_connection import app as create_connection
+from functions.read_customers import app as read_customers
+from functions.unlink_connection import app as unlink_connection
+from local.codat.faults import Fault
+from tests.conftest import App
+from tests.door.knocking import knock
+from tests.effort import effort
+from tests.faults.context import Context
+from tests.payloads import api_event, signed, webhook_about
+
+WORDS = {
+    "connection.created": "PendingAuth",
+    "connection.connected": "Linked",
+    "connection.disconnected": "Unlinked",
+    "connection.disconnected.deauthorized": "Deauthorized",
+    "connection.reconnected": "Linked",
+    "connection.failed": None,
+    "connection.deleted": "Deleted",
+}
+"""What each payload says of the status."""
+
+FORMS: list[Callable[[datetime], str]] = [
+    lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z",
+    lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z",
+    lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}",
+    lambda at: f"{at.astimezone(UTC) + timedelta(hours=2):%Y-%m-%dT%H:%M:%S.%f}+02:00",
+]
+"""Of one instant in whole milliseconds."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """An event: seconds from now, in milliseconds, its own id, and how often it is delivered."""
+
+    name: str
+    milliseconds: int
+    event_id: UUID
+    form: int
+    times: int
+
+
+@dataclass(frozen=True)
+class Unlink:
+    pass
+
+
+@dataclass(frozen=True)
+class Read:
+    """POST …/connections, which asks Codat for what exists; at Codat it is in this status."""
+
+    status: str
+
+
+DAY = 24 * 3600 * 1000
+TIMES = [-DAY, -DAY + 1, -DAY + 10, -DAY + 1000, -3_600_000, 120_000, 120_001]
+"""Few, so that ties happen."""
+
+told = st.builds(
+    Told,
+    name=st.sampled_from(list(WORDS)),
+    milliseconds=st.sampled_from(TIMES),
+    event_id=st.uuids(),
+    form=st.integers(0, len(FORMS) - 1),
+    times=st.integers(1, 2),
+)
+steps = (
+    told | st.builds(Unlink) | st.builds(Read, st.sampled_from(["PendingAuth", "Linked", "Unlinked", "Deauthorized"]))
+)
+
+
+def identity(step: Told | Unlink | Read) -> object:
+    """An event's id is its own; our calls have none."""
+    return step.event_id if isinstance(step, Told) else object()
+
+
+Stamp = tuple[float, int, int, str]
+
+
+@dataclass
+class Model:
+    """What was said, each with its place in time: milliseconds, how many answers later, rank, id."""
+
+    said: list[tuple[Stamp, str | None, str | None]] = field(default_factory=list)
+
+    def tell(self, stamp: Stamp, status: str | None, reason: str | None) -> None:
+        self.said.append((stamp, status, reason))
+
+    def answer(self, rank: int, status: str) -> None:
+        """Now, but above all that was heard before it was asked."""
+        (milliseconds, later, _, _) = max((stamp for stamp, _, _ in self.said), default=(0.0, 0, 0, ""))
+        self.tell(max((0.0, 0, rank, ""), (milliseconds, later + 1, rank, "")), status, None)
+
+    @property
+    def status(self) -> str:
+        told = [status for _, status, _ in sorted(self.said, key=lambda one: one[0]) if status]
+        return "Deleted" if "Deleted" in told else told[-1] if told else "PendingAuth"
+
+    @property
+    def error(self) -> str | None:
+        error = None
+        for _, status, reason in sorted(self.said, key=lambda one: one[0]):
+            if reason is not None or status == "Linked":
+                error = None if status == "Linked" else reason
+        return None if self.status in {"Linked", "Deleted"} else error
+
+
+def items(app: App, company_id: str, prefix: str) -> list[dict[str, Any]]:
+    """Those of one company, without what only numbers and maps hold."""
+    found = app.stack.dynamodb.query(
+        TableName=app.stack.table_name,
+        KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+        ExpressionAttributeValues={":pk": {"S": f"COMPANY#{company_id}"}, ":prefix": {"S": prefix}},
+    )
+    return [{name: value.get("S") for name, value in item.items()} for item in found["Items"]]
+
+
+class Scene:
+    """One new connection, pending, with all of Codat's own webhooks lost."""
+
+    def __init__(self, app: App) -> None:
+        app.codat.faults.clear()
+        app.codat.faults.add(Fault(kind="webhook-drop"))
+        self._app = app
+        self._now = datetime.now(UTC).replace(microsecond=0)
+        customer = app.customer()
+        answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
+        self.connection = answer.json()
+        self._path = {name: self.connection[name] for name in ("customerId", "connectionId")}
+        self.model = Model()
+        self.model.answer(1, "PendingAuth")
+        self.events: set[str] = set()
+        self.unlinks = 0
+
+    @property
+    def at_codat(self) -> Any:
+        return self._app.codat.state.connection(self.connection["companyId"], self.connection["connectionId"])
+
+    def take(self, step: Told | Unlink | Read) -> None:
+        match step:
+            case Told():
+                self.hear(step)
+            case Unlink():
+                self.unlink()
+            case Read(status) if self.model.status != "Deleted":
+                self.read(status)
+
+    def hear(self, step: Told) -> None:
+        body = webhook_about(
+            step.name,
+            company_id=self.connection["companyId"],
+            connection_id=self.connection["connectionId"],
+            id=str(step.event_id),
+            generatedDate=FORMS[step.form](self._now + timedelta(milliseconds=step.milliseconds)),
+        )
+        raw = json.dumps(body).encode()
+        for _ in range(step.times):
+            assert knock(raw, signed(raw, self._app.stack.settings.webhook_secrets[0])) == (204, None)
+        errors = body["payload"]["connection"].get("dataConnectionErrors") or []
+        reason = errors[-1]["errorMessage"] if errors else None
+        self.model.tell((step.milliseconds, 0, 2, str(step.event_id)), WORDS[step.name], reason)
+        self.events.add(str(step.event_id))
+
+    def unlink(self) -> None:
+        self.at_codat.status, self.at_codat.error = "Linked", None
+        answer = unlink_connection.handler(api_event("unlink_connection", **self._path), Context())
+        if self.model.status == "Deleted":
+            assert answer["statusCode"] == 409
+            return
+        self.model.answer(1, "Unlinked")
+        self.unlinks += 1
+        assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "Unlinked")
+
+    def read(self, status: str) -> None:
+        self.at_codat.status, self.at_codat.error = status, None
+        event = api_event("create_connection", body={"platformKey": "qhyg"}, customerId=self.connection["customerId"])
+        answer = create_connection.handler(event, Context())
+        self.model.answer(0, status)
+        assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, status)
+
+    def check(self) -> None:
+        """The API shows the newest; the timeline has each event once, and each of our changes."""
+        event = {**api_event("get_connection", **self._path)}
+        answer = read_customers.handler(event, Context())
+        shown = json.loads(answer["body"])
+        assert (shown["status"], shown["error"]) == (self.model.status, self.model.error)
+        entries = items(self._app, self.connection["companyId"], "EVENT#")
+        heard = sorted(item["eventId"] for item in entries if item["actor"] == "webhook")
+        assert heard == sorted(self.events)
+        assert sum(item["eventType"] == "unlinked" for item in entries) == self.unlinks
+
+
+def test_the_newest_stands_whatever_came_first(app: App) -> None:
+    """Events in any order, duplicates, times in every form of Codat's, unlinks and reads in between."""
+
+    @effort(15)
+    @given(st.lists(steps, min_size=2, max_size=8, unique_by=identity))
+    def holds(taken: list[Told | Unlink | Read]) -> None:
+        scene = Scene(app)
+        for step in taken:
+            scene.take(step)
+        scene.check()
+
+    holds()
+
+
+def test_any_order_ends_the_same(app: App) -> None:
+    """The same events in two orders, about two connections: one state."""
+
+    @effort(10)
+    @given(st.data(), st.lists(told, min_size=2, max_size=6, unique_by=identity))
+    def holds(data: st.DataObject, events: list[Told]) -> None:
+        company_id, tags, ends = str(uuid4()), {"uid": f"c-{uuid4()}"}, []
+        for order in (events, data.draw(st.permutations(events))):
+            connection_id = str(uuid4())
+            for step in order:
+                at = datetime(2026, 11, 20, tzinfo=UTC) + timedelta(milliseconds=min(0, step.milliseconds))
+                body = webhook_about(
+                    step.name,
+                    company_id=company_id,
+                    connection_id=connection_id,
+                    tags=tags,
+                    id=str(step.event_id),
+                    generatedDate=FORMS[step.form](at),
+                )
+                raw = json.dumps(body).encode()
+                for _ in range(step.times):
+                    assert knock(raw, signed(raw, app.stack.settings.webhook_secrets[0])) == (204, None)
+            [item] = items(app, company_id, f"CONNECTION#{connection_id}")
+            ends.append(
+                {name: item.get(name) for name in ("status", "statusStamp", "reason", "heardStamp", "lastSync")}
+            )
+        assert ends[0] == ends[1]
+
+    holds()
