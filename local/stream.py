@@ -105,13 +105,15 @@ def lambda_record(record: Mapping[str, Any], stream_arn: str) -> Record:
     """A record of the streams' API in the form in which Lambda hands it on."""
     change = dict(record["dynamodb"])
     change["ApproximateCreationDateTime"] = change["ApproximateCreationDateTime"].timestamp()
+    for image in {"Keys", "NewImage", "OldImage"} & change.keys():
+        change[image] = {name: _as_json(value) for name, value in change[image].items()}
     event: Record = {
         "eventID": record["eventID"],
         "eventName": record["eventName"],
         "eventVersion": "1.1",
         "eventSource": "aws:dynamodb",
         "awsRegion": DEFAULT_REGION,
-        "dynamodb": _as_json(change),
+        "dynamodb": change,
         "eventSourceARN": stream_arn,
     }
     if identity := record.get("userIdentity"):  # what TTL removed
@@ -119,11 +121,19 @@ def lambda_record(record: Mapping[str, Any], stream_arn: str) -> Record:
     return event
 
 
-def _as_json(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode("ascii")
-    if isinstance(value, dict):
-        return {key: _as_json(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_json(item) for item in value]
-    return value
+def _as_json(attribute: dict[str, Any]) -> dict[str, Any]:
+    """An attribute's value (`{"S": "…"}`) as JSON can hold it."""
+    if not attribute:
+        # DynamoDB Local 3 forgets what it is that is empty; an empty list it tells.
+        return {"M": {}}
+    [(kind, value)] = attribute.items()
+    match kind:
+        case "B":
+            return {kind: base64.b64encode(value).decode("ascii")}
+        case "BS":
+            return {kind: [base64.b64encode(one).decode("ascii") for one in value]}
+        case "M":
+            return {kind: {name: _as_json(one) for name, one in value.items()}}
+        case "L":
+            return {kind: [_as_json(one) for one in value]}
+    return attribute

@@ -63,7 +63,7 @@ class Answer:
         """Codat's clock when it answered, in whole seconds; ours where it didn't say."""
         try:
             return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError):
             return self.asked_at
 
     @property
@@ -216,7 +216,7 @@ def _retry_after(answer: Answer) -> int:
         return max(1, int(said[:9]))
     try:
         return max(1, ceil((parsedate_to_datetime(said).astimezone(UTC) - answer.date).total_seconds()))
-    except ValueError:
+    except (ValueError, OverflowError):
         return 1
 
 

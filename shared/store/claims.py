@@ -54,8 +54,9 @@ class Claims:
         try:
             self._table.write(put(_item(taken), held_by(held)))
         except ConditionFailed as failure:
-            raise lost(held, failure.found, terms.now) from failure
-        return taken
+            if (failure.found or {}).get("leaseOwner") != terms.owner:
+                raise lost(held, failure.found, terms.now) from failure
+        return taken  # also where it was our own write, whose first answer was lost
 
     def renew_key(self, claim: Claim, key: str, now: datetime) -> Claim:
         """The claim with a new idempotency key, written down before it is used.

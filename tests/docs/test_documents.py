@@ -12,8 +12,8 @@ from tests.docs.markdown import DOCUMENTS, ROOT, anchors, code, links, rows, sec
 README = (ROOT / "README.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
-# No caller can meet them: no function deletes, and API Gateway knows no route that its function doesn't.
-UNMET = {"deletion-in-progress", "not-found"}
+# No caller can meet them: API Gateway knows no route that its function doesn't, and the others are a reconcile's.
+UNMET = {"not-found", "queue-unavailable", "quota-reserved"}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -64,8 +64,22 @@ def test_the_variables_listed_are_read() -> None:
 
 def test_the_metrics_listed_are_those_published() -> None:
     """Each of them, and no other."""
-    source = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
-    calls = re.findall(r"telemetry\.(?:count|measure_seconds)\(([^)]*)", source)
+    source = "".join(path.read_text() for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
+    calls = re.findall(r"(?:telemetry|Telemetry\(\))\.(?:count|measure|measure_seconds)\(([^)]*)", source)
     published = {name for call in calls for name in re.findall(r'"([A-Z]\w+)"', call)}
     listed = {code(cells[0])[0] for cells in rows(section(OPERATIONS, "Metrics")) if code(cells[0])}
     assert listed == published
+
+
+def test_the_events_described_are_those_with_a_schema() -> None:
+    """Each detail type, linked to its schema, and no other."""
+    listed = re.findall(r"\[([a-z.]+)\]\(docs/events/\1\.json\)", section(README, "Being told of changes"))
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "docs" / "events").glob("*.json"))
+
+
+def test_the_parameters_and_outputs_named_exist() -> None:
+    """Names of the template in backticks, in CamelCase."""
+    template = (ROOT / "template.yaml").read_text()
+    for document in DOCUMENTS:
+        for name in re.findall(r"(?:parameter|output|stack's) `([A-Z]\w+)`", document.read_text()):
+            assert re.search(rf"^  {name}:$", template, re.MULTILINE), f"{document.name}: {name}"

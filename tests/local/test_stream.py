@@ -124,11 +124,25 @@ def test_what_was_read_may_be_forgotten(table: "DynamoDBClient", stream_arn: str
 
 def test_records_are_those_of_a_lambda_event(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
     """Numbers are text, binary is base64, times are seconds: what JSON can hold, and Lambda's own field names."""
-    put(table, "a", n={"N": "1.5"}, body={"B": b"\xff\x00"}, deep={"L": [{"B": b"x"}]})
+    put(
+        table,
+        "a",
+        n={"N": "1.5"},
+        body={"B": b"\xff\x00"},
+        deep={"L": [{"B": b"x"}, {"M": {"y": {"BS": [b"z"]}}}]},
+        empty={"M": {"map": {"M": {}}, "list": {"L": []}}},
+        nothing={"M": {}},
+    )
     [[record]] = list(reader(endpoint, stream_arn).read())
 
-    image = {"pk": {"S": "a"}, "n": {"N": "1.5"}, "body": {"B": "/wA="}, "deep": {"L": [{"B": "eA=="}]}}
-    assert record["dynamodb"].pop("NewImage") == image
+    assert record["dynamodb"].pop("NewImage") == {
+        "pk": {"S": "a"},
+        "n": {"N": "1.5"},
+        "body": {"B": "/wA="},
+        "deep": {"L": [{"B": "eA=="}, {"M": {"y": {"BS": ["eg=="]}}}]},
+        "empty": {"M": {"map": {"M": {}}, "list": {"L": []}}},
+        "nothing": {"M": {}},
+    }
     assert isinstance(record["dynamodb"].pop("ApproximateCreationDateTime"), float)
     assert record["dynamodb"].pop("SizeBytes") > 0
     assert record["dynamodb"].pop("SequenceNumber").isdigit()

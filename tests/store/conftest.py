@@ -33,15 +33,17 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
             yield request.getfixturevalue("dynamodb_local")
 
 
-def client(url: str) -> "DynamoDBClient":
-    """As the composition root makes it, with less time for one try."""
+def client(url: str, *, patience: float = 10.0) -> "DynamoDBClient":
+    """As the composition root makes it, but for the seconds that one try may take."""
     return boto3.client(
         "dynamodb",
         endpoint_url=url,
         region_name="eu-west-1",
         aws_access_key_id=aws.ACCESS_KEY_ID,
         aws_secret_access_key=aws.SECRET_ACCESS_KEY,
-        config=Config(connect_timeout=0.5, read_timeout=0.5, retries={"total_max_attempts": 2, "mode": "standard"}),
+        config=Config(
+            connect_timeout=patience, read_timeout=patience, retries={"total_max_attempts": 2, "mode": "standard"}
+        ),
     )
 
 
@@ -69,7 +71,7 @@ def wire(endpoint: str) -> Iterator[Proxy]:
 @pytest.fixture
 def shaky(wire: Proxy, table_name: str) -> Table:
     """The same table, over a wire on which things go wrong; it gives up after 1.5 s."""
-    return Table(client(wire.url), table_name, patience=PATIENCE)
+    return Table(client(wire.url, patience=0.5), table_name, patience=PATIENCE)
 
 
 def terms(*, after: float = 0.0, lease: float = 30.0) -> Terms:
