@@ -9,6 +9,7 @@ from shared.services.reconcile import plan
 
 
 def handler(_: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    logger.thread_safe_clear_keys()
     logger.thread_safe_append_keys(function_request_id=context.aws_request_id)
     queued = plan(customers=bootstrap.customers(), codat=bootstrap.codat(context), queue=bootstrap.queue())
     Telemetry().measure("ReconcileMessages", queued)

@@ -10,6 +10,7 @@ from shared.services.changes import publish
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     records = event["Records"]
+    logger.thread_safe_clear_keys()
     logger.thread_safe_append_keys(function_request_id=context.aws_request_id)
     failed = publish([bootstrap.change_of(record) for record in records], bus=bootstrap.bus(), telemetry=Telemetry())
     logger.info("published", extra={"records": len(records), "failed_from": failed})

@@ -18,7 +18,7 @@ def customers(request: Request) -> Answer:
     if company_id is None:
         page = use.list_customers(limit, cursor, **bootstrap.stores())
     else:
-        page = use.find_by_company(company_id, **bootstrap.stores())
+        page = use.find_by_company(company_id[: queries.MOST], **bootstrap.stores())
     found = [customer_document(one.customer, one.connections) for one in page.items]
     return Answer(HTTPStatus.OK, {"customers": found, "cursor": page.cursor})
 

@@ -13,6 +13,7 @@ from shared.services.reconcile import work_on
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Fails the messages that could not be done, each alone; `found` is for whoever runs it by hand."""
+    logger.thread_safe_clear_keys()
     logger.thread_safe_append_keys(function_request_id=context.aws_request_id)
     world = bootstrap.world(context)
     found: Counter[str] = Counter()

@@ -168,12 +168,14 @@ class Transport:
         except httpx.TimeoutException as error:
             raise CodatTimedOut("Codat did not answer in time.") from error
         except httpx.HTTPError as error:
+            if self.seconds_left() <= 0:
+                raise CodatTimedOut("Codat did not answer in time.") from error
             raise CodatUnavailable("Codat is out of reach.") from error
         took = timedelta(seconds=monotonic() - started)
         answer = Answer(response.status_code, body, response.headers, asked_at, took)
         self.quota = answer.quota or self.quota
         if not response.is_success:
-            raise _error(answer, keyed=idempotency_key is not None)
+            raise _error(answer, creating=request.method == "POST")
         return answer
 
     def _body(self, response: httpx.Response) -> bytes:
@@ -188,24 +190,25 @@ class Transport:
         return bytes(body)
 
 
-def _error(answer: Answer, *, keyed: bool) -> CodatError:
+def _error(answer: Answer, *, creating: bool) -> CodatError:
     try:
-        told = ErrorMessage.model_validate_json(answer.body)
+        told, is_codats = ErrorMessage.model_validate_json(answer.body), True
     except ValidationError:
-        told = ErrorMessage()
+        told, is_codats = ErrorMessage(), False
     words = f"Codat answered {answer.status}" + (f": {told.error[:300]}" if told.error else ".")
     correlation_id = told.correlation_id
     if refusal := _REFUSALS.get(answer.status):
         return refusal(words, correlation_id=correlation_id)
     match answer.status:
-        case 409 if keyed:
+        case 409 if creating:
             return CodatBusy(words, correlation_id=correlation_id)
         case 429:
             return CodatRateLimited(words, retry_after=_retry_after(answer), correlation_id=correlation_id)
         case status if 400 <= status < 500:  # noqa: PLR2004  # the class of refusals
             return CodatRejected(words, correlation_id=correlation_id)
         case status:
-            fingerprint = _fingerprint(status, answer.body)
+            # The page of a gateway in front of Codat is always the same, and proves nothing of Codat.
+            fingerprint = _fingerprint(status, answer.body) if is_codats else None
             return CodatUnavailable(words, fingerprint=fingerprint, correlation_id=correlation_id)
 
 

@@ -57,7 +57,8 @@ def _of_connection(change: ConnectionChange) -> Announcement | None:
     if after is None:
         return None
     if before is None:
-        return Announcement("connection.created", _connection_detail(after, None))
+        kind = "deleted" if after.is_deleted else "created"
+        return Announcement(f"connection.{kind}", _connection_detail(after, None))
     # A tombstone has lost whose it was.
     customer_id = after.customer_id or before.customer_id
     if after.is_deleted and not before.is_deleted:

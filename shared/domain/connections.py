@@ -205,7 +205,7 @@ def merge(known: Connection, report: Report, now: Instant) -> Connection:
     if report.stamp > known.heard_stamp:
         merged = replace(
             merged,
-            source=report.source if report.source.platform_key else known.source,
+            source=report.source if report.source.platform_key or not known.source.platform_key else known.source,
             created_at=report.created_at,
             heard_stamp=report.stamp,
         )
@@ -216,7 +216,7 @@ def merge(known: Connection, report: Report, now: Instant) -> Connection:
 
 def read_initially(known: Connection, at: Instant, now: Instant) -> Connection:
     """`known` after its initial read was reported; the first report stands."""
-    if known.buried or (known.initial_read_at is not None and known.initial_read_at <= at):
+    if known.is_deleted or (known.initial_read_at is not None and known.initial_read_at <= at):
         return known
     return replace(known, initial_read_at=at, updated_at=now)
 
@@ -225,7 +225,8 @@ def says_otherwise(observed: Observed, known: Connection) -> bool:
     """Whether an answer tells anything that an app can see differently; a walk writes down nothing else."""
     reason_differs = observed.status is not Status.LINKED and observed.reason not in {None, known.error}
     synced_since = (observed.last_sync or "") > (known.last_sync or "")
-    return observed.status is not known.status or reason_differs or synced_since
+    names_source = bool(observed.source.platform_key) and not known.source.platform_key
+    return observed.status is not known.status or reason_differs or synced_since or names_source
 
 
 def abandoned(known: Connection, now: Instant) -> Connection:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from shared.domain.connections import Observed
 from shared.domain.instants import Instant
@@ -27,6 +28,11 @@ class Content:
 
     def differing_fields(self, other: "Content") -> list[str]:
         return [name for name in ("name", "description", "tags") if getattr(self, name) != getattr(other, name)]
+
+
+def content_of(told: Mapping[str, Any]) -> Content:
+    """The content among other things that are stored of a customer, or of the claim on its creation."""
+    return Content(name=told["name"], description=told.get("description"), tags=told["tags"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@
     ├── SecretsUnavailable               the secret can't be read
     ├── QueueUnavailable                 SQS is out of reach
     ├── QuotaReserved                    what is left of Codat's quota is kept for the app's own calls
+    ├── NobodyThere                      Codat knows none of many companies: surely another client's API key
+    ├── PartlyReconciled                 some of a batch could not be compared
     ├── NotAuthentic                     reason; a webhook that nobody vouches for
     └── Unreadable                       an authentic webhook that the code does not understand
 
@@ -84,7 +86,10 @@ class CompanyUnknown(Refused):
 
 class CompanyGone(Refused):
     def __init__(self, customer_id: str) -> None:
-        super().__init__(f"The company of customer {customer_id} was deleted. Create it with POST /customers.")
+        super().__init__(
+            f"The company of customer {customer_id} was deleted at Codat. The customer goes with Codat's webhook or "
+            f"the next reconcile, or at once with DELETE /customers/{customer_id}; then it can be created again."
+        )
 
 
 class TooManyTags(Refused):
@@ -197,6 +202,18 @@ class QueueUnavailable(CodatCustomersError):
 class QuotaReserved(CodatCustomersError):
     def __init__(self, remaining: int) -> None:
         super().__init__(f"{remaining} requests are left of Codat's quota; they are kept for callers.")
+
+
+class NobodyThere(CodatCustomersError):
+    def __init__(self, companies: int) -> None:
+        super().__init__(
+            f"Codat knows none of {companies} companies; is the API key another client's? Nothing was ended."
+        )
+
+
+class PartlyReconciled(CodatCustomersError):
+    def __init__(self, failures: int, first: str) -> None:
+        super().__init__(f"{failures} could not be reconciled; the first: {first}")
 
 
 class NotAuthentic(CodatCustomersError):

@@ -50,5 +50,5 @@ def entry(
         previous_status=before.status if before else None,
         status=after.status,
         reason=report.reason,
-        applied=report.stamp in {after.heard_stamp, after.status_stamp},
+        applied=report.stamp in {after.heard_stamp, after.status_stamp, after.reason_stamp},
     )

@@ -10,8 +10,9 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 logger = Logger(location=None, use_rfc3339=True)
 
-# httpx logs every request's URL at INFO.
-logging.getLogger("httpx").setLevel(logging.WARNING)
+# httpx logs every request's URL at INFO, botocore whole answers at DEBUG: the secret among them.
+for talkative in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
+    logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 class Telemetry:

@@ -17,7 +17,7 @@ def limit(query: Mapping[str, str]) -> int:
     text = query.get("limit")
     if text is None:
         return DEFAULT_LIMIT
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= MOST:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST))) or not 1 <= int(text) <= MOST:
         raise InvalidQuery("limit", f"must be a whole number from 1 to {MOST}")
     return int(text)
 

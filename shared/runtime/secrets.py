@@ -67,6 +67,9 @@ class Secrets:
         except GetParameterError as error:
             raise SecretsUnavailable("The secret with the Codat credentials could not be read.") from error
         except ValidationError as error:
+            if not force_fetch:
+                # It may have been put right since it was cached.
+                return self._content(force_fetch=True)
             raise SecretsUnavailable(
                 'The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.'
             ) from error

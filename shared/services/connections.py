@@ -6,6 +6,7 @@ from shared.domain.connections import Connection, Observed, Rank, Status, stamp_
 from shared.domain.customers import Customer
 from shared.domain.errors import (
     AccountingConnectionExists,
+    CodatCustomersError,
     CodatNotFound,
     CodatRejected,
     CompanyGone,
@@ -54,7 +55,11 @@ def create_connection(
         return reused
     claim = connections.claim(customer.company_id, platform.key, call.terms())
     # Looked at again under the claim: whoever held it before may have finished between the look and the claim.
-    reused = _reuse(customer, platform, call=call, connections=connections, codat=codat)
+    try:
+        reused = _reuse(customer, platform, call=call, connections=connections, codat=codat)
+    except CodatCustomersError:
+        claims.release(claim)
+        raise
     if reused is not None:
         claims.drop(claim)
         return reused
@@ -80,8 +85,11 @@ def create_connection(
     )
     try:
         observed = creation.run(codat.seconds_left)
-    except CodatNotFound as gone:
-        raise CompanyGone(customer_id) from gone
+    except CodatNotFound as missing:
+        # The company, or the platform: one that is not switched on in Codat's portal.
+        if codat.company(customer.company_id) is None:
+            raise CompanyGone(customer_id) from missing
+        raise
     call.telemetry.note(connection_id=observed.connection_id)
     connection = hear(
         observed.report(customer.company_id, stamp_of_answer(observed.at, Rank.OUR_CHANGE, None, call.new_id())),

@@ -62,11 +62,15 @@ def set_content(
 
 
 def send_content(customer: Customer, *, customers: Customers, codat: Codat) -> None:
-    """Brings the content to Codat."""
-    kept = {key: value for key, value in customer.kept_tags.items() if key not in customer.content.tags}
-    try:
-        codat.update_company(customer.company_id, customer.customer_id, customer.content, kept)
-    except CodatNotFound as gone:
-        # What Codat deleted is told by its webhook, or found by reconcile; there is nothing to change any more.
-        raise CompanyGone(customer.customer_id) from gone
-    customers.settle(customer)
+    """Brings the content to Codat: the newest, since a request of ours may have overtaken that of a later change."""
+    newest: Customer | None = customer
+    while newest is not None:
+        kept = {key: value for key, value in newest.kept_tags.items() if key not in newest.content.tags}
+        try:
+            codat.update_company(newest.company_id, newest.customer_id, newest.content, kept)
+        except CodatNotFound as gone:
+            # What Codat deleted is told by its webhook, or found by reconcile; there is nothing to change any more.
+            raise CompanyGone(newest.customer_id) from gone
+        if customers.settle(newest):
+            return
+        newest = customers.find(newest.customer_id)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from shared.domain.claims import Claim
 from shared.domain.connections import Connection, Rank, stamp
-from shared.domain.customers import MAX_TAGS, Company, Content, Customer
+from shared.domain.customers import MAX_TAGS, Company, Content, Customer, content_of
 from shared.domain.errors import (
     CodatError,
+    CompanyGone,
     CompanyTaken,
     CompanyUnknown,
     CustomerConflict,
@@ -76,7 +77,7 @@ def finish_creation(
 def _create(claim: Claim, *, call: Call, customers: Customers, claims: Claims, codat: Codat) -> Customer:
     customer_id = claim.payload["customerId"]
     # A claim that was taken over asks for what its first holder asked for: Codat refuses a key with another body.
-    content = claimed_content(claim)
+    content = content_of(claim.payload)
 
     def look_up() -> str | None:
         found = codat.companies_of([customer_id])
@@ -94,7 +95,12 @@ def _create(claim: Claim, *, call: Call, customers: Customers, claims: Claims, c
         call=call,
     )
     company_id = creation.run(codat.seconds_left)
-    customer = customers.activate(creation.claim, company_id, call.now())
+    try:
+        customer = customers.activate(creation.claim, company_id, call.now())
+    except CompanyTaken as ended:
+        # Codat has deleted it again in the meantime.
+        claims.drop(creation.claim)
+        raise CompanyGone(customer_id) from ended
     call.telemetry.count("CustomerCreated")
     return customer
 
@@ -107,20 +113,17 @@ def _adopt(
     """
     customer_id, company_id = claim.payload["customerId"], claim.payload["adoptedCompanyId"]
     try:
-        company = _adoptable(customer_id, company_id, claimed_content(claim), customers, codat)
-    except (CompanyUnknown, CompanyTaken, TooManyTags):
+        company = _adoptable(customer_id, company_id, content_of(claim.payload), customers, codat)
+        codat.update_company(company_id, customer_id, content_of(claim.payload), company.tags)
+        bring_in(company_id, customer_id, call=call, connections=connections, codat=codat)
+        customer = customers.activate(claim, company_id, call.now(), company.tags)
+    except (CompanyUnknown, CompanyTaken, CompanyGone, TooManyTags):
         claims.drop(claim)
         raise
-    except CodatError:
-        claims.release(claim)
+    except CodatError as error:
+        # Nothing was made that could be lost: what Codat has refused for good must not bind a corrected call.
+        (claims.release if error.retryable else claims.drop)(claim)
         raise
-    try:
-        codat.update_company(company_id, customer_id, claimed_content(claim), company.tags)
-        bring_in(company_id, customer_id, call=call, connections=connections, codat=codat)
-    except CodatError:
-        claims.release(claim)
-        raise
-    customer = customers.activate(claim, company_id, call.now(), company.tags)
     call.telemetry.count("CustomerAdopted")
     return customer
 
@@ -154,10 +157,6 @@ def bring_in(company_id: str, customer_id: str, *, call: Call, connections: Conn
                 connections=connections,
                 known=None,
             )
-
-
-def claimed_content(claim: Claim) -> Content:
-    return Content(claim.payload["name"], claim.payload.get("description"), claim.payload["tags"])
 
 
 def customer_or_refuse(customer_id: str, customers: Customers) -> Customer:

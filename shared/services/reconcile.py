@@ -7,18 +7,22 @@ each is idempotent, and what a batch holds is all that is in memory.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import TracebackType
 from typing import Any
 
 from shared.domain.claims import Claim
 from shared.domain.connections import Connection, Observed, Rank, is_abandoned, says_otherwise, stamp
-from shared.domain.customers import Company, Content, Customer, Deletion
+from shared.domain.customers import Company, Content, Customer, Deletion, company_name
 from shared.domain.errors import (
+    CodatCustomersError,
     CodatNotFound,
     CompanyGone,
     CreationInProgress,
     DeletionInProgress,
+    NobodyThere,
+    PartlyReconciled,
     QuotaReserved,
 )
 from shared.domain.instants import instant_of
@@ -31,6 +35,9 @@ from shared.services.register import hear, hear_abandoned, hear_gone, hear_read
 STRAYS_PAGE_SIZE = 100
 QUOTA_KEPT_FOR_CALLERS = 0.2
 """Of Codat's daily quota; below it the walk waits, so that the app's own calls always find some."""
+
+_SURELY_SOMEBODY = 5
+"""That many customers of one batch don't all lose their companies in a day."""
 
 Found = Counter[str]
 
@@ -75,54 +82,88 @@ def work_on(message: Mapping[str, Any], world: World) -> Found:
 
 def _ours(customer_ids: list[str], world: World) -> Found:
     found: Found = Counter()
-    _finish_deletions(customer_ids, world, found)
     # Read before Codat is asked, so that Codat's answer is certainly the newer.
     ours = [
         (customer, world.connections.of_company(customer.company_id))
         for customer in world.customers.find_many(customer_ids)
     ]
-    companies = {company.company_id: company for company in world.codat.companies_of(customer_ids)}
+    tagged = {company.company_id: company for company in world.codat.companies_of(customer_ids)}
     _keep_quota(world)
-    for customer, known in ours:
-        found["companies"] += 1
-        company = companies.get(customer.company_id) or world.codat.company(customer.company_id)
-        if company is None:
-            found["drift"] += 1
-            found["companiesDeleted"] += 1
-            end_company(
-                customer.company_id,
-                customer.customer_id,
-                call=world.call,
-                customers=world.customers,
-                connections=world.connections,
-            )
-            continue
-        _resend_content(customer, company, world, found)
-        _repair_connections(customer, known, company, world, found)
+    companies = [
+        (customer, known, tagged.get(customer.company_id) or world.codat.company(customer.company_id))
+        for customer, known in ours
+    ]
+    if len(companies) > _SURELY_SOMEBODY and all(company is None for _, _, company in companies):
+        raise NobodyThere(len(companies))
+    one_by_one = OneByOne()
+    for customer, known, company in companies:
+        with one_by_one:
+            _compare(customer, known, company, world, found)
+    for customer_id in world.customers.being_deleted(customer_ids):
+        with one_by_one:
+            _finish_deletion(customer_id, world, found)
+    one_by_one.raise_failures()
     return found
 
 
-def _finish_deletions(customer_ids: list[str], world: World, found: Found) -> None:
-    """Goes on with deletions whose process has died."""
-    for customer_id in world.customers.being_deleted(customer_ids):
-        try:
-            begun = world.customers.begin_deletion(customer_id, world.call.terms())
-        except DeletionInProgress:
-            continue
-        if isinstance(begun, Deletion):
-            finish_deletion(
-                begun,
-                call=world.call,
-                customers=world.customers,
-                connections=world.connections,
-                codat=world.codat,
-            )
-            found["deletionsFinished"] += 1
-            found["drift"] += 1
+class OneByOne:
+    """What fails for one customer doesn't keep the others of its batch from being healed."""
+
+    def __init__(self) -> None:
+        self._failures: list[CodatCustomersError] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, CodatCustomersError):
+            return False
+        self._failures.append(error)
+        return True
+
+    def raise_failures(self) -> None:
+        if self._failures:
+            raise PartlyReconciled(len(self._failures), str(self._failures[0]))
+
+
+def _compare(customer: Customer, known: list[Connection], company: Company | None, world: World, found: Found) -> None:
+    found["companies"] += 1
+    if company is None:
+        found["drift"] += 1
+        found["companiesDeleted"] += 1
+        end_company(
+            customer.company_id,
+            customer.customer_id,
+            call=world.call,
+            customers=world.customers,
+            connections=world.connections,
+        )
+        return
+    _repair_connections(customer, known, company, world, found)
+    _resend_content(customer, company, world, found)
+
+
+def _finish_deletion(customer_id: str, world: World, found: Found) -> None:
+    """Goes on with a deletion whose process has died."""
+    try:
+        begun = world.customers.begin_deletion(customer_id, world.call.terms())
+    except DeletionInProgress:
+        return
+    if isinstance(begun, Deletion):
+        finish_deletion(
+            begun, call=world.call, customers=world.customers, connections=world.connections, codat=world.codat
+        )
+        found["deletionsFinished"] += 1
+        found["drift"] += 1
 
 
 def _resend_content(customer: Customer, company: Company, world: World, found: Found) -> None:
-    if customer.dirty or company.customer_id != customer.customer_id:
+    told = replace(customer.content, name=company_name(customer.content, customer.customer_id))
+    there = Content(company.name, company.description, told.tags)
+    untagged = any(company.tags.get(key) != value for key, value in told.tags.items())
+    if customer.dirty or untagged or told != there or company.customer_id != customer.customer_id:
         send_content(customer, customers=world.customers, codat=world.codat)
         found["contentResent"] += 1
         found["drift"] += 1
@@ -185,6 +226,7 @@ def _strays(page: int, world: World) -> Found:
     found: Found = Counter()
     companies, _ = world.codat.companies(page, STRAYS_PAGE_SIZE)
     _keep_quota(world)
+    one_by_one = OneByOne()
     for company in companies:
         if company.customer_id is None:
             continue
@@ -192,9 +234,11 @@ def _strays(page: int, world: World) -> Found:
         if ownership.customer_id is not None or ownership.ended:
             continue
         found["strays"] += 1
-        if world.rules.adopt_strays and _adopted(company, company.customer_id, world):
-            found["straysAdopted"] += 1
-            found["drift"] += 1
+        with one_by_one:
+            if world.rules.adopt_strays and _adopted(company, company.customer_id, world):
+                found["straysAdopted"] += 1
+                found["drift"] += 1
+    one_by_one.raise_failures()
     return found
 
 

@@ -1,6 +1,7 @@
 """Writing down what Codat says of a connection."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from shared.domain.claims import Claim
 from shared.domain.connections import (
@@ -135,6 +136,9 @@ def _amend(
     for _ in range(_MOST_CONFLICTS):
         now = instant_of(call.now())
         before = known or unheard(company_id, connection_id, customer_id, now)
+        if not before.buried:
+            # Two customers may have been after one company: its connections are whose it is now.
+            before = replace(before, customer_id=customer_id)
         after = change(before, now)
         said = told(known if known is not None and known.is_heard else None, after)
         if after is before:

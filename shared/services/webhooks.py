@@ -108,7 +108,7 @@ def _hear(event: ConnectionEvent, call: Call, connections: Connections) -> None:
     except CompanyGone:
         call.telemetry.count("WebhookLate")
         return
-    fresh = after.heard_stamp == report.stamp and after != known
+    fresh = report.stamp in {after.heard_stamp, after.status_stamp, after.reason_stamp} and after != known
     call.telemetry.count("WebhookAccepted" if fresh else "WebhookStale", eventType=event.event_type)
     lag = call.now() - datetime_of(event.generated_at)
     call.telemetry.measure_seconds("WebhookLag", lag.total_seconds())

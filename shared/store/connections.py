@@ -92,9 +92,9 @@ class Connections:
         """
         for connection in self._registers(company_id):
             self._bury(connection, now)
-        pk, prefix = keys.timeline(company_id)
-        while entries := self._table.query_page(pk, prefix, limit=500).items:
-            self._table.delete_many((entry["pk"], entry["sk"]) for entry in entries)
+        for pk, prefix in (keys.timeline(company_id), keys.connection_claim(company_id, "")):
+            while items := self._table.query_page(pk, prefix, limit=500).items:
+                self._table.delete_many((item["pk"], item["sk"]) for item in items)
 
     def _bury(self, connection: Connection, now: datetime) -> None:
         current: Connection | None = connection

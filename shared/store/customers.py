@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.domain.claims import Claim, Terms, seconds_until
-from shared.domain.customers import Content, Customer, Deletion, Ownership
+from shared.domain.customers import Content, Customer, Deletion, Ownership, content_of
 from shared.domain.errors import CompanyTaken, DeletionInProgress
 from shared.domain.instants import Instant, instant_of
 from shared.domain.pages import Page
@@ -65,7 +65,7 @@ class Customers:
         customer = Customer(
             customer_id=claim.payload["customerId"],
             company_id=company_id,
-            content=content_of(claim),
+            content=content_of(claim.payload),
             created_at=instant_of(now),
             updated_at=instant_of(now),
             version=to_ms(now),
@@ -118,9 +118,9 @@ class Customers:
         """Stores a change of what was seen; False, with nothing written, where somebody else has changed it since."""
         return self._try(put(_customer_item(changed), _unchanged_since(seen)))
 
-    def settle(self, sent: Customer) -> None:
-        """Codat has the content: no longer dirty, if it is still this version."""
-        self._try(put(_customer_item(replace(sent, dirty=False)), _unchanged_since(sent)))
+    def settle(self, sent: Customer) -> bool:
+        """Codat has the content: no longer dirty, if it is still this version; False where it is not."""
+        return self._try(put(_customer_item(replace(sent, dirty=False)), _unchanged_since(sent)))
 
     def page(self, limit: int, cursor: str | None) -> Page[Customer]:
         """Customers in no order that means anything. Raises InvalidQuery where the cursor is none of ours."""
@@ -147,29 +147,30 @@ class Customers:
         is at it.
         """
         item = self._table.get(keys.customer(customer_id))
-        if item is None:
-            return None
-        if item["state"] == CREATING:
-            return self._claims.take_over(claim_of(item, f"Customer {customer_id}"), terms)
-        if item["state"] == DELETING and from_ms(item["leaseUntil"]) > terms.now:
-            raise _deleting(item, terms.now)
-        seen = Condition("version = :seen", {":seen": item["version"]})
-        deletion = Deletion(customer_id, item["companyId"], terms.owner, terms.now + terms.lease)
+        while item is not None:
+            if item["state"] == CREATING:
+                return self._claims.take_over(claim_of(item, f"Customer {customer_id}"), terms)
+            if item.get("leaseOwner") == terms.owner:
+                break  # our own write, whose first answer was lost
+            if item["state"] == DELETING and from_ms(item["leaseUntil"]) > terms.now:
+                raise _deleting(item, terms.now)
+            item = self._begin_deletion(item, terms)
+        return None if item is None else _deletion(item)
+
+    def _begin_deletion(self, item: Item, terms: Terms) -> Item | None:
+        """The item as it is now: ours, or what somebody else has made of it in the meantime."""
         begun = {
             **item,
             "state": DELETING,
             "version": item["version"] + 1,
-            "leaseOwner": deletion.owner,
-            "leaseUntil": to_ms(deletion.lease_until),
+            "leaseOwner": terms.owner,
+            "leaseUntil": to_ms(terms.now + terms.lease),
         }
         try:
-            self._table.write(put(begun, seen))
+            self._table.write(put(begun, Condition("version = :seen", {":seen": item["version"]})))
         except ConditionFailed as failure:
-            if failure.found is None:
-                return None
-            if failure.found.get("leaseOwner") != terms.owner:
-                raise _deleting(failure.found, terms.now) from failure
-        return deletion
+            return failure.found
+        return begun
 
     def release_deletion(self, deletion: Deletion) -> None:
         """Ends the lease: the same call, repeated, goes on at once."""
@@ -202,11 +203,6 @@ class Customers:
         return True
 
 
-def content_of(claim: Claim) -> Content:
-    """What the claim was taken for."""
-    return _content(claim.payload)
-
-
 def ownership_of(pointer: Item | None) -> Ownership:
     pointer = pointer or {}
     return Ownership(pointer.get("customerId"), ended=bool(pointer.get("ended")))
@@ -215,6 +211,10 @@ def ownership_of(pointer: Item | None) -> Ownership:
 def customer_of(item: Item) -> Customer | None:
     """The customer that an item shows; None for one that is not there yet."""
     return _customer(item) if item["state"] in {ACTIVE, DELETING} else None
+
+
+def _deletion(item: Item) -> Deletion:
+    return Deletion(item["customerId"], item["companyId"], item["leaseOwner"], from_ms(item["leaseUntil"]))
 
 
 def _deleting(item: Item, now: datetime) -> DeletionInProgress:
@@ -256,7 +256,7 @@ def _customer(item: Item) -> Customer:
     return Customer(
         customer_id=item["customerId"],
         company_id=item["companyId"],
-        content=_content(item),
+        content=content_of(item),
         created_at=Instant(item["createdAt"]),
         updated_at=Instant(item["updatedAt"]),
         version=int(item["version"]),
@@ -268,7 +268,3 @@ def _customer(item: Item) -> Customer:
 
 def _content_item(content: Content) -> dict[str, Any]:
     return {"name": content.name, "description": content.description, "tags": dict(content.tags)}
-
-
-def _content(item: Mapping[str, Any]) -> Content:
-    return Content(name=item["name"], description=item.get("description"), tags=item["tags"])

@@ -9,6 +9,7 @@ from shared.domain.errors import InvalidQuery
 from shared.domain.pages import Page
 from shared.store.table import Item, Table
 
+_MOST_KEY_CHARACTERS = 250
 NOT_OURS = "is not one that this API gave; start without one"
 
 
@@ -60,7 +61,9 @@ def decode(cursor: str) -> tuple[str, Mapping[str, Any] | None]:
     except (ValueError, TypeError, RecursionError):
         partition, start = None, None
     texts = start is None or (
-        isinstance(start, dict) and start and all(isinstance(value, str) and value for value in start.values())
+        isinstance(start, dict)
+        and start
+        and all(isinstance(value, str) and 0 < len(value) <= _MOST_KEY_CHARACTERS for value in start.values())
     )
     if not isinstance(partition, str) or not texts:
         raise InvalidQuery("cursor", NOT_OURS)

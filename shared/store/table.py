@@ -1,7 +1,7 @@
 """DynamoDB as the rest of the store sees it: items, conditional writes, one translation of its errors.
 
-Conflicts and throttling are retried with full jitter for `patience` seconds, so that a webhook's answer, retries
-included, stays well under the 15 s after which Codat counts it as failed; then `StoreUnavailable`.
+Conflicts and throttling are retried with full jitter for `patience` seconds, an operation: a webhook needs two, and
+Codat counts it as failed after 15 s. Then `StoreUnavailable`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -91,7 +91,7 @@ def delete(key: Key, condition: Condition | None = None) -> Write:
 
 
 class Table:
-    def __init__(self, client: "DynamoDBClient", name: str, *, patience: float = 5.0) -> None:
+    def __init__(self, client: "DynamoDBClient", name: str, *, patience: float = 3.0) -> None:
         self._client = client
         self._name = name
         self._patience = patience
