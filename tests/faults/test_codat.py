@@ -44,20 +44,14 @@ def dated(date: str) -> Behaviour:
     return behave
 
 
-def dripping(*, head: bool) -> Behaviour:
-    """A byte at a time, each well within any read timeout, and never done: of the body, or already of the head."""
-
-    def drip(exchange: Exchange) -> None:
-        exchange.write(
-            b"HTTP/1.1 200 OK\r\nX-Padding: " if head else b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
-        )
-        for _ in range(60):
-            exchange.write(b" ")
-            if not exchange.hold(0.05):
-                break
-        exchange.drop()
-
-    return drip
+def dripping(exchange: Exchange) -> None:
+    """A byte of the body at a time, each well within any read timeout, and never done."""
+    exchange.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n")
+    for _ in range(60):
+        exchange.write(b" ")
+        if not exchange.hold(0.05):
+            break
+    exchange.drop()
 
 
 def huge(exchange: Exchange) -> None:
@@ -87,7 +81,7 @@ BEHAVIOURS: dict[str, tuple[Behaviour, tuple[int, str]]] = {
     "garbled": (garbled, UNAVAILABLE),
     "cut short": (cut_short, UNAVAILABLE),
     "huge": (huge, UNAVAILABLE),
-    "dripping body": (dripping(head=False), TIMED_OUT),
+    "dripping body": (dripping, TIMED_OUT),
     "html": (worked_but(told(200, b"<html>It works!</html>", content_type="text/html")), UNAVAILABLE),
     "html error": (told(503, b"<html>Bad gateway</html>", content_type="text/html"), UNAVAILABLE),
     "empty": (worked_but(told(200, b"")), UNAVAILABLE),
