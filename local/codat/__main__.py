@@ -1,6 +1,7 @@
 """`python -m local.codat`: the simulated Codat alone, until Ctrl-C."""
 
 import argparse
+import signal
 import threading
 from contextlib import suppress
 
@@ -40,6 +41,8 @@ def main() -> None:
         return_redirect=arguments.return_redirect,
         retry_scale=arguments.retry_scale,
     )
+    # A shell starts what runs in its background with the signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with CodatServer(settings, port=arguments.port) as codat, suppress(KeyboardInterrupt):
         print(f"Simulated Codat on {codat.base_url}  (Authorization: {codat.authorization})")
         print(f"Accounting platforms' side: {codat.base_url}/platform")

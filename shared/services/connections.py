@@ -169,17 +169,25 @@ def _as_codat_has_it(
     known: Connection, refusal: CodatRejected, *, call: Call, connections: Connections, codat: Codat
 ) -> Connection:
     """Codat refused to unlink: the connection as it is there decides what that means."""
-    try:
-        observed = codat.connection(known.company_id, known.connection_id)
-    except CodatNotFound as gone:
-        hear_gone(known, call=call, connections=connections)
-        raise ConnectionIsDeleted(known.connection_id) from gone
-    connection = hear_read(observed, known, call=call, connections=connections)
+    connection, observed = ask_for(known, call=call, connections=connections, codat=codat)
     if observed.status is Status.LINKED:
         raise refusal
     if observed.status is not Status.UNLINKED:
         raise ConnectionNotLinked(known.connection_id, observed.status) from refusal
     return connection
+
+
+def ask_for(known: Connection, *, call: Call, connections: Connections, codat: Codat) -> tuple[Connection, Observed]:
+    """The connection as Codat has it now, stored, and Codat's answer with its fresh link.
+
+    Raises ConnectionIsDeleted where Codat has it no more, and Codat's errors.
+    """
+    try:
+        observed = codat.connection(known.company_id, known.connection_id)
+    except CodatNotFound as gone:
+        hear_gone(known, call=call, connections=connections)
+        raise ConnectionIsDeleted(known.connection_id) from gone
+    return hear_read(observed, known, call=call, connections=connections), observed
 
 
 def read_connection(

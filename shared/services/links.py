@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from shared.domain.customers import AccessToken
 from shared.domain.errors import CodatNotFound, CodatUnavailable, CompanyGone, ConnectionIsDeleted
 from shared.domain.instants import Instant, instant_of
-from shared.services.connections import read_connection
+from shared.services.connections import ask_for, read_connection
 from shared.services.customers import customer_or_refuse
 from shared.services.ports import Call, Codat, Connections, Customers
-from shared.services.register import hear_gone, hear_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +46,7 @@ def connection_link(
     call.telemetry.note(company_id=known.company_id)
     if known.is_deleted:
         raise ConnectionIsDeleted(connection_id)
-    try:
-        observed = codat.connection(known.company_id, connection_id)
-    except CodatNotFound as gone:
-        hear_gone(known, call=call, connections=connections)
-        raise ConnectionIsDeleted(connection_id) from gone
-    connection = hear_read(observed, known, call=call, connections=connections)
+    connection, observed = ask_for(known, call=call, connections=connections, codat=codat)
     if connection.is_deleted:
         raise ConnectionIsDeleted(connection_id)
     return _link(observed.link_url, call)
