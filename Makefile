@@ -8,6 +8,8 @@ BUILD := .aws-sam/build
 
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# The machine's own certificates, as pip trusts them: behind a company's proxy uv's built-in ones are not enough.
+export UV_SYSTEM_CERTS ?= 1
 # What a shell has activated, or set for another project, is not for this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_PYTHON UV_PROJECT_ENVIRONMENT
 
