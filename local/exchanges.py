@@ -51,6 +51,6 @@ def webhook_event(exchange: Exchange) -> dict[str, Any] | None:
         return None
     try:
         event = json.loads(exchange.request_body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) and isinstance(event.get("eventType"), str) else None

@@ -7,7 +7,7 @@ from shared.runtime.bodies import NewCustomer
 from shared.runtime.documents import customer_document
 from shared.runtime.edge import Answer, Request, http_handler
 from shared.runtime.settings import settings
-from shared.services.customers import create_customer, read_customer
+from shared.services.customers import create_customer, with_connections
 
 
 def create(request: Request) -> Answer:
@@ -24,7 +24,7 @@ def create(request: Request) -> Answer:
         claims=bootstrap.claims(),
         codat=bootstrap.codat(request.context),
     )
-    view = read_customer(customer.customer_id, customers=bootstrap.customers(), connections=bootstrap.connections())
+    view = with_connections(customer, bootstrap.connections())
     return Answer(
         HTTPStatus.CREATED if created else HTTPStatus.OK,
         customer_document(view.customer, view.connections),

@@ -52,14 +52,17 @@ class Codat:
         body = self._content(customer_id, content, kept_tags)
         # PATCH leaves alone what is null.
         body["description"] = content.description or ""
-        self._repeat(
-            lambda: self._transport.send("PATCH", "companies", company_id, json=body, idempotency_key=str(uuid4()))
-        )
+
+        def send() -> None:
+            path = ("companies", company_id)
+            self._transport.send("PATCH", *path, json=body, idempotency_key=str(uuid4())).read(wire.Company)
+
+        self._repeat(send)
 
     def delete_company(self, company_id: str) -> None:
         """Deletes the company with its connections; fine where it is gone already."""
         with suppress(CodatNotFound):
-            self._repeat(lambda: self._transport.send("DELETE", "companies", company_id))
+            self._repeat(lambda: self._transport.send("DELETE", "companies", company_id).read_nothing())
 
     def company(self, company_id: str) -> Company | None:
         """None where Codat has no such company, or none any more."""
@@ -155,7 +158,13 @@ class Codat:
     def delete_connection(self, company_id: str, connection_id: str) -> Instant:
         """Revokes and removes a connection; when, on Codat's clock. Raises CodatNotFound where it is gone already."""
         path = ("companies", company_id, "connections", connection_id)
-        return self._repeat(lambda: self._transport.send("DELETE", *path)).changed_at
+
+        def send() -> Instant:
+            answer = self._transport.send("DELETE", *path)
+            answer.read_nothing()
+            return answer.changed_at
+
+        return self._repeat(send)
 
     def _content(self, customer_id: str, content: Content, kept_tags: Mapping[str, str]) -> dict[str, Any]:
         return {

@@ -1,5 +1,6 @@
 """HTTP to Codat: one request, its answer or one error of the tree, inside the caller's remaining time."""
 
+import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from shared.domain.errors import (
     CodatTimedOut,
     CodatUnavailable,
 )
-from shared.domain.instants import Instant, instant_of
+from shared.domain.instants import CLOCK_TOLERANCE, Instant, instant_of
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 9.0
@@ -60,11 +61,14 @@ class Answer:
 
     @property
     def date(self) -> datetime:
-        """Codat's clock when it answered, in whole seconds; ours where it didn't say."""
+        """Codat's clock when it answered, in whole seconds; ours where it didn't say, or is further ahead than clocks
+        may differ: it would outrank every event that follows.
+        """
         try:
-            return parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
+            told = parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
         except (KeyError, ValueError, OverflowError):
             return self.asked_at
+        return told if told <= self.asked_at + self.took + CLOCK_TOLERANCE else self.asked_at
 
     @property
     def quota(self) -> Quota | None:
@@ -87,9 +91,19 @@ class Answer:
             return model.model_validate_json(self.body)
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, line["loc"])) or "body" for line in error.errors()[:5])
-            raise CodatUnavailable(
-                f"Codat's answer made no sense ({fields}).", fingerprint=_fingerprint(self.status, self.body)
-            ) from error
+            raise self._nonsense(fields) from error
+
+    def read_nothing(self) -> None:
+        """For an answer whose status says it all. Raises CodatUnavailable where it is some page instead of Codat's."""
+        try:
+            json.loads(self.body or "null")
+        except (ValueError, RecursionError) as error:
+            raise self._nonsense("body") from error
+
+    def _nonsense(self, what: str) -> CodatUnavailable:
+        return CodatUnavailable(
+            f"Codat's answer made no sense ({what}).", fingerprint=_fingerprint(self.status, self.body)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +206,9 @@ class Transport:
 
 def _error(answer: Answer, *, creating: bool) -> CodatError:
     try:
-        told, is_codats = ErrorMessage.model_validate_json(answer.body), True
+        told = ErrorMessage.model_validate_json(answer.body)
     except ValidationError:
-        told, is_codats = ErrorMessage(), False
+        told = ErrorMessage()
     words = f"Codat answered {answer.status}" + (f": {told.error[:300]}" if told.error else ".")
     correlation_id = told.correlation_id
     if refusal := _REFUSALS.get(answer.status):
@@ -207,9 +221,13 @@ def _error(answer: Answer, *, creating: bool) -> CodatError:
         case status if 400 <= status < 500:  # noqa: PLR2004  # the class of refusals
             return CodatRejected(words, correlation_id=correlation_id)
         case status:
-            # The page of a gateway in front of Codat is always the same, and proves nothing of Codat.
-            fingerprint = _fingerprint(status, answer.body) if is_codats else None
+            fingerprint = None if _is_a_gateways(status, correlation_id) else _fingerprint(status, answer.body)
             return CodatUnavailable(words, fingerprint=fingerprint, correlation_id=correlation_id)
+
+
+def _is_a_gateways(status: int, correlation_id: str | None) -> bool:
+    """Codat's errors carry a correlation id. What stands in front of it answers for a request that may still run."""
+    return correlation_id is None and status in {502, 503, 504}
 
 
 def _retry_after(answer: Answer) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from unicodedata import category
 
 from shared.domain.connections import Observed
 from shared.domain.instants import Instant
@@ -124,8 +125,10 @@ def company_name(content: Content, customer_id: str) -> str:
 
 
 def is_printable(text: str) -> bool:
-    """Joiners count as printable, since Persian, Hindi and emoji can't be written without them."""
-    return text.translate(_JOINERS).isprintable()
+    """Joiners count as printable, since Persian, Hindi and emoji can't be written without them; so do the spaces of
+    other scripts ("株式会社　日本").
+    """
+    return all(one.isprintable() or one in _JOINERS or category(one) == "Zs" for one in text)
 
 
-_JOINERS = {0x200C: None, 0x200D: None}
+_JOINERS = "\u200c\u200d"

@@ -180,7 +180,9 @@ class CodatUnavailable(CodatError):
     def __init__(self, message: str, *, fingerprint: str | None = None, correlation_id: str | None = None) -> None:
         super().__init__(message, correlation_id=correlation_id)
         self.fingerprint = fingerprint
-        """Tells one answer from another; None where there was no answer."""
+        """Tells one answer of Codat's from another; None where the request may still run: there was no answer, or it
+        came from a gateway in front of Codat.
+        """
 
 
 class CodatTimedOut(CodatUnavailable):

@@ -1,14 +1,11 @@
 """Codat's webhook events, and what each says of a connection."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from shared.domain.connections import Rank, Report, Source, Status, stamp
 from shared.domain.errors import Unreadable
-from shared.domain.instants import Instant, instant_of
-
-CLOCK_TOLERANCE = timedelta(minutes=5)
-"""Further ahead than this, an event's time is not believed: it would outrank everything that follows it."""
+from shared.domain.instants import CLOCK_TOLERANCE, Instant, instant_of
 
 
 @dataclass(frozen=True, slots=True)

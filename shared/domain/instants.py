@@ -18,6 +18,9 @@ _FORM = re.compile(
 )
 _TICKS_PER_SECOND = 10**7
 
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""Further ahead of our clock than this, no time of Codat's is believed: it would outrank everything that follows it."""
+
 
 def instant(text: str) -> Instant:
     """The instant that `text` names; a time without a zone is UTC, digits after the seventh are dropped.

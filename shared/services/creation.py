@@ -6,7 +6,8 @@ Codat's idempotency key makes a request safe to repeat, and its rules decide wha
 - 409: it still runs. Wait; the same key again.
 - 429: the key was released and nothing was done. The same key again, when Codat says.
 - 5xx: unknown, and cached under the key. The same key once more: only when the *same* answer comes back is it a
-  replay, hence over. Then look whether the thing exists, and only then take a new key.
+  replay, hence over. Then look whether the thing exists, and only then take a new key. What carries no correlation
+  id may be a gateway's, the same for every request: it proves nothing while an earlier request may still run.
 - any other 4xx: refused. Final, unless an earlier request under this key may have worked: then look first.
 
 A key is not sent after 80 minutes: Codat forgets after 90, and would do the work anew.
@@ -46,7 +47,7 @@ class Creation(Generic[_Thing]):
         self._confirm = confirm
         self._claims = claims
         self._call = call
-        self._may_have_worked = not claim.fresh
+        self._may_have_worked = self._may_still_run = self._look_first = not claim.fresh
         self._answers_seen: set[str] = set()
         self._refused = False
 
@@ -70,10 +71,14 @@ class Creation(Generic[_Thing]):
 
     def _try(self) -> _Thing:
         self._refused = False
-        if self._call.now() - self.claim.key_issued_at > KEY_LIFE:
-            found = self._found_or_new_key()
+        too_old = self._call.now() - self.claim.key_issued_at > KEY_LIFE
+        if too_old or self._look_first:
+            found = self._look_up()
             if found is not None:
                 return found
+            self._look_first = False
+            if too_old:
+                self._renew_key()
         try:
             return self._confirmed(self._ask(self.claim.idempotency_key))
         except CodatError as error:
@@ -96,10 +101,13 @@ class Creation(Generic[_Thing]):
         if isinstance(error, CodatBusy | CodatRateLimited):
             return None
         if isinstance(error, CodatUnavailable):
-            if error.fingerprint in self._answers_seen:
+            proves = error.correlation_id is not None or not self._may_still_run
+            if proves and error.fingerprint in self._answers_seen:
                 return self._found_or_new_key()
             self._may_have_worked = True
-            if error.fingerprint is not None:
+            if error.fingerprint is None:
+                self._may_still_run = True
+            else:
                 self._answers_seen.add(error.fingerprint)
             return None
         found = self._look_up() if self._may_have_worked else None
@@ -116,5 +124,5 @@ class Creation(Generic[_Thing]):
 
     def _renew_key(self) -> None:
         self.claim = self._claims.renew_key(self.claim, self._call.new_id(), self._call.now())
-        self._may_have_worked = False
+        self._may_have_worked = self._may_still_run = False
         self._answers_seen.clear()

@@ -169,7 +169,7 @@ def customer_or_refuse(customer_id: str, customers: Customers) -> Customer:
 
 def read_customer(customer_id: str, *, customers: Customers, connections: Connections) -> CustomerView:
     """Raises CustomerNotFound."""
-    return _view(customer_or_refuse(customer_id, customers), connections)
+    return with_connections(customer_or_refuse(customer_id, customers), connections)
 
 
 def list_customers(
@@ -177,17 +177,17 @@ def list_customers(
 ) -> Page[CustomerView]:
     """Raises InvalidQuery where the cursor is none of ours."""
     page = customers.page(limit, cursor)
-    return Page([_view(customer, connections) for customer in page.items], page.cursor)
+    return Page([with_connections(customer, connections) for customer in page.items], page.cursor)
 
 
 def find_by_company(company_id: str, *, customers: Customers, connections: Connections) -> Page[CustomerView]:
     """The customer of a company, as Codat's return redirect names it; none where it is nobody's."""
     customer_id = customers.ownership(company_id).customer_id
     customer = customers.find(customer_id) if customer_id else None
-    found = [_view(customer, connections)] if customer and customer.company_id == company_id else []
+    found = [with_connections(customer, connections)] if customer and customer.company_id == company_id else []
     return Page(found, None)
 
 
-def _view(customer: Customer, connections: Connections) -> CustomerView:
+def with_connections(customer: Customer, connections: Connections) -> CustomerView:
     found = connections.of_company(customer.company_id)
     return CustomerView(customer, [connection for connection in found if not connection.is_deleted])

@@ -244,6 +244,8 @@ def _strays(page: int, world: World) -> Found:
 
 def _adopted(company: Company, customer_id: str, world: World) -> bool:
     """Adopts the company, unless its customer has another one, or somebody is creating it."""
+    # Where there are two for one id, the oldest is taken, whichever page shows it first.
+    company = (world.codat.companies_of([customer_id]) or [company])[0]
     content = Content(company.name, company.description, {})
     try:
         taken = world.customers.claim(customer_id, content, world.call.terms(), company.company_id, adopted=True)

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from local.codat.state import CompanyChange
+from shared.store.table import Table, put
 from tests.conftest import App
 from tests.crashes.process import Death, Life, Moment, invoke
 from tests.payloads import api_event, webhook, webhook_event
@@ -249,6 +250,18 @@ def test_a_second_death_changes_nothing(app: App) -> None:
         io, later = io + 1, later + LEASE_OVER
     assert life.status in scene.done
     assert io >= 3
+    scene.holds()
+
+
+def test_whoever_takes_over_looks_first(app: App) -> None:
+    """The dead process may have turned to a new key, while the work under the old one was still to be done."""
+    scene = creating_a_company(app)
+    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    [claim] = app.items("CUSTOMER#")
+    Table(app.stack.dynamodb, app.stack.table_name).write(put({**claim, "idempotencyKey": str(uuid4())}))
+    life = invoke(scene.handler, scene.event, later=LEASE_OVER)
+    assert life.status == 201
+    assert "POST Codat" not in life.exchanges
     scene.holds()
 
 

@@ -5,14 +5,18 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from tests.conftest import App
-from tests.crashes.test_crashes import SCENES, Scene, creating_a_connection
+from tests.crashes.test_crashes import SCENES, Scene, creating_a_company, creating_a_connection, unlinking
 from tests.faults.context import Context
-from tests.faults.proxy import Answer, Behaviour, Exchange, Proxy, dropped, lost, silent, told
+from tests.faults.proxy import Answer, Behaviour, Exchange, Proxy, dropped, lost, passed_on, silent, told
+from tests.payloads import webhook_about
 
 SECONDS = 6.6
 """That the function has; six of them are kept back for storing what Codat says."""
@@ -84,6 +88,7 @@ BEHAVIOURS: dict[str, tuple[Behaviour, tuple[int, str]]] = {
     "dripping body": (dripping, TIMED_OUT),
     "html": (worked_but(told(200, b"<html>It works!</html>", content_type="text/html")), UNAVAILABLE),
     "html error": (told(503, b"<html>Bad gateway</html>", content_type="text/html"), UNAVAILABLE),
+    "a page": (told(200, b"<html>Sign in</html>", content_type="text/html"), UNAVAILABLE),
     "empty": (worked_but(told(200, b"")), UNAVAILABLE),
     "no content": (worked_but(told(204, b"")), UNAVAILABLE),
     "null": (worked_but(told(200, None)), UNAVAILABLE),
@@ -141,7 +146,7 @@ def test_every_caller_is_told_in_time_and_the_same_call_completes(
     app: App, codat_wire: Proxy, scene_of: Callable[[App], Scene]
 ) -> None:
     """Silence, a lost answer, nonsense, an outage and a limit, of whatever is asked of Codat."""
-    check(app, codat_wire, scene_of(app), ["silent", "lost", "html", "an error", "limited"])
+    check(app, codat_wire, scene_of(app), ["silent", "a page", "lost", "html", "an error", "limited"])
 
 
 def test_whatever_codat_answers_is_a_clear_problem(app: App, codat_wire: Proxy) -> None:
@@ -165,4 +170,79 @@ def test_an_answer_of_an_absurd_time(app: App, codat_wire: Proxy, date: str) -> 
     codat_wire.always(dated(date))
     status, _, body = call(scene)
     assert status in scene.done, body
+    scene.holds()
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=365 * 30)])
+def test_an_answer_from_the_future_silences_no_webhook(app: App, codat_wire: Proxy, ahead: timedelta) -> None:
+    """What Codat says after an answer of a time that can't be is still the newest."""
+    scene = unlinking(app)
+    codat_wire.always(dated(format_datetime(datetime.now(UTC) + ahead)))
+    assert call(scene)[0] in scene.done
+    scene.holds()
+    [company] = app.codat.state.companies()
+    [connection_id] = company.connections
+    now = datetime.now(UTC) + timedelta(seconds=1)
+    event = webhook_about(
+        "connection.reconnected", company_id=company.id, connection_id=connection_id, generatedDate=now.isoformat()
+    )
+    assert app.deliver(event).status_code == 204
+    known = {"customerId": company.tags["uid"], "connectionId": connection_id}
+    assert app.read(known)["status"] == "Linked"
+
+
+CREATIONS = [creating_a_company, creating_a_connection]
+
+
+def work_late(exchange: Exchange) -> None:
+    time.sleep(1.5)
+    exchange.forward()
+
+
+@pytest.mark.parametrize("answer", [{"message": "Service Unavailable"}, {}, b"<html>503</html>"])
+@pytest.mark.parametrize("status", [500, 502, 503])
+@pytest.mark.parametrize("scene_of", CREATIONS)
+def test_a_gateway_s_answer_does_not_end_a_request_that_still_runs(
+    app: App, codat_wire: Proxy, scene_of: Callable[[App], Scene], status: int, answer: Any
+) -> None:
+    """It is the same for every request: only with Codat's correlation id does it tell that the work is over."""
+    scene = scene_of(app)
+    at_work: list[Thread] = []
+
+    def still_running(exchange: Exchange) -> None:
+        at_work.append(Thread(target=work_late, args=(exchange,)))
+        at_work[0].start()
+        exchange.drop()
+
+    codat_wire.next(still_running, told(status, answer), told(status, answer))
+    status, _, body = call(scene)
+    assert status in {*scene.done, 502}, body
+    at_work[0].join()
+    status, _, body = call(scene)
+    assert status in scene.done, body
+    app.codat.wait_idle()
+    scene.holds()
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>500</html>", [1, {}], {"correlationId": {}, "error": 7}, CORRELATION])
+@pytest.mark.parametrize("scene_of", CREATIONS)
+def test_an_error_that_codat_remembers_is_got_over(
+    app: App, codat_wire: Proxy, scene_of: Callable[[App], Scene], answer: Any
+) -> None:
+    """Whatever it looks like: under another key the same call completes."""
+    scene = scene_of(app)
+    failed: set[str] = set()
+
+    def remembered(exchange: Exchange) -> None:
+        key = exchange.headers.get("idempotency-key")
+        if key is not None and (not failed or key in failed):
+            failed.add(key)
+            told(500, answer)(exchange)
+        else:
+            passed_on(exchange)
+
+    codat_wire.always(remembered)
+    status, _, body = call(scene)
+    assert status in scene.done, body
+    app.codat.wait_idle()
     scene.holds()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.at_once import at_once
 from tests.conftest import App
-from tests.crashes.test_crashes import SCENES, Scene
+from tests.crashes.test_crashes import SCENES, Scene, creating_a_company
 from tests.faults.context import Context
 from tests.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, silent, told
 
@@ -54,6 +54,22 @@ def test_every_call_is_told_so_in_time_and_completes_later(
     dynamodb_wire.heal()
     for scene in scenes:
         assert call(scene)[0] in scene.done
+
+
+def test_a_customer_that_is_deleted_while_its_creation_is_answered(app: App, dynamodb_wire: Proxy) -> None:
+    """It was created: a route that creates never says that there is no such customer."""
+    scene = creating_a_company(app)
+    customer_id = json.loads(scene.event["body"])["customerId"]
+
+    def deleted_meanwhile(exchange: Exchange) -> None:
+        if exchange.operation == "Query":
+            dynamodb_wire.heal()
+            assert app.http.delete(f"/customers/{customer_id}").status_code == 204
+        passed_on(exchange)
+
+    dynamodb_wire.always(deleted_meanwhile)
+    assert call(scene)[0] == 201
+    assert app.items(f"CUSTOMER#{customer_id}") == []
 
 
 def unwritable(exchange: Exchange) -> None:

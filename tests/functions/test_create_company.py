@@ -61,6 +61,8 @@ def test_other_content_under_the_same_id_is_a_conflict(app: App, other: dict[str
         ("O'Neill & Sons, Ltd. (UK)!", "O'Neill & Sons, Ltd. UK!"),
         ("株式会社", "c-1.a@b"),
         ("می‌خواهم", "c-1.a@b"),
+        ("株式会社\u3000日本", "c-1.a@b"),
+        ("Société\u00a0X", "Socit"),
     ],
 )
 def test_codat_gets_a_name_that_it_would_not_change(app: App, name: str, at_codat: str) -> None:
@@ -94,6 +96,8 @@ def test_the_customer_id_stands_in_for_a_name_with_nothing_left() -> None:
         ({"customerId": "a", "name": ""}, "name"),
         ({"customerId": "a", "name": "x" * 201}, "name"),
         ({"customerId": "a", "name": "a\tb"}, "name"),
+        ({"customerId": "a", "name": "a\u2028b"}, "name"),
+        ({"customerId": "a", "name": "a\u202eb"}, "name"),
         ({"customerId": "a", "name": None}, "name"),
         ({"customerId": "a", "name": "x", "description": 1}, "description"),
         ({"customerId": "a", "name": "x", "tags": {"uid": "y"}}, "tags"),

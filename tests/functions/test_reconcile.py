@@ -120,6 +120,24 @@ def test_strays_are_adopted_where_that_is_wanted(app: App, monkeypatch: pytest.M
     assert app.post("/customers", {"customerId": customer_id, "name": "Else"}).status_code == 409
 
 
+def test_of_two_strays_the_oldest_is_adopted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever Codat lists first; the other stays as it is."""
+    monkeypatch.setenv("ADOPT_STRAYS", "true")
+    read.cache_clear()
+    customer_id = f"s-{uuid4()}"
+    listed_first, oldest = (
+        app.codat.state.create_company(CompanyChange(name=name, tags={"uid": customer_id})) for name in ("New", "Old")
+    )
+    oldest.created = listed_first.created - timedelta(days=1)
+    try:
+        assert reconcile(app)["straysAdopted"] == 1
+    finally:
+        monkeypatch.undo()
+        read.cache_clear()
+    assert app.get(f"/customers/{customer_id}").json()["companyId"] == oldest.id
+    assert len(app.codat.state.companies()) == 2
+
+
 def test_an_abandoned_link_is_reported_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """After seven days without the customer, as an event on the bus."""
     pending = app.connection(app.customer()["customerId"])

@@ -143,6 +143,15 @@ def test_codats_webhooks_reach_the_gateway(settings: LocalSettings) -> None:
     assert arrived.headers["webhook-signature"].startswith("v1,")
 
 
+def test_a_webhook_that_nobody_can_parse_is_answered_and_shown(settings: LocalSettings) -> None:
+    """GIVEN whoever watches looks at every webhook WHEN one is nested too deep THEN the handler's answer stands."""
+    shown: list[Any] = []
+    with running_stack(settings, handlers=HANDLERS, on_exchange=lambda one: shown.append(webhook_event(one))) as stack:
+        for body in (b"[" * 100_000, b"\xff", b"7"):
+            assert httpx.post(f"{stack.url}/webhooks/codat", content=body).status_code == 204
+    assert shown == [None] * 3
+
+
 def test_another_codat_keeps_the_simulated_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN CODAT_BASE_URL THEN the simulated Codat is neither started nor imported."""
     for name in [name for name in sys.modules if name.startswith("local.codat")]:
