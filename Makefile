@@ -27,19 +27,19 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.synced ## walk the main job end to end against the simulated Codat (FAULTS=1: with faults)
-	@exec $(PYTHON) -m local.demo $(if $(FAULTS),--faults)
+	@exec $(PYTHON) -m local.demo $(if $(filter-out 0,$(FAULTS)),--faults)
 
 run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 	@exec $(PYTHON) -m local.run
 
-test: .venv/.synced .sam/.synced $(if $(DYNAMODB_LOCAL),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
+test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile
 
 check: .venv/.synced .sam/.synced ## format, lint, types, import contracts, template, lock file
 	$(UV) lock --check --quiet
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
-	.venv/bin/mypy
+	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	$(SAM) validate --lint --region us-east-1
 
@@ -68,7 +68,7 @@ bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 compani
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .aws-sam .cache shared/requirements.txt
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find functions shared local tests -name __pycache__ -prune -exec rm -rf {} +
+	find functions shared local tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. A stamp is written last, so that an interrupted set-up is taken up again.
 

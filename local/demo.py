@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from local.console import Console, function_logs
 from local.exchanges import Exchanges, webhook_event
 from local.healing import Healing
-from local.journey import Journey
+from local.journey import UNAUTHORIZED, Journey
 from local.narration import Narration, Silence, path_of
 from local.settings import LocalSettings, SettingsError
 from local.steps import Platform, StepFailedError
@@ -44,11 +44,12 @@ FAULTS = (
     "kind=status,status=503,when=after,method=POST,path=/companies,times=1",
     "kind=drop,when=after,method=POST,path=/companies/*/connections,times=1",
     "kind=status,status=429,when=before,method=PATCH,retry_after=1,times=1",
+    "kind=latency,when=after,method=PATCH,seconds=1,times=1",
     "kind=webhook-wrong-secret,event_type=connection.connected,times=1",
-    "kind=webhook-delay,event_type=connection.created,seconds=0.5",
+    "kind=webhook-delay,event_type=connection.created,seconds=0.5,times=1",
+    "kind=webhook-reorder,event_type=connection.created,seconds=5,skip=1",
     "kind=webhook-duplicate,event_type=connection.connected",
-    # A new message is duplicated like any other, so without a limit it would never end.
-    "kind=webhook-duplicate,event_type=connection.disconnected,new_message=true,times=1",
+    "kind=webhook-duplicate,event_type=connection.disconnected,new_message=true",
 )
 
 
@@ -95,6 +96,9 @@ def demonstrate(
         introduce(stack, console, faults)
         try:
             walk(stack, exchanges, console, patient=bool(faults))
+            all_refused(stack, exchanges)
+            if faults:
+                what_went_wrong(stack, console)
         except StepFailedError as failure:
             console.line()
             console.line(console.bad(f"Failed at: {failure.step}"))
@@ -179,6 +183,28 @@ def lose_webhooks(stack: Stack, company_id: str, connection_id: str) -> int:
     lost = codat.faults.fired(fault_id)
     codat.faults.remove(fault_id)
     return lost
+
+
+def all_refused(stack: Stack, exchanges: Exchanges) -> None:
+    """Raises StepFailedError unless all that Codat's secret did not sign was refused: a forgery a platform, and what
+    a fault signed with another secret.
+    """
+    refused = sum(webhook_event(one) is not None and one.status == UNAUTHORIZED for one in exchanges.all())
+    kinds = [(fault["kind"], fault["fired"]) for fault in stack.codat.faults.list()] if stack.codat else []
+    forged = len(PLATFORMS) + sum(fired for kind, fired in kinds if kind == "webhook-wrong-secret")
+    if refused != forged:
+        raise StepFailedError("Nobody in who doesn't belong", f"{refused} of {forged} forged webhooks were refused")
+
+
+def what_went_wrong(stack: Stack, console: Console) -> None:
+    """Raises StepFailedError where a fault never struck: then nothing was shown to be got over."""
+    console.line()
+    console.line(console.bold("What went wrong at Codat on the way"))
+    for fault in stack.codat.faults.list() if stack.codat else []:
+        where = fault["eventType"] if fault["kind"].startswith("webhook") else f"{fault['method']} {fault['path']}"
+        console.line(f"   {fault['kind']:21} {where:38} {fault['fired']} x")
+        if not fault["fired"]:
+            raise StepFailedError("Faults on the way", f"{fault['kind']} of {where} never struck")
 
 
 def one_company(stack: Stack, company_id: str, customer_id: str) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
+import time
+import uuid
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from local.steps import OK, Steps
@@ -10,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _CREATED = 201
+UNAUTHORIZED = 401
 
 
 class Journey(Steps):
@@ -24,6 +30,7 @@ class Journey(Steps):
         link_url = self._connect()
         self._follow(link_url)
         self._await("Codat's webhook makes it Linked", {"connection.connected"}, "Linked")
+        self._forge()
         self._unlink()
         self._await("Codat confirms, and it stays Unlinked", {"connection.disconnected"}, "Unlinked")
 
@@ -47,7 +54,42 @@ class Journey(Steps):
         self.connection_id = str(connection["connectionId"])
         return self._link_of(connection)
 
+    def _forge(self) -> None:
+        self._begin("A stranger claims that it was deleted, and is refused")
+        response = self._api.post("/webhooks/codat", json=self._deletion(), headers=_forged_headers())
+        self._tell_webhooks()
+        self._equal("answer to a forged webhook", response.status_code, UNAUTHORIZED)
+        self._state_is("Linked")
+
+    def _deletion(self) -> dict[str, Any]:
+        return {
+            "id": str(uuid.uuid4()),
+            "eventType": "connection.deleted",
+            "generatedDate": datetime.now(UTC).isoformat(),
+            "payload": {
+                "referenceCompany": {"id": self.company_id, "tags": {"uid": self.customer_id}},
+                "connection": {
+                    "id": self.connection_id,
+                    "integrationKey": self.platform.key,
+                    "platformName": self.platform.name,
+                    "sourceType": "Accounting",
+                    "status": "Linked",
+                    "created": datetime.now(UTC).isoformat(),
+                },
+            },
+        }
+
     def _unlink(self) -> None:
         self._begin("The app unlinks")
         response = self._call("POST", f"{self._connection}/unlink", None)
         self._is_ours(self._checked(response, OK), "Unlinked")
+
+
+def _forged_headers() -> dict[str, str]:
+    """All that a real delivery has, but for a secret to sign it with."""
+    signature = base64.b64encode(secrets.token_bytes(32)).decode()
+    return {
+        "webhook-id": f"msg_{secrets.token_hex(12)}",
+        "webhook-timestamp": str(int(time.time())),
+        "webhook-signature": f"v1,{signature}",
+    }

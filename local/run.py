@@ -61,7 +61,7 @@ def serve(
 
 def introduce(stack: Stack, console: Console, logs: str) -> None:
     if stack.codat:
-        codat = f"{stack.codat_url}  simulated; its accounting platforms' side is /platform"
+        codat = f"{stack.codat_url}  simulated: revoke as a platform at /platform, let it fail by /_control/faults"
     else:
         codat = f"{stack.codat_url}  from CODAT_BASE_URL; its webhooks go to {stack.url}/webhooks/codat"
     rows = [

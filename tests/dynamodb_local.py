@@ -24,7 +24,7 @@ _UNTIL_STDIN_ENDS = '"$@" & read _; kill $!; wait'
 @pytest.fixture(scope="session")
 def dynamodb_local() -> Iterator[str]:
     """The URL of an empty DynamoDB Local; without DYNAMODB_LOCAL the test is skipped."""
-    if not os.environ.get("DYNAMODB_LOCAL"):
+    if os.environ.get("DYNAMODB_LOCAL", "") in {"", "0"}:
         pytest.skip("needs DynamoDB Local: make test DYNAMODB_LOCAL=1")
     with running_dynamodb_local() as url:
         yield url

@@ -1,10 +1,15 @@
 """`python -m local.codat`: the simulated Codat alone, until Ctrl-C."""
 
 import argparse
+import errno
 import signal
+import sys
 import threading
 from contextlib import suppress
 
+from pydantic import ValidationError
+
+from local.codat import faults
 from local.codat.faults import Fault
 from local.codat.server import CodatServer
 from local.codat.settings import API_KEY, WEBHOOK_SECRET, Settings
@@ -13,12 +18,20 @@ from local.codat.settings import API_KEY, WEBHOOK_SECRET, Settings
 def _fault(text: str) -> Fault:
     try:
         return Fault.from_words(text)
+    except ValidationError as error:
+        wrong = "; ".join(f"{line['loc'][0]}: {line['msg']}" for line in error.errors())
+        raise argparse.ArgumentTypeError(wrong) from error
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m local.codat", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m local.codat",
+        description=__doc__,
+        epilog=faults.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=4000)
     parser.add_argument("--api-key", action="append", help=f"default: {API_KEY}")
     parser.add_argument("--webhook-url", action="append", default=[], help="gets every event; repeatable")
@@ -28,7 +41,11 @@ def main() -> None:
     parser.add_argument("--quota", type=int, default=Settings.quota, help="requests a day")
     parser.add_argument("--retry-scale", type=float, default=Settings.retry_scale)
     parser.add_argument(
-        "--fault", action="append", type=_fault, default=[], help="kind=status,status=503,path=/companies,times=1"
+        "--fault",
+        action="append",
+        type=_fault,
+        default=[],
+        help="repeatable, as below: kind=status,status=503,when=after,method=POST,path=/companies,times=1",
     )
     arguments = parser.parse_args()
     settings = Settings(
@@ -43,7 +60,16 @@ def main() -> None:
     )
     # A shell starts what runs in its background with the signal ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with CodatServer(settings, port=arguments.port) as codat, suppress(KeyboardInterrupt):
+    try:
+        _serve(settings, arguments.port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(f"Port {arguments.port} is taken. Choose another one: --port {arguments.port + 1}")
+
+
+def _serve(settings: Settings, port: int) -> None:
+    with CodatServer(settings, port=port) as codat, suppress(KeyboardInterrupt):
         print(f"Simulated Codat on {codat.base_url}  (Authorization: {codat.authorization})")
         print(f"Accounting platforms' side: {codat.base_url}/platform")
         print("Ctrl-C ends it.", flush=True)

@@ -30,6 +30,8 @@ from local.codat.faults import Fault
 from local.codat.refusals import Refusal
 from local.codat.simulator import SimulatedCodat
 
+_MOST_SECONDS = 10 * 366 * 86_400
+
 
 class Control:
     def __init__(self, codat: SimulatedCodat) -> None:
@@ -104,8 +106,8 @@ class Control:
 
     async def advance_clock(self, request: Request) -> Response:
         seconds = (await _object(request)).get("advanceSeconds")
-        if not isinstance(seconds, int | float):
-            return _error(400, "advanceSeconds is a number")
+        if not isinstance(seconds, int | float) or not abs(seconds) <= _MOST_SECONDS:
+            return _error(400, f"advanceSeconds is a number, {_MOST_SECONDS} at most")
         self._codat.clock.advance(timedelta(seconds=seconds))
         return JSONResponse({"now": self._codat.clock.now().isoformat()})
 

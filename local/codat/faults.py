@@ -57,7 +57,7 @@ class Fault(BaseModel):
     status: int = Field(default=503, ge=400, le=599)
     retry_after: int | None = Field(default=None, ge=0)
     cached: bool = True
-    seconds: float = Field(default=1.0, ge=0)
+    seconds: float = Field(default=1.0, ge=0, le=86_400)
     new_message: bool = False
     times: int | None = Field(default=None, ge=1)
     skip: int = Field(default=0, ge=0)

@@ -17,6 +17,7 @@ button.quiet { background: transparent; color: inherit; border-color: var(--line
 button:focus-visible, a:focus-visible { outline: 3px solid #e8a33d; outline-offset: 2px; }
 ul { list-style: none; padding: 0; } li button { width: 100%; text-align: left; }
 table { border-collapse: collapse; width: 100%; }
+main { overflow-x: auto; }
 th, td { text-align: left; padding: .5rem; border-bottom: 1px solid var(--line); }
 footer { margin-top: 3rem; font-size: .85rem; opacity: .75; }
 """
@@ -29,6 +30,7 @@ def _page(title: str, content: str, *, wide: bool = False) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
+<link rel="icon" href="data:,">
 <title>{escape(title)}</title>
 <style>{_STYLE}</style>
 </head>

@@ -81,12 +81,8 @@ class Codat:
         if not all(map(is_customer_id, customer_ids)):
             raise ValueError("not a customer id: it must not enter a query")
         query = "||".join(f"{self._tag_key}={customer_id}" for customer_id in customer_ids)
-        found: list[Company] = []
-        page, total = 1, 1
-        while (page - 1) * _PAGE_SIZE < total:
-            companies, total = self.companies(page, _PAGE_SIZE, query)
-            found.extend(company for company in companies if company.customer_id in customer_ids)
-            page += 1
+        told = _all_pages(lambda page: self.companies(page, _PAGE_SIZE, query))
+        found = [company for company in told if company.customer_id in customer_ids]
         return sorted(found, key=lambda company: (company.created_at, company.company_id))
 
     def companies(self, page: int, page_size: int, tags: str | None = None) -> tuple[list[Company], int]:
@@ -140,10 +136,14 @@ class Codat:
         return _observed(found, answer.read_at, found.link_url)
 
     def connections(self, company_id: str) -> list[Observed]:
-        path = ("companies", company_id, "connections")
-        params = {"page": 1, "pageSize": _PAGE_SIZE}
-        answer = self._repeat(lambda: self._transport.send("GET", *path, params=params))
-        return [_observed(found, answer.read_at) for found in answer.read(wire.Connections).results]
+        def read(page: int) -> tuple[list[Observed], int]:
+            path = ("companies", company_id, "connections")
+            params = {"page": page, "pageSize": _PAGE_SIZE}
+            answer = self._repeat(lambda: self._transport.send("GET", *path, params=params))
+            told = answer.read(wire.Connections)
+            return [_observed(found, answer.read_at) for found in told.results], told.total_results
+
+        return list(_all_pages(read))
 
     def unlink(self, company_id: str, connection_id: str) -> Observed:
         """Severs a Linked connection; Codat refuses any other.
@@ -188,6 +188,15 @@ class Codat:
 
     def _repeat(self, call: Callable[[], _T]) -> _T:
         return retrying(self._transport.seconds_left)(call)
+
+
+def _all_pages(read: Callable[[int], tuple[list[_T], int]]) -> Iterator[_T]:
+    """What `read` gives of page 1 and of those that follow; it tells how many there are in all."""
+    page, total = 1, 1
+    while (page - 1) * _PAGE_SIZE < total:
+        found, total = read(page)
+        yield from found
+        page += 1
 
 
 def _observed(found: wire.DataConnection, at: Instant, link_url: str | None = None) -> Observed:

@@ -74,6 +74,7 @@ class LinkableConnection(DataConnection):
 
 class Connections(Wire):
     results: list[DataConnection]
+    total_results: int = 0
 
 
 class Company(Wire):

@@ -157,6 +157,9 @@ def _invalid(error: ValidationError) -> Problem:
     lines = error.errors(include_url=False, include_context=False, include_input=False)
     if any(line["type"] == "json_invalid" for line in lines):
         return Problem(MALFORMED_JSON, f"The body must be a JSON object. {lines[0]['msg']}.")
-    fields = [{"field": ".".join(map(str, line["loc"])) or "body", "detail": line["msg"]} for line in lines]
+    fields = [
+        {"field": ".".join(map(str, line["loc"])) or "body", "detail": line["msg"].removeprefix("Value error, ")}
+        for line in lines
+    ]
     detail = "; ".join(f"{line['field']}: {line['detail']}" for line in fields[:3])
     return Problem(INVALID, detail, extensions={"errors": fields})

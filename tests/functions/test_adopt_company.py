@@ -77,3 +77,11 @@ def test_what_can_be_no_company_id(app: App, company_id: Any) -> None:
     """422 that names the field."""
     answer = adopt(app, company_id)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "companyId")
+
+
+def test_every_page_of_its_connections_is_brought_in(app: App) -> None:
+    """Codat lists a hundred at a time."""
+    company = app.codat.state.create_company(CompanyChange(name="By hand"))
+    for _ in range(101):
+        app.codat.state.create_connection(company.id, "gbol")
+    assert len(adopt(app, company.id).json()["connections"]) == 101

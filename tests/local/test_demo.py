@@ -44,6 +44,7 @@ def test_the_main_job() -> None:
     assert "state Linked, next action none" in done.stdout
     assert done.stdout.count("PendingAuth → Linked → Unlinked") == 4
     assert "webhook connection.connected       answered 204" in done.stdout
+    assert "webhook connection.deleted         answered 401" in done.stdout
     assert "otp=" not in done.stdout
     assert '"level"' not in done.stdout
     assert "\x1b[" not in done.stdout
@@ -54,7 +55,8 @@ def test_the_main_job_under_faults() -> None:
     done = demo("--faults")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "What will go wrong at Codat" in done.stdout
-    assert "answered 401" in done.stdout
+    assert "What went wrong at Codat on the way" in done.stdout
+    assert "webhook connection.connected       answered 401" in done.stdout
     assert done.stdout.count("PendingAuth → Linked → Unlinked") == 4
 
 
@@ -112,6 +114,27 @@ def test_a_webhook_that_never_arrives_is_noticed(monkeypatch: pytest.MonkeyPatch
     code, shown = demonstrated(load_handlers(Template.load()), faults=["kind=webhook-drop"])
     assert code == 1
     assert "no connection.connected came within" in shown
+
+
+def test_a_fault_that_never_strikes_is_noticed() -> None:
+    """GIVEN nothing to get over THEN the walk under faults has shown nothing, and says so."""
+    code, shown = demonstrated(load_handlers(Template.load()), faults=["kind=status,path=/nowhere"])
+    assert code == 1
+    assert "status of * /nowhere never struck" in shown
+
+
+def test_a_forgery_that_is_let_in_is_noticed() -> None:
+    """GIVEN a door that takes everything THEN the demo fails, with and without faults."""
+    handlers = load_handlers(Template.load())
+    hear = handlers["CodatWebhookFunction"]
+
+    def credulous(event: dict[str, Any], context: Any) -> Any:
+        return {**hear(event, context), "statusCode": 204}
+
+    for faults in ([], ["kind=webhook-wrong-secret,times=1"]):
+        code, shown = demonstrated({**handlers, "CodatWebhookFunction": credulous}, faults)
+        assert code == 1
+        assert "answer to a forged webhook is 204, not 401" in shown
 
 
 def test_a_second_company_is_noticed() -> None:

@@ -1,6 +1,7 @@
 """`python -m local.codat` runs on its own."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -43,4 +44,17 @@ def test_wrong_fault_is_explained() -> None:
         _, complaints = process.communicate(timeout=10)
 
     assert process.returncode == 2
-    assert "earthquake" in complaints
+    assert "argument --fault: kind: " in complaints
+    assert "'webhook-reorder'" in complaints
+
+
+def test_a_port_that_is_taken_is_explained() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with run("--port", str(port)) as process:
+            _, complaints = process.communicate(timeout=10)
+
+    assert process.returncode == 1
+    assert complaints == f"Port {port} is taken. Choose another one: --port {port + 1}\n"

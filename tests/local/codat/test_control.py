@@ -82,3 +82,12 @@ def test_reset_starts_anew(api: httpx.Client, codat: CodatServer) -> None:
     assert api.get("/companies").json()["totalResults"] == 0
     assert api.get("/webhooks").json() == {"results": []}
     assert codat.calls.count() == 2
+
+
+@pytest.mark.parametrize("seconds", ["1e30", "NaN", "Infinity", "-1e30", '"x"'])
+def test_the_clock_and_a_fault_take_no_absurd_time(api: httpx.Client, seconds: str) -> None:
+    headers = {"content-type": "application/json"}
+    clock = api.post("/_control/clock", content=f'{{"advanceSeconds": {seconds}}}', headers=headers)
+    assert clock.status_code == 400
+    fault = api.post("/_control/faults", content=f'{{"kind": "latency", "seconds": {seconds}}}', headers=headers)
+    assert fault.status_code == 400
