@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from shared.domain.customers import is_customer_id
 from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound
 from shared.runtime.clock import LambdaContext
-from shared.runtime.observability import logger
+from shared.runtime.observability import Telemetry, logger
 from shared.runtime.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, Problem, problem_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -140,9 +140,12 @@ def _answer(routes: Mapping[str, Route], request: Request) -> Answer:
         problem = problem_of(error)
         severe = problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         (logger.error if severe else logger.info)("refused", extra={"problem": problem.kind.type, "detail": str(error)})
+        if severe:
+            Telemetry().count("Failed", problem=problem.kind.type)
         return _problem(problem, request)
     except Exception:  # noqa: BLE001  # the last stop of a bug: its traceback is in the log, under the caller's id
         logger.exception("unexpected error")
+        Telemetry().count("Failed", problem=INTERNAL.type)
         return _problem(Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId."), request)
 
 

@@ -313,6 +313,24 @@ def test_a_batch_of_a_reconcile_fails_alone(template: dict[str, Any]) -> None:
     ]
 
 
+def test_alarms_watch_what_is_published(template: dict[str, Any]) -> None:
+    """GIVEN our own metrics THEN an alarm names one that the code counts, with just the dimensions that it has."""
+    source = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
+    environment = properties(template, "AWS::Lambda::Function")["CodatWebhookFunction"]["Environment"]["Variables"]
+    watched = set()
+    for alarm in properties(template, "AWS::CloudWatch::Alarm").values():
+        assert alarm["AlarmActions"][0]["Fn::If"][0] == "HasAlarmTopic"
+        if alarm["Namespace"] == "AWS/SQS":
+            continue
+        assert alarm["Namespace"] == environment["POWERTOOLS_METRICS_NAMESPACE"]
+        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
+        assert dimensions.pop("service") == environment["POWERTOOLS_SERVICE_NAME"]
+        named = "".join(f", {name}=" for name in dimensions) or ")"
+        assert f'count("{alarm["MetricName"]}"{named}' in source
+        watched.add((alarm["MetricName"], *dimensions.values()))
+    assert watched == {("WebhookUnreadable",), ("DuplicateCompanies",), ("Failed", "codat-rejected-credentials")}
+
+
 def test_queues_are_encrypted(template: dict[str, Any]) -> None:
     for name, queue in properties(template, "AWS::SQS::Queue").items():
         assert queue["SqsManagedSseEnabled"] is True, name
