@@ -34,9 +34,9 @@ def test_the_examples_answer_as_shown(app: App, monkeypatch: pytest.MonkeyPatch)
         "KEY": base64.b64encode(app.stack.settings.codat_api_key.encode()).decode(),
     }
     readme = (ROOT / "README.md").read_text()
-    shown = [*commands(section(readme, "Try it")), *commands(section(readme, "Being told of changes"))]
-    examples = [one for one in shown if "curl" in one.line]
-    assert len(examples) >= 15
+    sections = ("Try it", "Being told of changes", "On one machine")
+    examples = [one for name in sections for one in commands(section(readme, name)) if "curl" in one.line]
+    assert len(examples) >= 18
     for example in examples:
         answer = _curl(example.line, variables)
         app.codat.wait_idle()
