@@ -12,8 +12,9 @@ import pytest
 
 from local.codat.server import CodatServer
 from local.settings import LocalSettings, new_webhook_secret
-from local.stack import Stack, running_stack
+from local.stack import Stack, _forget_caches, running_stack
 from shared.store.table import Table, unmarshal
+from tests.faults.proxy import Proxy
 from tests.payloads import signed
 
 
@@ -113,3 +114,27 @@ def app(stack: Stack) -> Iterator[App]:
         one.start_afresh()
         yield one
     stack.codat.background.cancel()
+
+
+# Wires between the functions and the world, on which a test lets things go wrong.
+
+
+@pytest.fixture
+def codat_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with Proxy(app.stack.codat_url) as proxy:
+        yield from _between(proxy, "CODAT_BASE_URL", monkeypatch)
+
+
+@pytest.fixture
+def dynamodb_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    with Proxy(app.stack.dynamodb.meta.endpoint_url) as proxy:
+        yield from _between(proxy, "AWS_ENDPOINT_URL_DYNAMODB", monkeypatch)
+
+
+def _between(proxy: Proxy, variable: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """Until the test is over the functions know the wire alone; then they start afresh."""
+    with monkeypatch.context() as patched:
+        patched.setenv(variable, proxy.url)
+        _forget_caches()
+        yield proxy
+        _forget_caches()

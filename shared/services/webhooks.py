@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shared.domain.customers import Ownership, customer_of
-from shared.domain.errors import CompanyGone, NotAuthentic, Unreadable
+from shared.domain.errors import CodatCustomersError, CompanyGone, NotAuthentic, Unreadable
 from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent, KeptWebhook
 from shared.domain.instants import datetime_of
 from shared.domain.timeline import WEBHOOK, Actor
@@ -26,7 +26,8 @@ def receive(
 ) -> None:
     """Returns when the webhook's effect is stored; header names in lower case.
 
-    Raises NotAuthentic; SecretsUnavailable and StoreUnavailable, after which Codat sends it again.
+    Raises NotAuthentic; SecretsUnavailable and StoreUnavailable, after which Codat sends it again. What a bug raises
+    passes too, with the webhook kept: Codat stops sending after a day, and the bug may live longer.
     """
     try:
         webhook_id = _authenticate(body, headers, door, secrets)
@@ -34,14 +35,22 @@ def receive(
         call.telemetry.count("WebhookRefused", reason=refusal.reason)
         raise
     call.telemetry.note(webhook_id=webhook_id)
+
+    def keep(why: str) -> None:
+        unreadables.keep(webhook_id, body, why, call.now())
+        call.telemetry.count("WebhookUnreadable")
+        call.telemetry.warn("authentic webhook kept unread", why=why)
+
     try:
         event = door.read(body, call.now())
+        take_effect(event, webhook_id, call=call, customers=customers, connections=connections)
     except Unreadable as reason:
-        unreadables.keep(webhook_id, body, str(reason), call.now())
-        call.telemetry.count("WebhookUnreadable")
-        call.telemetry.warn("authentic webhook kept unread", why=str(reason))
-        return
-    take_effect(event, webhook_id, call=call, customers=customers, connections=connections)
+        keep(str(reason))
+    except CodatCustomersError:
+        raise
+    except Exception as bug:
+        keep(_named(bug))
+        raise
 
 
 def replay(
@@ -50,18 +59,26 @@ def replay(
     """Puts what was kept unread through again: those understood now, and stored, and those that stay.
 
     They proved authentic when they came; an event that is old by now goes into the timeline, as any late one does.
+    What fails for one, a bug included, does not keep the others from being stored.
     """
     understood, left = [], []
     for kept in unreadables.all(call.now()):
         try:
             event = door.read(kept.body, call.now())
-        except Unreadable:
-            left.append(kept)
-            continue
-        take_effect(event, kept.webhook_id, call=call, customers=customers, connections=connections)
-        unreadables.forget(kept)
-        understood.append(kept)
+            take_effect(event, kept.webhook_id, call=call, customers=customers, connections=connections)
+            unreadables.forget(kept)
+        except CodatCustomersError as reason:
+            left.append(replace(kept, why=str(reason)))
+        except Exception as bug:  # noqa: BLE001  # it is told as what keeps this one unread
+            left.append(replace(kept, why=_named(bug)))
+        else:
+            understood.append(kept)
     return understood, left
+
+
+def _named(bug: Exception) -> str:
+    """Its kind alone: its words may quote the body."""
+    return f"failed with {type(bug).__name__}"
 
 
 def take_effect(event: Event, webhook_id: str, *, call: Call, customers: Customers, connections: Connections) -> None:

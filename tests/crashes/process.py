@@ -77,14 +77,17 @@ def invoke(handler: str, event: dict[str, Any], *, death: Death | None = None, l
     return Life(answer, exchanges)
 
 
+SECONDS_LEFT = 20
+
+
 class _Context:
-    """A Lambda's context with 20 seconds left."""
+    """A Lambda's context."""
 
     aws_request_id = "00000000-0000-0000-0000-000000000000"
     function_name = "mortal"
 
     def get_remaining_time_in_millis(self) -> int:
-        return 20_000
+        return SECONDS_LEFT * 1000
 
 
 def _live(  # noqa: PLR0917  # a process's arguments are positional

@@ -15,7 +15,7 @@ import pytest
 from local.codat.state import CompanyChange
 from shared.store.table import Table, put
 from tests.conftest import App
-from tests.crashes.process import Death, Life, Moment, invoke
+from tests.crashes.process import SECONDS_LEFT, Death, Life, Moment, invoke
 from tests.payloads import api_event, webhook, webhook_event
 
 MOMENTS: tuple[Moment, ...] = ("before", "after")
@@ -263,6 +263,49 @@ def test_whoever_takes_over_looks_first(app: App) -> None:
     assert life.status == 201
     assert "POST Codat" not in life.exchanges
     scene.holds()
+
+
+def test_the_lease_outlives_the_process(app: App) -> None:
+    """By more than it had left to live: nobody takes over from the living."""
+    scene = creating_a_company(app)
+    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "before")).answer is None
+    [claim] = app.items("CUSTOMER#")
+    assert int(claim["leaseUntil"]) - int(claim["keyIssuedAt"]) > SECONDS_LEFT * 1000
+
+
+def test_a_company_that_was_deleted_before_its_creation_was_taken_over(app: App) -> None:
+    """Codat's replayed answer names one that is gone: it is asked for another."""
+    scene = creating_a_company(app)
+    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    [company] = app.codat.state.companies()
+    app.codat.state.delete_company(company.id)
+    life = invoke(scene.handler, scene.event, later=LEASE_OVER)
+    assert life.status == 201
+    assert life.body["companyId"] != company.id
+    scene.holds()
+
+
+def test_a_customer_whose_creation_died_is_deleted_with_its_company(app: App) -> None:
+    """Or Codat would keep a company that nobody knows."""
+    customer_id = f"c-{uuid4()}"
+    event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
+    assert invoke("functions.create_company.app", event, death=Death("POST Codat", "after")).answer is None
+    deleting = api_event("delete_customer", customerId=customer_id)
+    assert invoke("functions.delete_customer.app", deleting, later=LEASE_OVER).status == 204
+    assert app.codat.state.companies() == []
+    assert app.items(f"CUSTOMER#{customer_id}") == []
+
+
+def test_of_two_companies_the_oldest_is_taken(app: App) -> None:
+    """Somebody made a second one by hand; it is never deleted."""
+    scene = creating_a_company(app)
+    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    [company] = app.codat.state.companies()
+    older = app.codat.state.create_company(CompanyChange(name="By hand", tags=company.tags))
+    older.created = company.created - timedelta(days=1)
+    life = invoke(scene.handler, scene.event, later=LEASE_OVER)
+    assert (life.status, life.body["companyId"]) == (201, older.id)
+    assert len(app.codat.state.companies()) == 2
 
 
 def test_after_the_key_has_aged_the_company_is_looked_up(app: App) -> None:

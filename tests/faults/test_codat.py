@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from local.codat.state import CompanyChange
 from tests.conftest import App
 from tests.crashes.test_crashes import SCENES, Scene, creating_a_company, creating_a_connection, unlinking
 from tests.faults.context import Context
@@ -222,6 +223,80 @@ def test_a_gateway_s_answer_does_not_end_a_request_that_still_runs(
     assert status in scene.done, body
     app.codat.wait_idle()
     scene.holds()
+
+
+@pytest.mark.parametrize("scene_of", CREATIONS)
+def test_a_refusal_after_the_work_was_done(app: App, codat_wire: Proxy, scene_of: Callable[[App], Scene]) -> None:
+    """The first request worked though its answer was lost: what it made is found, and the refusal is no answer."""
+    scene = scene_of(app)
+    codat_wire.next(lost, told(402, CORRELATION))
+    status, _, body = call(scene)
+    assert status in scene.done, body
+    app.codat.wait_idle()
+    scene.holds()
+
+
+def test_a_company_of_nearly_the_same_id_is_not_ours(app: App, codat_wire: Proxy) -> None:
+    """Codat's filter is a hint: what it finds is believed only where the tag is the very id."""
+    scene = creating_a_company(app)
+    customer_id = json.loads(scene.event["body"])["customerId"]
+    other = app.codat.state.create_company(CompanyChange(name="Other", tags={"uid": customer_id.upper()}))
+    found = {"id": other.id, "name": "Other", "tags": other.tags}
+
+    def careless(exchange: Exchange) -> None:
+        if exchange.operation == "GET /companies":
+            told(200, {"results": [found], "totalResults": 1})(exchange)
+        else:
+            passed_on(exchange)
+
+    codat_wire.next(told(500, CORRELATION), told(500, CORRELATION))
+    codat_wire.always(careless)
+    status, _, body = call(scene)
+    assert status == 201
+    assert body["companyId"] != other.id
+
+
+def test_retry_after_is_waited_for(app: App, codat_wire: Proxy) -> None:
+    """Where it fits into the call."""
+    scene = creating_a_company(app)
+    codat_wire.next(told(429, CORRELATION, retry_after="2"))
+    started = time.monotonic()
+    assert call(scene)[0] in scene.done
+    assert time.monotonic() - started >= 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403])
+def test_what_cannot_succeed_is_asked_once(app: App, codat_wire: Proxy, status: int) -> None:
+    """Only where the error says so is anything tried again."""
+    scene = creating_a_connection(app)
+    codat_wire.always(told(status, CORRELATION))
+    before = len(codat_wire.seen)
+    assert call(scene)[0] == 502
+    [company] = app.codat.state.companies()
+    assert codat_wire.seen[before:] == [f"POST /companies/{company.id}/connections"]
+
+
+def test_a_slow_read_does_not_undo_what_happened_meanwhile(app: App, codat_wire: Proxy) -> None:
+    """It is as old as its question: what came while it was under way is newer."""
+    scene = creating_a_connection(app)
+    assert call(scene)[0] in scene.done
+    app.codat.wait_idle()
+    [company] = app.codat.state.companies()
+    [connection_id] = company.connections
+
+    def overtaken(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        app.codat.state.link(company.id, connection_id)
+        app.codat.wait_idle()
+        time.sleep(2)
+        headers = {name: value for name, value in answer.headers.items() if name.lower() != "date"}
+        exchange.answer(Answer(answer.status, {**headers, "Date": format_datetime(datetime.now(UTC))}, answer.body))
+
+    codat_wire.next(overtaken)
+    status, _, body = call(scene)
+    assert status in scene.done, body
+    known = {"customerId": company.tags["uid"], "connectionId": connection_id}
+    assert app.read(known)["status"] == "Linked"
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>500</html>", [1, {}], {"correlationId": {}, "error": 7}, CORRELATION])

@@ -117,6 +117,19 @@ def test_a_company_without_tags_is_ours_by_its_pointer(app: App) -> None:
     assert app.read(connection)["status"] == "Linked"
 
 
+def test_a_company_stays_its_customer_s_whatever_its_tag_says_by_now(app: App) -> None:
+    """Somebody may edit tags in the portal: whose it is was settled when it was made."""
+    connection = app.connection(app.customer()["customerId"])
+    about: dict[str, Any] = {"company_id": connection["companyId"], "connection_id": connection["connectionId"]}
+    now = datetime.now(UTC).isoformat()
+    event = webhook_about("connection.connected", **about, tags={"uid": "somebody-else"}, generatedDate=now)
+    assert app.deliver(event).status_code == 204
+    assert (app.read(connection)["status"], app.read(connection)["customerId"]) == ("Linked", connection["customerId"])
+    stored = register(app, about)
+    assert stored is not None
+    assert stored["customerId"] == connection["customerId"]
+
+
 @pytest.mark.parametrize("tags", [None, {}, {"uid": "not a customer id"}, {"region": "us"}])
 def test_another_apps_company_is_acknowledged_and_left_alone(app: App, tags: dict[str, str] | None) -> None:
     """A Codat instance may serve other apps: 204, and nothing is written."""

@@ -6,6 +6,7 @@ import pytest
 
 from local.codat.faults import Fault
 from tests.conftest import App
+from tests.faults.proxy import Exchange, Proxy, passed_on
 from tests.payloads import webhook, webhook_about
 
 
@@ -54,6 +55,34 @@ def test_what_is_left_is_a_tombstone_without_personal_data(app: App) -> None:
     for body in (late, unknown):
         assert app.deliver(body).status_code == 204
     assert app.items(f"COMPANY#{linked['companyId']}") == left
+
+
+def test_an_event_that_comes_while_a_customer_is_deleted_brings_nothing_back(app: App, dynamodb_wire: Proxy) -> None:
+    """At any moment after Codat has deleted the company: what it says of a new connection is late."""
+    linked = app.linked(app.customer()["customerId"])
+    told: list[int] = []
+
+    def meanwhile(exchange: Exchange) -> None:
+        passed_on(exchange)
+        if exchange.operation in {"PutItem", "Query", "BatchWriteItem"} and not any(app.codat.state.companies()):
+            body = webhook_about(
+                "connection.created",
+                company_id=linked["companyId"],
+                connection_id=f"late-{len(told)}",
+                tags={"uid": linked["customerId"]},
+            )
+            dynamodb_wire.always(passed_on)
+            told.append(app.deliver(body).status_code)
+            dynamodb_wire.always(meanwhile)
+
+    dynamodb_wire.always(meanwhile)
+    assert app.http.delete(path({"customerId": linked["customerId"]})).status_code == 204
+    dynamodb_wire.heal()
+    assert len(told) >= 3
+    assert set(told) == {204}
+    left = app.items(f"COMPANY#{linked['companyId']}")
+    assert {item["sk"] for item in left} == {"COMPANY", f"CONNECTION#{linked['connectionId']}"}
+    assert all(item["expiresAt"] for item in left)
 
 
 def test_a_deletion_that_codat_fails_is_a_state(app: App) -> None:

@@ -3,13 +3,18 @@
 import json
 import os
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from local import replay
+from shared.domain.connections import Report
 from shared.runtime import clock
+from shared.services import webhooks
+from shared.services.register import hear
 from tests.conftest import App
+from tests.faults.proxy import Exchange, Proxy, dropped, passed_on
 from tests.payloads import webhook_about
 
 
@@ -31,6 +36,62 @@ def test_what_is_understood_now_is_stored_and_no_longer_kept(
     assert [item["sk"] for item in app.items("UNREADABLE#")] == ["msg_never"]
     assert replay.main() == 0
     assert "0 understood and stored, 1 left." in capsys.readouterr().out
+
+
+def test_a_bug_blocks_nobody_and_loses_nothing(
+    app: App, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Codat is told 500 and will send it again; should the bug outlive that, the webhook is kept for the replay."""
+    company_id, poison, other = (str(uuid4()) for _ in range(3))
+
+    def deliver(connection_id: str) -> int:
+        body = webhook_about(
+            "connection.connected", company_id=company_id, connection_id=connection_id, tags={"uid": "c-1"}
+        )
+        return app.deliver(body, webhook_id=f"msg_{connection_id}").status_code
+
+    def connections() -> set[str]:
+        return {one["connectionId"] for one in app.items(f"COMPANY#{company_id}") if one["sk"].startswith("CONNECTION")}
+
+    with monkeypatch.context() as patched:
+
+        def buggy(report: Report, **rest: Any) -> Any:
+            if report.connection_id == poison:
+                raise KeyError(report.connection_id)
+            return hear(report, **rest)
+
+        patched.setattr(webhooks, "hear", buggy)
+        assert [deliver(poison), deliver(other), deliver(poison)] == [500, 204, 500]
+        assert connections() == {other}
+        app.deliver(b"never readable", webhook_id="msg_a")
+        assert replay.main() == 0
+        assert f"msg_{poison}  failed with KeyError" in capsys.readouterr().out
+    assert replay.main() == 0
+    assert f"msg_{poison}" in capsys.readouterr().out
+    assert connections() == {poison, other}
+    assert [item["sk"] for item in app.items("UNREADABLE#")] == ["msg_a"]
+
+
+def test_what_could_not_be_stored_stays_kept(
+    app: App, dynamodb_wire: Proxy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kept webhook is let go once its effect is stored, never before."""
+    ahead = (datetime.now(UTC) + timedelta(minutes=30)).isoformat()
+    about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4()), "tags": {"uid": "c-1"}}
+    app.deliver(webhook_about("connection.connected", **about, generatedDate=ahead), webhook_id="msg_ahead")
+    real = clock.now
+    monkeypatch.setattr(clock, "now", lambda: real() + timedelta(hours=1))
+
+    def no_transaction(exchange: Exchange) -> None:
+        (dropped if exchange.operation == "TransactWriteItems" else passed_on)(exchange)
+
+    dynamodb_wire.always(no_transaction)
+    replay.main()
+    assert "0 understood and stored, 1 left." in capsys.readouterr().out
+    dynamodb_wire.heal()
+    assert [item["sk"] for item in app.items("UNREADABLE#")] == ["msg_ahead"]
+    replay.main()
+    assert "1 understood and stored, 0 left." in capsys.readouterr().out
 
 
 def test_without_a_table_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:

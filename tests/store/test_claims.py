@@ -76,6 +76,16 @@ def test_a_lease_that_ran_out_is_taken_over_with_its_key(claims: Claims, place: 
     assert refused.value.retry_after == 29
 
 
+def test_of_two_heirs_one_has_the_claim(claims: Claims, place: Key) -> None:
+    """Both read the dead one's; the other is told how long to wait."""
+    dead = take(claims, place, lease=10)
+    heir = claims.take_over(dead, terms(after=10))
+    with pytest.raises(CreationInProgress) as refused:
+        claims.take_over(dead, terms(after=11))
+    assert refused.value.retry_after == 29
+    assert stored(claims, place) == heir
+
+
 def test_who_lost_the_claim_can_do_nothing_with_it(claims: Claims, place: Key) -> None:
     """Renewing is refused; releasing and dropping leave the heir's alone."""
     slow = take(claims, place, lease=10)

@@ -198,3 +198,13 @@ def test_customers_page_by_page(customers: Customers) -> None:
     assert there <= set(customers.all_ids())
     with pytest.raises(InvalidQuery):
         customers.page(3, "nonsense")
+
+
+def test_a_company_that_has_ended_is_nobodys_again(customers: Customers, customer_id: str) -> None:
+    """Not even its own customer's, whose creation was answered late."""
+    taken, company_id = claim(customers, customer_id), str(uuid4())
+    customers.end_company(company_id, customer_id)
+    with pytest.raises(CompanyTaken):
+        customers.activate(taken, company_id, NOW)
+    assert customers.ownership(company_id) == Ownership(customer_id, ended=True)
+    assert customers.find(customer_id) is None

@@ -63,6 +63,21 @@ def test_the_status_is_the_newest_that_was_said_and_deleted_is_final(said: list[
     assert heard(said).status is expected
 
 
+@given(times, st.permutations(list(Rank)), st.permutations(["a", "b", "c"]))
+def test_at_one_time_an_event_stands_above_our_change_and_that_above_a_read(
+    at: Instant, arrival: list[Rank], ids: list[str]
+) -> None:
+    """Whatever their ids, and whichever came first."""
+    said = {Rank.READ: Status.PENDING_AUTH, Rank.OUR_CHANGE: Status.UNLINKED, Rank.EVENT: Status.LINKED}
+    for among in ({Rank.READ, Rank.OUR_CHANGE}, {Rank.OUR_CHANGE, Rank.EVENT}, set(Rank)):
+        told = [
+            Report(stamp(at, rank, identity), "company", "connection", SOURCE, at, said[rank])
+            for rank, identity in zip(arrival, ids, strict=True)
+            if rank in among
+        ]
+        assert heard(told).status is said[max(among)]
+
+
 @given(st.lists(reports(), min_size=1, max_size=8))
 def test_the_error_is_the_newest_reason_since_the_last_link(said: list[Report]) -> None:
     """A reason holds until the customer links, or a newer reason comes."""
