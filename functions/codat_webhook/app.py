@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from shared import bootstrap
+from shared.domain.errors import NotAuthentic
 from shared.runtime.edge import Answer, BadRequest, Request, http_handler
 from shared.runtime.problems import TOO_LARGE, Problem
 from shared.services.webhooks import receive
@@ -15,7 +16,12 @@ def accept(request: Request) -> Answer:
     # Before any work, decoding included.
     if len(request.event.get("body") or "") > MAX_BODY_BYTES * _BASE64_OVERHEAD + 4:
         raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
-    body = request.body
+    try:
+        body = request.body
+    except BadRequest as error:
+        # Nobody has signed what can't be decoded.
+        bootstrap.call(request).telemetry.count("WebhookRefused", reason="malformed")
+        raise NotAuthentic("malformed") from error
     if len(body) > MAX_BODY_BYTES:
         raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
     receive(

@@ -30,7 +30,7 @@ def read(body: bytes, tag_key: str, now: datetime) -> Event:
         refuse_future(event.generated_at, now)
         return _told(event, envelope.payload, tag_key)
     except ValidationError as error:
-        raise Unreadable(_what_was_wrong(error)) from error
+        raise Unreadable(wire.what_was_wrong(error)) from error
 
 
 def _told(event: Event, payload: Any, tag_key: str) -> Event:
@@ -66,9 +66,3 @@ def _connection_event(event: Event, payload: wire.ConnectionPayload, tag_key: st
         reason=connection.reason,
         last_sync=connection.synced_at,
     )
-
-
-def _what_was_wrong(error: ValidationError) -> str:
-    """Where and why, never what: the body may hold personal data."""
-    lines = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, line['loc'])) or 'body'}: {line['type']}" for line in lines[:5])

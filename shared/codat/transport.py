@@ -1,6 +1,7 @@
 """HTTP to Codat: one request, its answer or one error of the tree, inside the caller's remaining time."""
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from shared.codat.wire import ErrorMessage
+from shared.codat.wire import ErrorMessage, what_was_wrong
 from shared.domain.customers import Quota
 from shared.domain.errors import (
     CodatAccountLimit,
@@ -41,6 +42,9 @@ _REFUSALS: Mapping[int, type[CodatError]] = {
     403: CodatRejectedCredentials,
     404: CodatNotFound,
 }
+
+_CREDENTIALS = re.compile(r"https?://\S+|Basic \S+")
+"""What Codat's words might quote of a request: they are logged, and shown to the caller."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -90,8 +94,7 @@ class Answer:
         try:
             return model.model_validate_json(self.body)
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, line["loc"])) or "body" for line in error.errors()[:5])
-            raise self._nonsense(fields) from error
+            raise self._nonsense(what_was_wrong(error)) from error
 
     def read_nothing(self) -> None:
         """For an answer whose status says it all. Raises CodatUnavailable where it is some page instead of Codat's."""
@@ -209,7 +212,7 @@ def _error(answer: Answer, *, creating: bool) -> CodatError:
         told = ErrorMessage.model_validate_json(answer.body)
     except ValidationError:
         told = ErrorMessage()
-    words = f"Codat answered {answer.status}" + (f": {told.error[:300]}" if told.error else ".")
+    words = f"Codat answered {answer.status}" + (f": {_CREDENTIALS.sub('…', told.error)[:300]}" if told.error else ".")
     correlation_id = told.correlation_id
     if refusal := _REFUSALS.get(answer.status):
         return refusal(words, correlation_id=correlation_id)

@@ -6,7 +6,7 @@ Times may come in any of Codat's forms and leave in one.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.domain.connections import Source, Status
@@ -15,11 +15,29 @@ from shared.domain.instants import Instant, instant
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
 """Codat's ids are GUIDs. Nothing that means something in a key or a path may pass."""
 
+_MOST_WORDS = 500
+
+
+def what_was_wrong(error: ValidationError) -> str:
+    """Where, and of what kind, never what: an answer or a webhook may hold personal data, in the keys of tags too."""
+    lines = error.errors(include_url=False, include_context=False, include_input=False)[:5]
+    return "; ".join(f"{_place(line['loc'])}: {line['type']}" for line in lines)[:_MOST_WORDS]
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    keys = [str(part) for part in loc]
+    named = keys[: keys.index("tags") + 1] if "tags" in keys else keys
+    return ".".join(named) or "body"
+
+
 Time = Annotated[str, AfterValidator(instant)]
 
 
 class Wire(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, alias_generator=to_camel)
+    # An error that is logged must not show what was sent: it may be a link URL.
+    model_config = ConfigDict(
+        strict=True, extra="ignore", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
+    )
 
 
 class DataConnectionError(Wire):

@@ -11,7 +11,9 @@ from shared.domain.customers import CUSTOMER_ID, MAX_TAGS, Content, is_printable
 class Body(BaseModel):
     """Unknown fields are refused: a misspelt optional field would otherwise be lost in silence."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
+    )
 
 
 def _printable(text: str) -> str:

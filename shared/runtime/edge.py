@@ -2,7 +2,6 @@
 
 import json
 from base64 import b64decode
-from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -19,6 +18,9 @@ from shared.runtime.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _MAX_ID = 100
+# Of an invalid body: Lambda's answers end at 6 MB, and nobody reads that many.
+_MOST_FIELDS = 20
+_MOST_FIELD_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Request:
     @property
     def headers(self) -> Mapping[str, str]:
         """API Gateway lower-cases their names; other senders of such events may not."""
-        return {name.lower(): value for name, value in self.event.get("headers", {}).items()}
+        return {name.lower(): value for name, value in (self.event.get("headers") or {}).items()}
 
     @property
     def customer_id(self) -> str:
@@ -84,7 +86,7 @@ class Request:
         body = self.event.get("body") or ""
         try:
             return b64decode(body) if self.event.get("isBase64Encoded") else body.encode()
-        except (Base64Error, UnicodeEncodeError) as error:
+        except ValueError as error:
             raise BadRequest(Problem(MALFORMED_JSON, "The body could not be decoded.")) from error
 
     def read(self, model: type[_Model], **context: str) -> _Model:
@@ -161,8 +163,11 @@ def _invalid(error: ValidationError) -> Problem:
     if any(line["type"] == "json_invalid" for line in lines):
         return Problem(MALFORMED_JSON, f"The body must be a JSON object. {lines[0]['msg']}.")
     fields = [
-        {"field": ".".join(map(str, line["loc"])) or "body", "detail": line["msg"].removeprefix("Value error, ")}
-        for line in lines
+        {
+            "field": ".".join(map(str, line["loc"]))[:_MOST_FIELD_CHARACTERS] or "body",
+            "detail": line["msg"].removeprefix("Value error, "),
+        }
+        for line in lines[:_MOST_FIELDS]
     ]
     detail = "; ".join(f"{line['field']}: {line['detail']}" for line in fields[:3])
     return Problem(INVALID, detail, extensions={"errors": fields})

@@ -19,6 +19,8 @@ from shared.domain.errors import SecretsUnavailable
 
 CACHE_SECONDS = 300
 REFRESH_SECONDS = 60
+RETRY_SECONDS = 5
+"""After a refresh that failed: forged webhooks must not become calls to a Secrets Manager that is down."""
 
 
 class _Content(BaseModel):
@@ -26,6 +28,10 @@ class _Content(BaseModel):
 
     api_key: str = ""
     webhook_secrets: list[str] = Field(default_factory=list)
+
+
+class _Malformed(SecretsUnavailable):
+    pass
 
 
 class Secrets:
@@ -36,8 +42,9 @@ class Secrets:
         # Bounded well under the 15 s after which Codat counts a webhook as failed.
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
         self._provider = provider or SecretsProvider(boto_config=config)
-        self._refreshed_at: float | None = None
         self._refreshing = Lock()
+        self._next_refresh = 0.0
+        self._last_failed = False
 
     def api_key(self) -> str:
         return self._content().api_key
@@ -55,21 +62,27 @@ class Secrets:
 
     def _refresh(self) -> None:
         with self._refreshing:
-            if self._refreshed_at is not None and monotonic() - self._refreshed_at < REFRESH_SECONDS:
+            if monotonic() < self._next_refresh:
+                if self._last_failed:
+                    raise SecretsUnavailable("The secret with the Codat credentials could not be read a moment ago.")
                 return
-            self._content(force_fetch=True)
-            self._refreshed_at = monotonic()
+            self._next_refresh, self._last_failed = monotonic() + RETRY_SECONDS, True
+            self._read(force_fetch=True)
+            self._next_refresh, self._last_failed = monotonic() + REFRESH_SECONDS, False
 
-    def _content(self, *, force_fetch: bool = False) -> _Content:
+    def _content(self) -> _Content:
+        try:
+            return self._read()
+        except _Malformed:
+            # It may have been put right since it was cached.
+            self._refresh()
+            return self._read()
+
+    def _read(self, *, force_fetch: bool = False) -> _Content:
         try:
             value = self._provider.get(self._secret_id, max_age=CACHE_SECONDS, force_fetch=force_fetch)
             return _Content.model_validate_json(value if isinstance(value, str | bytes) else "")
         except GetParameterError as error:
             raise SecretsUnavailable("The secret with the Codat credentials could not be read.") from error
         except ValidationError as error:
-            if not force_fetch:
-                # It may have been put right since it was cached.
-                return self._content(force_fetch=True)
-            raise SecretsUnavailable(
-                'The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.'
-            ) from error
+            raise _Malformed('The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.') from error

@@ -15,10 +15,14 @@ _Settings = TypeVar("_Settings", bound=BaseModel)
 _Listed = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]
 
 
+# The environment holds the function's AWS credentials: no error may show it.
+_READING = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore", hide_input_in_errors=True)
+
+
 class Settings(BaseModel):
     """None has a default: a deployment that lacks one fails with its name, instead of using a wrong table."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore")
+    model_config = _READING
 
     table_name: Annotated[str, Field(min_length=1)]
     codat_secret_id: Annotated[str, Field(min_length=1)]
@@ -32,7 +36,7 @@ class Settings(BaseModel):
 class ChangesSettings(BaseModel):
     """Of the function that tells the app."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore")
+    model_config = _READING
 
     event_bus_name: Annotated[str, Field(min_length=1)]
 
@@ -40,7 +44,7 @@ class ChangesSettings(BaseModel):
 class PlanSettings(BaseModel):
     """Of the function that plans a reconcile."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore")
+    model_config = _READING
 
     reconcile_queue_url: Annotated[str, Field(min_length=1)]
 
@@ -48,7 +52,7 @@ class PlanSettings(BaseModel):
 class ReconcileSettings(BaseModel):
     """Of the function that does its parts."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore")
+    model_config = _READING
 
     adopt_strays: bool
     abandoned_after_days: Annotated[int, Field(gt=0)]

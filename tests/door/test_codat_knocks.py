@@ -110,6 +110,31 @@ def test_a_real_webhook_with_a_field_of_any_length(app: App) -> None:
         assert knock(body, signed(body, secret)) == (204, None), path
 
 
+def test_what_is_wrong_with_a_tag_is_told_without_the_tag(app: App) -> None:
+    """Its key is the sender's text, and may be as long as the body: why it was not understood must fit beside it."""
+    secret, webhook_id = app.stack.settings.webhook_secrets[0], f"msg_{uuid4().hex}"
+    real = webhook_about("connection.connected", company_id="c", connection_id="n", tags={"Dave" * 60_000: 1})  # type: ignore[dict-item]  # on purpose
+    body = json.dumps(real).encode()
+    assert knock(body, signed(body, secret, webhook_id=webhook_id)) == (204, None)
+    [item] = [item for item in app.items("UNREADABLE#") if item["sk"] == webhook_id]
+    assert item["why"] == "referenceCompany.tags: string_type"
+
+
+def test_the_largest_webhook_is_taken_however_it_is_written(app: App) -> None:
+    """In base64 it is a third longer; and header names come in any case."""
+    secret = app.stack.settings.webhook_secrets[0]
+    about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4()), "tags": {"uid": "c-1"}}
+    real = webhook_about("connection.connected", **about)
+    real["padding"] = ""
+    real["padding"] = "x" * (256 * 1024 - len(json.dumps(real)))
+    body = json.dumps(real).encode()
+    assert len(body) == 256 * 1024
+    for encoded in (False, True):
+        headers = {name.title(): value for name, value in signed(body, secret).items()}
+        assert knock(body, headers, base64=encoded) == (204, None)
+    assert [item for item in app.items(f"COMPANY#{about['company_id']}") if item["sk"].startswith("CONNECTION#")]
+
+
 def test_a_webhook_id_as_long_as_it_may_be(app: App) -> None:
     """It becomes a key of the table."""
     secret, webhook_id = app.stack.settings.webhook_secrets[0], f"msg_{uuid4().hex}".ljust(1024, "x")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ from standardwebhooks import Webhook
 
 from local.settings import new_webhook_secret
 from shared import bootstrap
+from shared.runtime import secrets
 from tests.conftest import App
 from tests.door.knocking import knock
 from tests.faults.proxy import Behaviour, Proxy, dropped, silent, told
@@ -42,6 +44,19 @@ def secrets_manager(direct: "SecretsManagerClient", monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Lets seconds pass for whatever limits how often the secret is read."""
+    ahead = 0.0
+
+    def later(seconds: float) -> None:
+        nonlocal ahead
+        ahead += seconds
+
+    monkeypatch.setattr(secrets, "monotonic", lambda: monotonic() + ahead)
+    return later
+
+
+@pytest.fixture
 def rotate(app: App, direct: "SecretsManagerClient") -> Iterator[Callable[..., None]]:
     """Puts other signing secrets into Secrets Manager, and the old ones back at the end."""
     secret_id = app.stack.template.physical_id("CodatSecret")
@@ -68,7 +83,9 @@ def rotate(app: App, direct: "SecretsManagerClient") -> Iterator[Callable[..., N
         told(200, {"Name": "n", "SecretString": "[]"}),
     ],
 )
-def test_a_secret_store_out_of_reach_is_our_failure(app: App, secrets_manager: Proxy, behaviour: Behaviour) -> None:
+def test_a_secret_store_out_of_reach_is_our_failure(
+    app: App, secrets_manager: Proxy, pass_time: Callable[[float], None], behaviour: Behaviour
+) -> None:
     """5xx, so that Codat sends it again; never 401, never 204. Once it is back, the same message is taken."""
     headers = signed(BODY, app.stack.settings.webhook_secrets[0])
     before = app.items()
@@ -77,6 +94,7 @@ def test_a_secret_store_out_of_reach_is_our_failure(app: App, secrets_manager: P
     assert (status, problem["type"]) == (503, "secrets-unavailable")
     assert app.items() == before
     secrets_manager.heal()
+    pass_time(secrets.RETRY_SECONDS)
     assert knock(BODY, headers)[0] == 204
 
 
@@ -123,6 +141,53 @@ def test_a_flood_of_forgeries_reads_the_secret_twice(secrets_manager: Proxy) -> 
     for _ in range(50):
         assert knock(BODY, signed(BODY, new_webhook_secret()))[0] == 401
     assert len(secrets_manager.seen) == 2
+
+
+@pytest.mark.parametrize("behaviour", [dropped, told(400, {"__type": "ThrottlingException", "message": "slow down"})])
+def test_a_flood_of_forgeries_spares_a_secret_store_that_is_down(
+    app: App, secrets_manager: Proxy, pass_time: Callable[[float], None], behaviour: Behaviour
+) -> None:
+    """Nobody is let in or refused for good meanwhile; it is asked again a little later, and what is real is taken."""
+    headers = signed(BODY, app.stack.settings.webhook_secrets[0])
+    assert knock(BODY, headers)[0] == 204
+    secrets_manager.always(behaviour)
+    before = len(secrets_manager.seen)
+    for _ in range(20):
+        assert knock(BODY, signed(BODY, new_webhook_secret()))[0] == 503
+    assert knock(BODY, headers)[0] == 204
+    assert len(secrets_manager.seen) - before <= 2  # one read, and the client's own second try
+    secrets_manager.heal()
+    pass_time(secrets.RETRY_SECONDS)
+    assert knock(BODY, signed(BODY, new_webhook_secret()))[0] == 401
+
+
+def test_a_second_rotation_is_noticed_a_minute_later(
+    app: App, secrets_manager: Proxy, rotate: Callable[..., None], pass_time: Callable[[float], None]
+) -> None:
+    """At most once a minute is not once for ever."""
+    first, second = new_webhook_secret(), new_webhook_secret()
+    assert knock(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 204
+    rotate(first)
+    assert knock(BODY, signed(BODY, first))[0] == 204
+    rotate(second)
+    assert knock(BODY, signed(BODY, second))[0] == 401
+    pass_time(secrets.REFRESH_SECONDS)
+    assert knock(BODY, signed(BODY, second))[0] == 204
+    assert len(secrets_manager.seen) == 3
+
+
+def test_the_first_secret_after_the_deployment_is_noticed(
+    secrets_manager: Proxy,  # noqa: ARG001  # nothing is cached yet
+    rotate: Callable[..., None],
+    pass_time: Callable[[float], None],
+) -> None:
+    """Until then everything is refused."""
+    secret = new_webhook_secret()
+    rotate()
+    assert knock(BODY, signed(BODY, secret))[0] == 401
+    rotate(secret)
+    pass_time(secrets.REFRESH_SECONDS)
+    assert knock(BODY, signed(BODY, secret))[0] == 204
 
 
 def test_what_fails_for_another_reason_reads_nothing_again(app: App, secrets_manager: Proxy) -> None:

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import assume, example, given, strategies as st
 from standardwebhooks import Webhook
 
+from functions.codat_webhook import app as codat_webhook
 from local.settings import new_webhook_secret
 from local.stack import Stack
 from tests.conftest import App
 from tests.door.knocking import knock
 from tests.effort import effort
-from tests.payloads import signed, webhook_about
+from tests.faults.context import Context
+from tests.payloads import api_event, signed, webhook_about
 
 SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
@@ -141,6 +143,36 @@ def test_a_header_sent_twice(app: App, name: str) -> None:
         for other in (headers[name], "x", ""):
             assert knock(REAL, {**headers, name: f"{headers[name]},{other}"})[0] == 401
             assert knock(REAL, {**headers, name: f"{other},{headers[name]}"})[0] == 401
+
+
+@pytest.mark.parametrize("body", ["A", "AAA", "AA=A", "é", "%%%="])
+def test_a_body_that_is_not_the_base64_it_is_said_to_be(app: App, body: str) -> None:
+    """Nobody has signed it."""
+    event = api_event("codat_webhook") | {"body": body, "isBase64Encoded": True}
+    event["headers"] |= signed(body.encode(), app.stack.settings.webhook_secrets[0])
+    with nothing_happens(app):
+        for headers in (event["headers"], dict[str, str](), None):
+            answer = codat_webhook.handler(event | {"headers": headers}, Context())
+            assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (401, "not-authentic")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"webhook-signature": "v1," + "A" * 43 + "="}, "mismatch"),
+        ({"webhook-timestamp": "1"}, "timestamp"),
+        ({"webhook-signature": "v1"}, "malformed"),
+        ({"webhook-id": ""}, "missing-header"),
+        ({"webhook-id": "é" * 600}, "oversized-header"),
+    ],
+)
+def test_every_refusal_is_counted_by_its_reason(
+    app: App, capsys: pytest.CaptureFixture[str], change: dict[str, str], reason: str
+) -> None:
+    """For whoever watches the door."""
+    assert knock(REAL, {**signed(REAL, app.stack.settings.webhook_secrets[0]), **change})[0] == 401
+    counted = [line for line in capsys.readouterr().out.splitlines() if '"WebhookRefused"' in line]
+    assert [json.loads(line)["reason"] for line in counted] == [reason]
 
 
 @pytest.mark.parametrize("size", [256 * 1024 + 1, 5 * 1024 * 1024])

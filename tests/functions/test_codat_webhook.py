@@ -168,7 +168,7 @@ UNREADABLE = [
     json.dumps(webhook_about("connection.connected", **ids(), generatedDate=5)).encode(),
     json.dumps(
         webhook_about(
-            "connection.connected", **ids(), generatedDate=(datetime.now(UTC) + timedelta(minutes=6)).isoformat()
+            "connection.connected", **ids(), generatedDate=(datetime.now(UTC) + timedelta(days=1)).isoformat()
         )
     ).encode(),
 ]

@@ -10,6 +10,7 @@ from local.codat.faults import Fault
 from shared import bootstrap
 from shared.domain.customers import Content, company_name
 from tests.conftest import App
+from tests.faults.proxy import Proxy, told
 
 
 def new(**content: Any) -> dict[str, Any]:
@@ -121,6 +122,21 @@ def test_a_body_that_is_not_right_names_its_fields(app: App, body: Any, field: s
     assert any(error["field"].split(".")[0] == field for error in answer.json()["errors"])
     assert app.codat.calls.count("POST", "/companies") == 0
     assert app.items() == before
+
+
+def test_of_countless_mistakes_some_are_named(app: App) -> None:
+    """An answer has a size too."""
+    answer = app.post("/customers", {"x" * 1000 + str(number): 1 for number in range(5000)})
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 20
+    assert len(answer.content) < 20_000
+
+
+def test_codats_words_are_passed_on_without_what_they_quote(app: App, codat_wire: Proxy) -> None:
+    """A link or the API key in them would be logged and shown."""
+    words = "No: https://link.codat.io/x?otp=SECRET with Basic S0VZ is refused"
+    codat_wire.next(told(400, {"statusCode": 400, "error": words, "correlationId": "c-1"}))
+    assert app.post("/customers", new()).json()["detail"] == "Codat answered 400: No: … with … is refused"
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from local import steps
-from local.console import Console
+from local.console import CACHE, Console
 from local.demo import demonstrate
 from local.gateway.invocation import Handler
 from local.narration import document_lines, shortened
-from local.settings import LocalSettings
+from local.settings import LocalSettings, new_webhook_secret
 from local.stack import load_handlers
 from local.template import Template
 
@@ -38,7 +38,8 @@ def demo(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_main_job() -> None:
     """GIVEN the real functions THEN every platform is linked and unlinked, and no link can be taken from it."""
-    done = demo()
+    secret = new_webhook_secret()
+    done = demo(CODAT_API_KEY="key-that-must-never-be-logged", CODAT_WEBHOOK_SECRETS=secret)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
     assert "state Linked, next action none" in done.stdout
@@ -48,6 +49,12 @@ def test_the_main_job() -> None:
     assert "otp=" not in done.stdout
     assert '"level"' not in done.stdout
     assert "\x1b[" not in done.stdout
+
+    logged = (CACHE / "demo.log").read_text()
+    assert '"status":201' in logged
+    assert '"connection_id":' in logged
+    for never in ("otp=", "key-that-must", secret.removeprefix("whsec_"), "Bloom", "referenceCompany", "linkUrl"):
+        assert never not in logged
 
 
 def test_the_main_job_under_faults() -> None:

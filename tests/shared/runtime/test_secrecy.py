@@ -1,0 +1,45 @@
+"""What an error may show, and its traceback in the log: never what it was about."""
+
+import traceback
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from shared.codat import events
+from shared.domain.errors import Unreadable
+from shared.runtime.bodies import NewCustomer
+from shared.runtime.settings import ChangesSettings, MisconfiguredError, PlanSettings, ReconcileSettings, Settings, read
+
+
+@pytest.mark.parametrize("model", [Settings, ChangesSettings, PlanSettings, ReconcileSettings])
+def test_a_missing_setting_is_named_and_no_other_is_shown(
+    monkeypatch: pytest.MonkeyPatch, model: type[BaseModel]
+) -> None:
+    """The environment holds AWS credentials."""
+    for field in model.model_fields:
+        monkeypatch.delenv(field.upper(), raising=False)
+    monkeypatch.setenv("ZZZ_AWS_SECRET_ACCESS_KEY", "SECRETTAIL")
+    read.cache_clear()
+    with pytest.raises(MisconfiguredError) as raised:
+        read(model)
+    shown = "".join(traceback.format_exception(raised.value))
+    assert next(iter(model.model_fields)).upper() in shown
+    assert "SECRETTAIL" not in shown
+    assert "environ(" not in shown
+
+
+def test_a_webhook_that_is_not_understood_is_not_quoted() -> None:
+    """Its link URL is a credential."""
+    body = b'{"id": 7, "eventType": "connection.created", "linkUrl": "https://link/?otp=SECRET"}'
+    with pytest.raises(Unreadable) as raised:
+        events.read(body, "uid", datetime.now(UTC))
+    assert "SECRET" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_body_that_is_not_valid_is_not_quoted() -> None:
+    """It holds personal data."""
+    body = {"customerId": "Dave Smith"}
+    with pytest.raises(ValidationError) as raised:
+        NewCustomer.model_validate(body)
+    assert "Smith" not in "".join(traceback.format_exception(raised.value))
