@@ -69,13 +69,13 @@ def test_at_one_time_an_event_stands_above_our_change_and_that_above_a_read(
 ) -> None:
     """Whatever their ids, and whichever came first."""
     said = {Rank.READ: Status.PENDING_AUTH, Rank.OUR_CHANGE: Status.UNLINKED, Rank.EVENT: Status.LINKED}
-    for among in ({Rank.READ, Rank.OUR_CHANGE}, {Rank.OUR_CHANGE, Rank.EVENT}, set(Rank)):
+    for highest, *lower in ([Rank.OUR_CHANGE, Rank.READ], [Rank.EVENT, Rank.OUR_CHANGE], [Rank.EVENT, Rank.READ]):
         told = [
             Report(stamp(at, rank, identity), "company", "connection", SOURCE, at, said[rank])
             for rank, identity in zip(arrival, ids, strict=True)
-            if rank in among
+            if rank in {highest, *lower}
         ]
-        assert heard(told).status is said[max(among)]
+        assert heard(told).status is said[highest]
 
 
 @given(st.lists(reports(), min_size=1, max_size=8))
