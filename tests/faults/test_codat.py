@@ -201,8 +201,10 @@ def work_late(exchange: Exchange) -> None:
     exchange.forward()
 
 
-@pytest.mark.parametrize("answer", [{"message": "Service Unavailable"}, {}, b"<html>503</html>"])
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [(500, {}), (502, b"<html>Bad gateway</html>"), (503, {"message": "Service Unavailable"}), (504, {})],
+)
 @pytest.mark.parametrize("scene_of", CREATIONS)
 def test_a_gateway_s_answer_does_not_end_a_request_that_still_runs(
     app: App, codat_wire: Proxy, scene_of: Callable[[App], Scene], status: int, answer: Any
