@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from shared.domain.errors import CodatError, CodatRateLimited
+from shared.domain.errors import CodatError
 
 _LEAST_FOR_A_TRY = 1.0
 """Seconds: with less than this left after the wait, another try could only time out."""
@@ -30,4 +30,5 @@ def retrying(seconds_left: Callable[[], float], *, attempts: int = 4) -> Retryin
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    return error.retry_after if isinstance(error, CodatRateLimited) else _full_jitter(state)
+    told = error.retry_after if isinstance(error, CodatError) else None
+    return _full_jitter(state) if told is None else told

@@ -170,7 +170,8 @@ class Codat:
         return {
             "name": company_name(content, customer_id),
             **({} if content.description is None else {"description": content.description}),
-            "tags": {**kept_tags, **content.tags, self._tag_key: customer_id},
+            # In one order, whatever the store's: a body that is sent again under its key must be the same to the byte.
+            "tags": dict(sorted({**kept_tags, **content.tags, self._tag_key: customer_id}.items())),
         }
 
     def _company(self, company: wire.Company, at: Instant) -> Company:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
+from http import HTTPStatus
 from math import ceil
 from time import monotonic
 from typing import Any, Protocol, TypeVar
@@ -81,8 +82,11 @@ class Answer:
 
     @property
     def changed_at(self) -> Instant:
-        """The time of a change that this answer confirms."""
-        return instant_of(self.date)
+        """The time of a change that this answer confirms: the second that Codat tells, and in it the moment of asking.
+        Else what happened earlier in that second, and is told by a webhook with fractions, would stand above it.
+        """
+        within = self.date <= self.asked_at < self.date + timedelta(seconds=1)
+        return instant_of(self.asked_at if within else self.date)
 
     @property
     def read_at(self) -> Instant:
@@ -94,19 +98,19 @@ class Answer:
         try:
             return model.model_validate_json(self.body)
         except ValidationError as error:
-            raise self._nonsense(what_was_wrong(error)) from error
+            raise self._nonsense(what_was_wrong(error), is_json=error.errors()[0]["type"] != "json_invalid") from error
 
     def read_nothing(self) -> None:
         """For an answer whose status says it all. Raises CodatUnavailable where it is some page instead of Codat's."""
         try:
             json.loads(self.body or "null")
         except (ValueError, RecursionError) as error:
-            raise self._nonsense("body") from error
+            raise self._nonsense("body", is_json=False) from error
 
-    def _nonsense(self, what: str) -> CodatUnavailable:
-        return CodatUnavailable(
-            f"Codat's answer made no sense ({what}).", fingerprint=_fingerprint(self.status, self.body)
-        )
+    def _nonsense(self, what: str, *, is_json: bool) -> CodatUnavailable:
+        # A page is a gateway's, as in `_is_a_gateways`.
+        fingerprint = _fingerprint(self.status, self.body) if is_json else None
+        return CodatUnavailable(f"Codat's answer made no sense ({what}).", fingerprint=fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +229,13 @@ def _error(answer: Answer, *, creating: bool) -> CodatError:
             return CodatRejected(words, correlation_id=correlation_id)
         case status:
             fingerprint = None if _is_a_gateways(status, correlation_id) else _fingerprint(status, answer.body)
-            return CodatUnavailable(words, fingerprint=fingerprint, correlation_id=correlation_id)
+            wait = _retry_after(answer) if "retry-after" in answer.headers else None
+            return CodatUnavailable(words, fingerprint=fingerprint, retry_after=wait, correlation_id=correlation_id)
 
 
 def _is_a_gateways(status: int, correlation_id: str | None) -> bool:
     """Codat's errors carry a correlation id. What stands in front of it answers for a request that may still run."""
-    return correlation_id is None and status in {502, 503, 504}
+    return correlation_id is None and status > HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 def _retry_after(answer: Answer) -> int:

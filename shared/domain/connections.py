@@ -202,13 +202,13 @@ def merge(known: Connection, report: Report, now: Instant) -> Connection:
     if _speaks_of_reason(report) and report.stamp > known.reason_stamp:
         reason = None if report.status is Status.LINKED else report.reason
         merged = replace(merged, reason=reason, reason_stamp=report.stamp)
-    if report.stamp > known.heard_stamp:
-        merged = replace(
-            merged,
-            source=report.source if report.source.platform_key or not known.source.platform_key else known.source,
-            created_at=report.created_at,
-            heard_stamp=report.stamp,
-        )
+    newer = report.stamp > known.heard_stamp
+    if newer:
+        merged = replace(merged, created_at=report.created_at, heard_stamp=report.stamp)
+    # Not every report names the key. Which one did is all that counts, not which came last: it never changes.
+    names_it, known_already = bool(report.source.platform_key), bool(known.source.platform_key)
+    if (names_it and not known_already) or (newer and names_it == known_already):
+        merged = replace(merged, source=report.source)
     if report.last_sync is not None and report.last_sync > (known.last_sync or ""):
         merged = replace(merged, last_sync=report.last_sync)
     return known if merged is known else replace(merged, updated_at=now)

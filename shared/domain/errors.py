@@ -137,6 +137,9 @@ class CodatError(CodatCustomersError):
     retryable = False
     """Whether the same request, sent again, can succeed without anybody changing anything."""
 
+    retry_after: int | None = None
+    """Whole seconds, where Codat said so."""
+
     def __init__(self, message: str, *, correlation_id: str | None = None) -> None:
         super().__init__(message)
         self.correlation_id = correlation_id
@@ -171,14 +174,21 @@ class CodatRateLimited(CodatError):
     def __init__(self, message: str, *, retry_after: int, correlation_id: str | None = None) -> None:
         super().__init__(message, correlation_id=correlation_id)
         self.retry_after = retry_after
-        """Whole seconds, as Codat said."""
 
 
 class CodatUnavailable(CodatError):
     retryable = True
 
-    def __init__(self, message: str, *, fingerprint: str | None = None, correlation_id: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fingerprint: str | None = None,
+        retry_after: int | None = None,
+        correlation_id: str | None = None,
+    ) -> None:
         super().__init__(message, correlation_id=correlation_id)
+        self.retry_after = retry_after
         self.fingerprint = fingerprint
         """Tells one answer of Codat's from another; None where the request may still run: there was no answer, or it
         came from a gateway in front of Codat.

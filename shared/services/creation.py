@@ -18,7 +18,14 @@ from datetime import timedelta
 from typing import Generic, TypeVar
 
 from shared.domain.claims import Claim
-from shared.domain.errors import CodatBusy, CodatError, CodatRateLimited, CodatUnavailable, CreationInProgress
+from shared.domain.errors import (
+    CodatBusy,
+    CodatError,
+    CodatRateLimited,
+    CodatUnavailable,
+    CreationInProgress,
+    SecretsUnavailable,
+)
 from shared.retrying import retrying
 from shared.services.ports import Call, Claims
 
@@ -54,8 +61,9 @@ class Creation(Generic[_Thing]):
     def run(self, seconds_left: Callable[[], float]) -> _Thing:
         """The thing, created or found. The claim is still held (see `claim`: its key may be another by now).
 
-        Raises the CodatError that stopped it, with the claim dropped where Codat refused for good, and otherwise
-        released, so that the same call, repeated, goes on at once; CreationInProgress where Codat is still at it.
+        Raises what stopped it, a CodatError or SecretsUnavailable, with the claim dropped where Codat refused for good,
+        and otherwise released, so that the same call, repeated, goes on at once; CreationInProgress where Codat is
+        still at it.
         """
         if not self.claim.fresh:
             self._call.telemetry.count("CreationTakenOver")
@@ -64,7 +72,7 @@ class Creation(Generic[_Thing]):
         except CodatBusy as busy:
             now = self._call.now()
             raise CreationInProgress(self.claim.subject, self.claim.seconds_left(now)) from busy
-        except CodatError:
+        except (CodatError, SecretsUnavailable):
             end = self._claims.drop if self._refused else self._claims.release
             end(self.claim)
             raise
@@ -101,8 +109,7 @@ class Creation(Generic[_Thing]):
         if isinstance(error, CodatBusy | CodatRateLimited):
             return None
         if isinstance(error, CodatUnavailable):
-            proves = error.correlation_id is not None or not self._may_still_run
-            if proves and error.fingerprint in self._answers_seen:
+            if self._is_over(error) and error.fingerprint in self._answers_seen:
                 return self._found_or_new_key()
             self._may_have_worked = True
             if error.fingerprint is None:
@@ -111,10 +118,14 @@ class Creation(Generic[_Thing]):
                 self._answers_seen.add(error.fingerprint)
             return None
         found = self._look_up() if self._may_have_worked else None
-        self._refused = found is None
+        self._refused = found is None and self._is_over(error)
         if self._refused and error.retryable:
             self._renew_key()
         return found
+
+    def _is_over(self, error: CodatError) -> bool:
+        """Whether such an answer can't come while an earlier request under the key still runs."""
+        return error.correlation_id is not None or not self._may_still_run
 
     def _found_or_new_key(self) -> _Thing | None:
         found = self._look_up()

@@ -15,7 +15,7 @@ from shared.domain.errors import (
     TooManyTags,
 )
 from shared.domain.pages import Page
-from shared.services.content import set_content
+from shared.services.content import send_content, set_content
 from shared.services.creation import Creation
 from shared.services.ports import Call, Claims, Codat, Connections, Customers
 from shared.services.register import hear, hear_read
@@ -62,6 +62,9 @@ def create_customer(
         customer = set_content(adopted, content, seen=customer, call=call, customers=customers, codat=codat)
     elif differing:
         raise CustomerConflict(customer_id, differing)
+    elif customer.dirty:
+        # Whoever stored this content has not brought it to Codat.
+        send_content(customer, customers=customers, codat=codat)
     return customer, isinstance(taken, Claim)
 
 

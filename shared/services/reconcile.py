@@ -180,8 +180,9 @@ def _repair_connections(
         observed = there.get(connection.connection_id) or _asked_for(connection, world)
         if observed is None:
             after = hear_gone(connection, call=world.call, connections=world.connections)
-        elif says_otherwise(observed, connection):
-            after = hear_read(observed, connection, call=world.call, connections=world.connections)
+        elif says_otherwise(observed, connection) or connection.customer_id != customer.customer_id:
+            ours = replace(connection, customer_id=customer.customer_id)
+            after = hear_read(observed, ours, call=world.call, connections=world.connections)
         else:
             after = connection
         if after.status is not connection.status:

@@ -180,7 +180,9 @@ class Customers:
 
     def end_company(self, company_id: str, customer_id: str) -> None:
         """From now on nothing that comes late brings the company, or a connection of it, back."""
-        self._table.write(put({**_pointer(company_id), "customerId": customer_id, "ended": True}))
+        ended = {**_pointer(company_id), "customerId": customer_id, "ended": True}
+        # Where another has done all of it already, its tombstone stays: it knows no customer, and goes in time.
+        self._try(put(ended, Condition("attribute_not_exists(expiresAt)")))
 
     def forget(self, company_id: str, customer_id: str, now: datetime) -> None:
         """Removes the customer of an ended company, and leaves a tombstone of the company without personal data.

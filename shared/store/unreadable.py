@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from shared.domain.events import KeptWebhook
 from shared.domain.instants import instant_of
 from shared.store import keys
+from shared.store.customers import TOMBSTONE_KEPT_FOR
 from shared.store.table import Table, delete, put
 
-KEPT_FOR = timedelta(days=90)
+KEPT_FOR = TOMBSTONE_KEPT_FOR
+"""No longer: a replay must not bring back what was deleted, and of which no tombstone is left to tell."""
 
 
 class Unreadables:

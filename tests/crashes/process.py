@@ -78,6 +78,7 @@ def invoke(handler: str, event: dict[str, Any], *, death: Death | None = None, l
 
 
 SECONDS_LEFT = 20
+_ADDRESSES = {"CODAT_BASE_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER"}
 
 
 class _Context:
@@ -98,8 +99,13 @@ def _live(  # noqa: PLR0917  # a process's arguments are positional
     later: float,
     environment: dict[str, str],
 ) -> None:
+    from local.stack import _forget_caches  # noqa: PLC0415
+    from tests.crashes.warm import BUILT_FOR  # noqa: PLC0415
+
     os.environ.clear()
     os.environ.update(environment)
+    if {name for name in environment if environment[name] != BUILT_FOR.get(name)} & _ADDRESSES:
+        _forget_caches()  # what was built speaks to another stack
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the logs of a process about to die
     _shift_clock(later)
     _watch(told, death)

@@ -265,6 +265,21 @@ def test_whoever_takes_over_looks_first(app: App) -> None:
     scene.holds()
 
 
+def test_an_heir_sends_the_very_same_body(app: App) -> None:
+    """Codat refuses another one under the same key, and would do the work of a fresh key a second time."""
+    customer_id, tags = f"c-{uuid4()}", {"zeta": "1", "region": "us", "alpha": "2", "market": "x"}
+    event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave", "tags": tags})
+    assert invoke("functions.create_company.app", event, death=Death("POST Codat", "before")).answer is None
+    table = Table(app.stack.dynamodb, app.stack.table_name)
+    [claim] = app.items("CUSTOMER#")
+    # A store gives a map back in any order.
+    table.write(put({**claim, "tags": dict(reversed(claim["tags"].items()))}))
+    life = invoke("functions.create_company.app", event, later=LEASE_OVER)
+    assert life.status == 201
+    [company] = app.codat.state.companies()
+    assert list(company.tags) == sorted({**tags, "uid": customer_id})
+
+
 def test_the_lease_outlives_the_process(app: App) -> None:
     """By more than it had left to live: nobody takes over from the living."""
     scene = creating_a_company(app)

@@ -4,6 +4,7 @@ No client has connected yet, so nothing is shared between the processes.
 """
 
 import importlib
+import os
 from pathlib import Path
 
 from shared import bootstrap
@@ -16,3 +17,5 @@ for build in (bootstrap.customers, bootstrap.connections, bootstrap.claims, boot
 bootstrap.door()
 bootstrap.offer()
 bootstrap._http()
+
+BUILT_FOR = dict(os.environ)

@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http import HTTPStatus
 from threading import Thread
 from typing import Any
 
 import pytest
 
+from local.codat.faults import Fault
 from local.codat.state import CompanyChange
+from shared import bootstrap
+from shared.domain.errors import SecretsUnavailable
 from tests.conftest import App
 from tests.crashes.test_crashes import SCENES, Scene, creating_a_company, creating_a_connection, unlinking
 from tests.faults.context import Context
 from tests.faults.proxy import Answer, Behaviour, Exchange, Proxy, dropped, lost, passed_on, silent, told
-from tests.payloads import webhook_about
+from tests.payloads import api_event, webhook_about
 
 SECONDS = 6.6
 """That the function has; six of them are kept back for storing what Codat says."""
@@ -203,7 +205,14 @@ def work_late(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize(
     ("status", "answer"),
-    [(500, {}), (502, b"<html>Bad gateway</html>"), (503, {"message": "Service Unavailable"}), (504, {})],
+    [
+        (500, {}),
+        (502, b"<html>Bad gateway</html>"),
+        (503, {"message": "Service Unavailable"}),
+        (524, {}),
+        (200, b"<html>One moment please</html>"),
+        (402, {}),
+    ],
 )
 @pytest.mark.parametrize("scene_of", CREATIONS)
 def test_a_gateway_s_answer_does_not_end_a_request_that_still_runs(
@@ -216,8 +225,8 @@ def test_a_gateway_s_answer_does_not_end_a_request_that_still_runs(
     def still_running(exchange: Exchange) -> None:
         at_work.append(Thread(target=work_late, args=(exchange,)))
         at_work[0].start()
-        # A 500 is no gateway's: then nothing at all came back.
-        (dropped if status == HTTPStatus.INTERNAL_SERVER_ERROR else told(status, answer))(exchange)
+        # These are no gateway's, where every request was answered: here nothing at all came back.
+        (dropped if status in {402, 500} else told(status, answer))(exchange)
 
     codat_wire.next(still_running, told(status, answer), told(status, answer))
     code, _, body = call(scene)
@@ -260,13 +269,15 @@ def test_a_company_of_nearly_the_same_id_is_not_ours(app: App, codat_wire: Proxy
     assert body["companyId"] != other.id
 
 
-def test_retry_after_is_waited_for(app: App, codat_wire: Proxy) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_waited_for(app: App, codat_wire: Proxy, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
     """Where it fits into the call."""
     scene = creating_a_company(app)
-    codat_wire.next(told(429, CORRELATION, retry_after="2"))
-    started = time.monotonic()
+    waited: list[float] = []
+    monkeypatch.setattr("tenacity.nap.time.sleep", waited.append)
+    codat_wire.next(told(status, CORRELATION, retry_after="17"))
     assert call(scene)[0] in scene.done
-    assert time.monotonic() - started >= 2
+    assert 17 in waited
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403])
@@ -278,6 +289,42 @@ def test_what_cannot_succeed_is_asked_once(app: App, codat_wire: Proxy, status: 
     assert call(scene)[0] == 502
     [company] = app.codat.state.companies()
     assert codat_wire.seen[before:] == [f"POST /companies/{company.id}/connections"]
+
+
+def test_a_secret_that_cannot_be_read_in_the_middle_blocks_nobody(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claim is given back: the same call, repeated, goes on at once."""
+    scene = creating_a_company(app)
+
+    def gone() -> str:
+        raise SecretsUnavailable("gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bootstrap.secrets(), "api_key", gone)
+        assert call(scene)[0] == 503
+    assert call(scene)[0] in scene.done
+    scene.holds()
+
+
+def test_what_happened_earlier_in_the_second_of_a_change_is_older(app: App, codat_wire: Proxy) -> None:
+    """`Date` has whole seconds, webhooks have fractions: the link before the unlink must not come out as the newer."""
+    connection = app.connection(app.customer()["customerId"])
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    time.sleep(1.02 - datetime.now(UTC).microsecond / 1e6)
+    linked_at = datetime.now(UTC)
+    app.codat.state.link(connection["companyId"], connection["connectionId"])
+    about = {name: connection[name] for name in ("customerId", "connectionId")}
+    unlink = Scene("functions.unlink_connection.app", api_event("unlink_connection", **about), (200,), lambda: None)
+    in_that_second = format_datetime(linked_at.replace(microsecond=0), usegmt=True)
+    codat_wire.next(dated(in_that_second))
+    assert call(unlink)[2]["status"] == "Unlinked"
+    event = webhook_about(
+        "connection.connected",
+        company_id=connection["companyId"],
+        connection_id=connection["connectionId"],
+        generatedDate=linked_at.isoformat(),
+    )
+    assert app.deliver(event).status_code == 204
+    assert app.read(connection)["status"] == "Unlinked"
 
 
 def test_a_slow_read_does_not_undo_what_happened_meanwhile(app: App, codat_wire: Proxy) -> None:

@@ -7,10 +7,14 @@ from uuid import uuid4
 import pytest
 
 from local.codat.faults import Fault
+from local.codat.records import Company
 from local.codat.state import CompanyChange
 from shared.runtime import clock
 from shared.runtime.settings import read
+from shared.store.table import Table, put
 from tests.conftest import App
+from tests.crashes.process import Death, invoke
+from tests.payloads import api_event
 
 
 def reconcile(app: App) -> dict[str, Any]:
@@ -118,6 +122,42 @@ def test_strays_are_adopted_where_that_is_wanted(app: App, monkeypatch: pytest.M
     assert (first.status_code, first.json()["name"]) == (200, "Bank of Dave")
     assert app.codat.state.company(company.id).name == "Bank of Dave"
     assert app.post("/customers", {"customerId": customer_id, "name": "Else"}).status_code == 409
+
+
+def stray(app: App, customer_id: str, monkeypatch: pytest.MonkeyPatch) -> Company:
+    """A company that a reconcile has adopted."""
+    monkeypatch.setenv("ADOPT_STRAYS", "true")
+    read.cache_clear()
+    company = app.codat.state.create_company(CompanyChange(name="By hand", tags={"uid": customer_id}))
+    try:
+        assert reconcile(app)["straysAdopted"] == 1
+    finally:
+        monkeypatch.undo()
+        read.cache_clear()
+    return company
+
+
+def test_the_first_content_of_a_stray_reaches_codat_though_its_process_dies(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is stored before Codat is asked: the same call, repeated, brings it there."""
+    customer_id = f"s-{uuid4()}"
+    company = stray(app, customer_id, monkeypatch)
+    event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
+    assert invoke("functions.create_company.app", event, death=Death("PATCH Codat", "before")).answer is None
+    assert invoke("functions.create_company.app", event).status == 200
+    assert company.name == "Bank of Dave"
+
+
+def test_a_connection_that_names_another_customer_is_put_right(app: App) -> None:
+    """Two may have been after one company: its connections are whose it is."""
+    linked = app.linked(app.customer()["customerId"])
+    table = Table(app.stack.dynamodb, app.stack.table_name)
+    items = app.items(f"COMPANY#{linked['companyId']}")
+    [item] = [item for item in items if item["sk"].startswith("CONNECTION#")]
+    table.write(put({**item, "customerId": "somebody-else"}))
+    reconcile(app)
+    assert app.read(linked)["customerId"] == linked["customerId"]
 
 
 def test_of_two_strays_the_oldest_is_adopted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

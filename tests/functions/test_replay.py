@@ -13,6 +13,7 @@ from shared.domain.connections import Report
 from shared.runtime import clock
 from shared.services import webhooks
 from shared.services.register import hear
+from shared.store import customers, unreadable
 from tests.conftest import App
 from tests.faults.proxy import Exchange, Proxy, dropped, passed_on
 from tests.payloads import webhook_about
@@ -92,6 +93,11 @@ def test_what_could_not_be_stored_stays_kept(
     assert [item["sk"] for item in app.items("UNREADABLE#")] == ["msg_ahead"]
     replay.main()
     assert "1 understood and stored, 0 left." in capsys.readouterr().out
+
+
+def test_nothing_is_kept_longer_than_what_tells_that_it_was_deleted() -> None:
+    """A replay must not bring a deleted customer's connection back."""
+    assert unreadable.KEPT_FOR <= customers.TOMBSTONE_KEPT_FOR
 
 
 def test_without_a_table_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:

@@ -200,6 +200,19 @@ def test_customers_page_by_page(customers: Customers) -> None:
         customers.page(3, "nonsense")
 
 
+def test_ending_what_is_forgotten_brings_no_name_back(customers: Customers, table: Table, customer_id: str) -> None:
+    """Two may end one company; the slower may die right after its first step, and nobody would clear up after it."""
+    company_id = str(uuid4())
+    customers.activate(claim(customers, customer_id), company_id, NOW)
+    customers.end_company(company_id, customer_id)
+    customers.forget(company_id, customer_id, NOW)
+    tombstone = table.get(keys.company(company_id))
+    customers.end_company(company_id, customer_id)
+    assert tombstone is not None
+    assert table.get(keys.company(company_id)) == tombstone
+    assert "customerId" not in tombstone
+
+
 def test_a_company_that_has_ended_is_nobodys_again(customers: Customers, customer_id: str) -> None:
     """Not even its own customer's, whose creation was answered late."""
     taken, company_id = claim(customers, customer_id), str(uuid4())

@@ -89,6 +89,17 @@ def test_the_error_is_the_newest_reason_since_the_last_link(said: list[Report]) 
     assert state.error == (None if state.status in {Status.LINKED, Status.DELETED} else reason)
 
 
+@given(st.permutations(["qhyg", "", "", ""]))
+def test_whoever_named_the_platform_is_believed(keys: list[str]) -> None:
+    """Codat may leave the key out; without it the connection would not be found to be used again."""
+    said = [
+        Report(stamp(NOW, Rank.EVENT, str(place)), "company", "connection", Source(key, "", "Accounting"), NOW, None)
+        for place, key in enumerate(keys)
+    ]
+    for told in (said, said[::-1]):
+        assert heard(told).source.platform_key == "qhyg"
+
+
 @given(st.lists(reports(), min_size=1, max_size=6))
 def test_what_was_heard_before_changes_nothing(said: list[Report]) -> None:
     """Merging a known report gives back the very same state, so that nothing needs writing."""
