@@ -65,7 +65,7 @@ def _of_connection(change: ConnectionChange) -> Announcement | None:
         return Announcement("connection.deleted", _connection_detail(after, before.status, customer_id))
     if after.abandoned_at is not None and before.abandoned_at is None:
         return Announcement("connection.abandoned", _connection_detail(after, before.status, customer_id))
-    if not after.buried and _visible(before) != _visible(after):
+    if not after.is_deleted and _visible(before) != _visible(after):
         return Announcement("connection.updated", _connection_detail(after, before.status, customer_id))
     return None
 

@@ -216,7 +216,7 @@ def merge(known: Connection, report: Report, now: Instant) -> Connection:
 
 def read_initially(known: Connection, at: Instant, now: Instant) -> Connection:
     """`known` after its initial read was reported; the first report stands."""
-    if known.is_deleted or (known.initial_read_at is not None and known.initial_read_at <= at):
+    if known.buried or (known.initial_read_at is not None and known.initial_read_at <= at):
         return known
     return replace(known, initial_read_at=at, updated_at=now)
 

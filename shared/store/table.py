@@ -1,11 +1,13 @@
 """DynamoDB as the rest of the store sees it: items, conditional writes, one translation of its errors.
 
-Conflicts and throttling are retried with full jitter for `patience` seconds, an operation: a webhook needs two, and
-Codat counts it as failed after 15 s. Then `StoreUnavailable`.
+Conflicts and throttling are retried with full jitter: for `patience` seconds an operation, and for twice that in any
+15 s together, after which Codat counts a webhook as failed. Then `StoreUnavailable`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from threading import local
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -37,6 +39,9 @@ _PASSING = frozenset(
         "TransactionInProgressException",
     }
 )
+
+
+_CODAT_WAITS = 15.0
 
 
 class ConditionFailed(Exception):
@@ -95,6 +100,7 @@ class Table:
         self._client = client
         self._name = name
         self._patience = patience
+        self._repeating = _Repeating()
 
     def get(self, key: Key) -> Item | None:
         """The item, read consistently."""
@@ -229,9 +235,10 @@ class Table:
         retrying = Retrying(
             retry=retry_if_exception(_is_passing),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
-            stop=stop_after_delay(self._patience),
+            stop=stop_after_delay(min(self._patience, 2 * self._patience - self._repeating.seconds())),
             reraise=True,
         )
+        started = monotonic()
         try:
             return retrying(call)
         except ClientError as error:
@@ -240,6 +247,23 @@ class Table:
             raise StoreUnavailable(f"DynamoDB refused: {error.response['Error'].get('Code')}.") from error
         except BotoCoreError as error:
             raise StoreUnavailable("DynamoDB is out of reach.") from error
+        finally:
+            if retrying.statistics["attempt_number"] > 1:
+                self._repeating.note(started)
+
+
+class _Repeating(local):
+    """How long operations had to be repeated of late, in this thread, which serves one call at a time."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[float, float]] = []
+
+    def seconds(self) -> float:
+        self._spans = [(start, end) for start, end in self._spans if end > monotonic() - _CODAT_WAITS]
+        return sum(end - start for start, end in self._spans)
+
+    def note(self, started: float) -> None:
+        self._spans.append((started, monotonic()))
 
 
 def _is_passing(error: BaseException) -> bool:

@@ -56,6 +56,27 @@ def test_every_call_is_told_so_in_time_and_completes_later(
         assert call(scene)[0] in scene.done
 
 
+def test_many_operations_that_are_throttled_each_stay_within_codats_patience(
+    app: App, dynamodb_wire: Proxy, scenes: list[Scene]
+) -> None:
+    """Each is taken after a while; all of them together would outlast Codat, who is told to come again."""
+    app.codat.wait_idle()
+    began: dict[tuple[str, bytes], float] = {}
+
+    def slowly(exchange: Exchange) -> None:
+        first = began.setdefault((exchange.operation, exchange.body), time.monotonic())
+        (THROTTLED if time.monotonic() - first < 2.5 else passed_on)(exchange)
+
+    dynamodb_wire.always(slowly)
+    [scene] = [scene for scene, scene_of in zip(scenes, SCENES, strict=True) if "deleted_company" in scene_of.__name__]
+    status, problem, seconds = call(scene)
+    assert (status, problem) == (503, "store-unavailable")
+    assert seconds < CODAT_WAITS - 3
+    dynamodb_wire.heal()
+    assert call(scene)[0] in scene.done
+    scene.holds()
+
+
 def test_a_customer_that_is_deleted_while_its_creation_is_answered(app: App, dynamodb_wire: Proxy) -> None:
     """It was created: a route that creates never says that there is no such customer."""
     scene = creating_a_company(app)

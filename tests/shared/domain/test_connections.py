@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from shared.domain.connections import Connection, Rank, Report, Source, Status, merge, stamp, unheard
+from shared.domain.connections import Connection, Rank, Report, Source, Status, merge, read_initially, stamp, unheard
 from shared.domain.instants import Instant, instant
 
 NOW = instant("2026-11-22T12:00:00Z")
@@ -87,6 +87,18 @@ def test_the_error_is_the_newest_reason_since_the_last_link(said: list[Report]) 
             reason = None if report.status is Status.LINKED else report.reason
     state = heard(said)
     assert state.error == (None if state.status in {Status.LINKED, Status.DELETED} else reason)
+
+
+@given(reports(), st.lists(times, min_size=1, max_size=3), st.data())
+def test_the_first_initial_read_stands_whenever_it_is_heard(
+    said: Report, reads: list[Instant], data: st.DataObject
+) -> None:
+    """Also where the connection was deleted in between."""
+    state = unheard("company", "connection", "c-1", NOW)
+    told: list[Report | Instant] = [said, *reads]
+    for one in data.draw(st.permutations(told)):
+        state = merge(state, one, NOW) if isinstance(one, Report) else read_initially(state, one, NOW)
+    assert state.initial_read_at == min(reads)
 
 
 @given(st.permutations(["qhyg", "", "", ""]))
