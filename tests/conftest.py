@@ -18,6 +18,11 @@ from tests.faults.proxy import Proxy
 from tests.payloads import signed
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many again as there are processors: tests wait for webhooks and leases more than they compute."""
+    return (os.cpu_count() or 1) * 3 // 2 or 1
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     settings = LocalSettings(

@@ -60,6 +60,8 @@ def test_what_is_left_is_a_tombstone_without_personal_data(app: App) -> None:
 def test_an_event_that_comes_while_a_customer_is_deleted_brings_nothing_back(app: App, dynamodb_wire: Proxy) -> None:
     """At any moment after Codat has deleted the company: what it says of a new connection is late."""
     linked = app.linked(app.customer()["customerId"])
+    # Codat's own webhook would end the company beside the call, at another moment each time.
+    app.codat.faults.add(Fault(kind="webhook-drop"))
     told: list[int] = []
 
     def meanwhile(exchange: Exchange) -> None:
@@ -81,8 +83,8 @@ def test_an_event_that_comes_while_a_customer_is_deleted_brings_nothing_back(app
     assert len(told) >= 3
     assert set(told) == {204}
     left = app.items(f"COMPANY#{linked['companyId']}")
-    assert {item["sk"] for item in left} == {"COMPANY", f"CONNECTION#{linked['connectionId']}"}
-    assert all(item["expiresAt"] for item in left)
+    assert {item["sk"].partition("#")[0] for item in left} == {"COMPANY", "CONNECTION"}
+    assert all(item["expiresAt"] and "customerId" not in item for item in left)
 
 
 def test_a_deletion_that_codat_fails_is_a_state(app: App) -> None:
