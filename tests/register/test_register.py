@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, settings, strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from functions.create_connection import app as create_connection
 from functions.read_customers import app as read_customers
@@ -46,25 +47,16 @@ FORMS: list[Callable[[datetime], str]] = [
 
 @dataclass(frozen=True)
 class Told:
-    """An event: seconds from now, in milliseconds, its own id, and how often it is delivered."""
+    """An event: milliseconds from now, its own id, and the form of its time."""
 
     name: str
     milliseconds: int
     event_id: UUID
     form: int
-    times: int
 
-
-@dataclass(frozen=True)
-class Unlink:
-    pass
-
-
-@dataclass(frozen=True)
-class Read:
-    """POST …/connections, which asks Codat for what exists; at Codat it is in this status."""
-
-    status: str
+    def body(self, now: datetime, **about: Any) -> dict[str, Any]:
+        at = now + timedelta(milliseconds=self.milliseconds)
+        return webhook_about(self.name, id=str(self.event_id), generatedDate=FORMS[self.form](at), **about)
 
 
 DAY = 24 * 3600 * 1000
@@ -77,16 +69,8 @@ told = st.builds(
     milliseconds=st.sampled_from(TIMES),
     event_id=st.uuids(),
     form=st.integers(0, len(FORMS) - 1),
-    times=st.integers(1, 2),
 )
-steps = (
-    told | st.builds(Unlink) | st.builds(Read, st.sampled_from(["PendingAuth", "Linked", "Unlinked", "Deauthorized"]))
-)
-
-
-def identity(step: Told | Unlink | Read) -> object:
-    """An event's id is its own; our calls have none."""
-    return step.event_id if isinstance(step, Told) else object()
+STATUSES = ["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
 
 
 Stamp = tuple[float, int, int, str]
@@ -130,10 +114,18 @@ def items(app: App, company_id: str, prefix: str) -> list[dict[str, Any]]:
     return [{name: value.get("S") for name, value in item.items()} for item in found["Items"]]
 
 
-class Scene:
+def deliver(app: App, body: dict[str, Any]) -> None:
+    raw = json.dumps(body).encode()
+    assert knock(raw, signed(raw, app.stack.settings.webhook_secrets[0])) == (204, None)
+
+
+class Register(RuleBasedStateMachine):
     """One new connection, pending, with all of Codat's own webhooks lost."""
 
+    heard = Bundle("heard")
+
     def __init__(self, app: App) -> None:
+        super().__init__()
         app.codat.faults.clear()
         app.codat.faults.add(Fault(kind="webhook-drop"))
         self._app = app
@@ -151,31 +143,23 @@ class Scene:
     def at_codat(self) -> Any:
         return self._app.codat.state.connection(self.connection["companyId"], self.connection["connectionId"])
 
-    def take(self, step: Told | Unlink | Read) -> None:
-        match step:
-            case Told():
-                self.hear(step)
-            case Unlink():
-                self.unlink()
-            case Read(status) if self.model.status != "Deleted":
-                self.read(status)
-
-    def hear(self, step: Told) -> None:
-        body = webhook_about(
-            step.name,
-            company_id=self.connection["companyId"],
-            connection_id=self.connection["connectionId"],
-            id=str(step.event_id),
-            generatedDate=FORMS[step.form](self._now + timedelta(milliseconds=step.milliseconds)),
-        )
-        raw = json.dumps(body).encode()
-        for _ in range(step.times):
-            assert knock(raw, signed(raw, self._app.stack.settings.webhook_secrets[0])) == (204, None)
+    @rule(target=heard, event=told)
+    def hear(self, event: Told) -> dict[str, Any]:
+        assume(str(event.event_id) not in self.events)
+        about = {"company_id": self.connection["companyId"], "connection_id": self.connection["connectionId"]}
+        body = event.body(self._now, **about)
+        deliver(self._app, body)
         errors = body["payload"]["connection"].get("dataConnectionErrors") or []
         reason = errors[-1]["errorMessage"] if errors else None
-        self.model.tell((step.milliseconds, 0, 2, str(step.event_id)), WORDS[step.name], reason)
-        self.events.add(str(step.event_id))
+        self.model.tell((event.milliseconds, 0, 2, str(event.event_id)), WORDS[event.name], reason)
+        self.events.add(str(event.event_id))
+        return body
 
+    @rule(body=heard)
+    def hear_again(self, body: dict[str, Any]) -> None:
+        deliver(self._app, body)
+
+    @rule()
     def unlink(self) -> None:
         self.at_codat.status, self.at_codat.error = "Linked", None
         answer = unlink_connection.handler(api_event("unlink_connection", **self._path), Context())
@@ -186,17 +170,19 @@ class Scene:
         self.unlinks += 1
         assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "Unlinked")
 
+    @precondition(lambda self: self.model.status != "Deleted")
+    @rule(status=st.sampled_from(STATUSES))
     def read(self, status: str) -> None:
+        """POST …/connections asks Codat for what exists; there it is in this status."""
         self.at_codat.status, self.at_codat.error = status, None
         event = api_event("create_connection", body={"platformKey": "qhyg"}, customerId=self.connection["customerId"])
         answer = create_connection.handler(event, Context())
         self.model.answer(0, status)
         assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, status)
 
-    def check(self) -> None:
-        """The API shows the newest; the timeline has each event once, and each of our changes."""
-        event = {**api_event("get_connection", **self._path)}
-        answer = read_customers.handler(event, Context())
+    @invariant()
+    def the_newest_stands_and_each_is_told_once(self) -> None:
+        answer = read_customers.handler(api_event("get_connection", **self._path), Context())
         shown = json.loads(answer["body"])
         assert (shown["status"], shown["error"]) == (self.model.status, self.model.error)
         entries = items(self._app, self.connection["companyId"], "EVENT#")
@@ -208,39 +194,26 @@ class Scene:
 def test_the_newest_stands_whatever_came_first(app: App) -> None:
     """Events in any order, duplicates, times in every form of Codat's, unlinks and reads in between."""
 
-    @effort(15)
-    @given(st.lists(steps, min_size=2, max_size=8, unique_by=identity))
-    def holds(taken: list[Told | Unlink | Read]) -> None:
-        scene = Scene(app)
-        for step in taken:
-            scene.take(step)
-        scene.check()
+    class OfThisStack(Register):
+        def __init__(self) -> None:
+            super().__init__(app)
 
-    holds()
+    run_state_machine_as_test(OfThisStack, settings=settings(effort(15), stateful_step_count=8))
 
 
 def test_any_order_ends_the_same(app: App) -> None:
     """The same events in two orders, about two connections: one state."""
 
     @effort(10)
-    @given(st.data(), st.lists(told, min_size=2, max_size=6, unique_by=identity))
+    @given(st.data(), st.lists(told, min_size=2, max_size=6, unique_by=lambda event: event.event_id))
     def holds(data: st.DataObject, events: list[Told]) -> None:
+        now = datetime.now(UTC).replace(microsecond=0)
         company_id, tags, ends = str(uuid4()), {"uid": f"c-{uuid4()}"}, []
         for order in (events, data.draw(st.permutations(events))):
             connection_id = str(uuid4())
-            for step in order:
-                at = datetime(2026, 11, 20, tzinfo=UTC) + timedelta(milliseconds=min(0, step.milliseconds))
-                body = webhook_about(
-                    step.name,
-                    company_id=company_id,
-                    connection_id=connection_id,
-                    tags=tags,
-                    id=str(step.event_id),
-                    generatedDate=FORMS[step.form](at),
-                )
-                raw = json.dumps(body).encode()
-                for _ in range(step.times):
-                    assert knock(raw, signed(raw, app.stack.settings.webhook_secrets[0])) == (204, None)
+            about = {"company_id": company_id, "connection_id": connection_id, "tags": tags}
+            for event in order:
+                deliver(app, event.body(now, **about))
             [item] = items(app, company_id, f"CONNECTION#{connection_id}")
             ends.append(
                 {name: item.get(name) for name in ("status", "statusStamp", "reason", "heardStamp", "lastSync")}
