@@ -159,7 +159,7 @@ def codat(context: "LambdaContext") -> "Codat":
     def left() -> float:
         return clock.seconds_left(context) - _TO_STORE_THE_ANSWER
 
-    return Codat(Transport(_http(), secrets(), left, clock.now), tag_key=settings().codat_tag_key)
+    return Codat(Transport(_http(), secrets(), left, clock.now, Telemetry()), tag_key=settings().codat_tag_key)
 
 
 @cache

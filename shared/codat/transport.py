@@ -56,6 +56,12 @@ class Credentials(Protocol):
     def refresh_api_key(self) -> str: ...
 
 
+class Telemetry(Protocol):
+    def count(self, metric: str, **dimensions: str) -> None: ...
+
+    def measure(self, metric: str, value: float) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
@@ -128,12 +134,14 @@ class Transport:
         credentials: Credentials,
         seconds_left: Callable[[], float],
         now: Callable[[], datetime],
+        telemetry: Telemetry,
     ) -> None:
         self._client = client
         self._credentials = credentials
         self.seconds_left = seconds_left
         self.quota: Quota | None = None
         self._now = now
+        self._telemetry = telemetry
 
     def send(
         self,
@@ -179,9 +187,26 @@ class Transport:
             },
             timeout=httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left)),
         )
+        try:
+            answer = self._exchange(built)
+        except CodatTimedOut:
+            self._telemetry.count("CodatCall", outcome="timed-out")
+            raise
+        except CodatUnavailable:
+            self._telemetry.count("CodatCall", outcome="unreachable")
+            raise
+        self._telemetry.count("CodatCall", outcome=str(answer.status))
+        if answer.quota is not None:
+            self.quota = answer.quota
+            self._telemetry.measure("CodatQuotaRemaining", answer.quota.remaining)
+        if not httpx.codes.is_success(answer.status):
+            raise _error(answer, creating=request.method == "POST")
+        return answer
+
+    def _exchange(self, request: httpx.Request) -> Answer:
         asked_at, started = self._now(), monotonic()
         try:
-            response = self._client.send(built, stream=True)
+            response = self._client.send(request, stream=True)
             try:
                 body = self._body(response)
             finally:
@@ -193,11 +218,7 @@ class Transport:
                 raise CodatTimedOut("Codat did not answer in time.") from error
             raise CodatUnavailable("Codat is out of reach.") from error
         took = timedelta(seconds=monotonic() - started)
-        answer = Answer(response.status_code, body, response.headers, asked_at, took)
-        self.quota = answer.quota or self.quota
-        if not response.is_success:
-            raise _error(answer, creating=request.method == "POST")
-        return answer
+        return Answer(response.status_code, body, response.headers, asked_at, took)
 
     def _body(self, response: httpx.Response) -> bytes:
         """The body, read in pieces: httpx's read timeout is one piece's, and a server that drips would outlive it."""
