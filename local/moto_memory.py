@@ -22,8 +22,8 @@ def spare() -> None:
     """
     from moto.core import base_backend  # noqa: PLC0415
     from moto.dynamodb.models import table  # noqa: PLC0415
-    from moto.dynamodbstreams import models as _  # noqa: F401, PLC0415
-    from moto.sqs import models as __  # noqa: F401, PLC0415
+    from moto.dynamodbstreams import models as streams  # noqa: PLC0415
+    from moto.sqs import models as _  # noqa: F401, PLC0415
 
     all_models: dict[str, dict[str, Any]] = vars(base_backend)["model_data"]
     for models in all_models.values():
@@ -31,6 +31,8 @@ def spare() -> None:
             model.instances_tracked = deque(maxlen=0)
     table_model: Any = table.Table
     table_model.__deepcopy__ = _copied
+    iterator_model: Any = streams.ShardIterator
+    iterator_model.stream_shard = property(_current_shard, _remember_table)
 
 
 def forget_stream(stream_arn: str, through: str | None) -> None:
@@ -58,3 +60,14 @@ def _copied(table: Any, _: dict[int, Any]) -> Any:
         copied.stream_shard.table = copied
         copied.stream_shard.items = list(table.stream_shard.items)
     return copied
+
+
+def _current_shard(iterator: Any) -> Any:
+    """Not the one that the iterator was made for: a transaction that fails puts its copy of the table in place, and
+    the shard of before holds what was rolled back.
+    """
+    return iterator.streams_backend.dynamodb.tables[iterator.table_name].stream_shard
+
+
+def _remember_table(iterator: Any, shard: Any) -> None:
+    iterator.table_name = shard.table.name

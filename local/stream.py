@@ -65,9 +65,7 @@ class StreamReader:
                 return False
 
     def _iterator(self, shard: _Shard) -> str:
-        """Made anew from the place: moto's iterators stand on a copy of the stream, which it throws away when a
-        transaction fails.
-        """
+        """Made anew from the place: moto forgets its iterators with what was read."""
         place: Any = {"StreamArn": self._stream_arn, "ShardId": shard.shard_id}
         if shard.after is not None:
             place |= {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": shard.after}

@@ -66,6 +66,27 @@ def test_a_transaction_that_fails_changes_nothing(client: "DynamoDBClient") -> N
     assert items(client) == {"a": True, "c": True}
 
 
+def test_the_stream_does_not_tell_what_was_rolled_back(client: "DynamoDBClient") -> None:
+    """GIVEN a reader with its iterator WHEN a transaction fails THEN it hears of what follows, and of nothing else."""
+    streams = boto3.client(
+        "dynamodbstreams",
+        endpoint_url=client.meta.endpoint_url,
+        region_name="eu-west-1",
+        aws_access_key_id="LOCAL",
+        aws_secret_access_key="local",
+    )
+    arn = client.describe_table(TableName="things")["Table"]["LatestStreamArn"]
+    [shard] = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="LATEST")
+
+    with pytest.raises(client.exceptions.TransactionCanceledException):
+        client.transact_write_items(TransactItems=[put("a"), put("b", ConditionExpression="attribute_exists(pk)")])
+    client.put_item(TableName="things", Item=key("c"))
+
+    told = streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
+    assert [record["dynamodb"]["Keys"]["pk"] for record in told] == [{"S": "c"}]
+
+
 def test_no_copy_of_a_table_is_kept(client: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN transactions, each of which copies the table, THEN none of the copies is alive afterwards."""
     copies: list[weakref.ref[Any]] = []
