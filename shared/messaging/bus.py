@@ -21,17 +21,19 @@ class Bus:
         self._client = client
         self._name = name
 
-    def put(self, announcements: Sequence[Announcement]) -> set[int]:
-        """Which of them, by position, were not taken; all that follow a call that failed count as such."""
-        refused: set[int] = set()
+    def put(self, announcements: Sequence[Announcement]) -> dict[int, str]:
+        """Which of them, by position, were not taken, and why; all that follow a call that failed count as such."""
+        refused: dict[int, str] = {}
         for start in range(0, len(announcements), _MOST_ENTRIES):
             batch = announcements[start : start + _MOST_ENTRIES]
             try:
                 answer = self._client.put_events(Entries=[self._entry(one) for one in batch])
-            except (BotoCoreError, ClientError):
-                return refused | set(range(start, len(announcements)))
+            except (BotoCoreError, ClientError) as error:
+                why = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+                return refused | dict.fromkeys(range(start, len(announcements)), why)
             if answer["FailedEntryCount"]:
-                refused |= {start + index for index, entry in enumerate(answer["Entries"]) if "ErrorCode" in entry}
+                entries = enumerate(answer["Entries"], start)
+                refused |= {index: entry["ErrorCode"] for index, entry in entries if "ErrorCode" in entry}
         return refused
 
     def _entry(self, one: Announcement) -> Any:

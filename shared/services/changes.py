@@ -19,5 +19,6 @@ def publish(changes: Sequence[Change | None], *, bus: Bus, telemetry: Telemetry)
             telemetry.count("ChangePublished", detailType=one.detail_type)
     if refused:
         telemetry.count("ChangeNotPublished")
+        telemetry.warn("changes not published", number=len(refused), error_codes=sorted(set(refused.values())))
         return announcements[min(refused)][0]
     return None

@@ -189,8 +189,8 @@ class Door(Protocol):
 
 
 class Bus(Protocol):
-    def put(self, announcements: Sequence[Announcement]) -> set[int]:
-        """Which of them, by position, were not taken."""
+    def put(self, announcements: Sequence[Announcement]) -> Mapping[int, str]:
+        """Which of them, by position, were not taken, with EventBridge's error code."""
 
 
 class Queue(Protocol):

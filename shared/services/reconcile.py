@@ -253,6 +253,9 @@ def _adopted(company: Company, customer_id: str, world: World) -> bool:
         if not isinstance(taken, Claim):
             # Two companies for one id: never deleted, only told.
             world.call.telemetry.count("DuplicateCompanies")
+            world.call.telemetry.warn(
+                "two companies for one customer", customer_id=customer_id, companies=[company.company_id]
+            )
             return False
         finish_creation(
             taken,

@@ -126,7 +126,10 @@ def _hear(event: ConnectionEvent, call: Call, connections: Connections) -> None:
         call.telemetry.count("WebhookLate")
         return
     fresh = report.stamp in {after.heard_stamp, after.status_stamp, after.reason_stamp} and after != known
-    call.telemetry.count("WebhookAccepted" if fresh else "WebhookStale", eventType=event.event_type)
+    if not fresh:
+        call.telemetry.count("WebhookStale", eventType=event.event_type)
+        return
+    call.telemetry.count("WebhookAccepted", eventType=event.event_type)
     lag = call.now() - datetime_of(event.generated_at)
     call.telemetry.measure_seconds("WebhookLag", lag.total_seconds())
 

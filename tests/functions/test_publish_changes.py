@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import jsonschema
+import pytest
 
 from tests.conftest import App
 
@@ -97,8 +98,8 @@ def test_what_changes_nothing_is_not_told(app: App) -> None:
     assert told(app, linked["customerId"]) == before
 
 
-def test_what_the_bus_does_not_take_is_put_again(app: App) -> None:
-    """A throttled entry is not lost, nor are those that follow it."""
+def test_what_the_bus_does_not_take_is_put_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """A throttled entry is not lost, nor are those that follow it; the log says why it was not taken."""
     app.stack.background.bus.fail(3)
     linked = app.linked(app.customer()["customerId"])
     events = told(app, linked["customerId"])
@@ -106,6 +107,8 @@ def test_what_the_bus_does_not_take_is_put_again(app: App) -> None:
     assert {"customer.created", "connection.created", "connection.updated"} <= set(types)
     newest = [event for event in events if "connectionId" in event["detail"]][-1]
     assert newest["detail"]["status"] == "Linked"
+    [why] = {str(vars(line)["error_codes"]) for line in caplog.records if line.message == "changes not published"}
+    assert why == "['ThrottlingException']"
 
 
 def test_a_customer_that_comes_back_is_above_the_one_that_went(app: App) -> None:

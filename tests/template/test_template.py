@@ -1,16 +1,23 @@
 """What a deployment gets, read from the transformed template: what SAM adds counts as much as what is written."""
 
 import json
-import os
 import re
-import subprocess
-from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
 from local.event_patterns import passes
-from tests.artifact.make import ROOT, make
+from tests.artifact.make import ROOT
+from tests.template.deployed import (
+    actions_of,
+    as_list,
+    event_source,
+    functions_roles,
+    operations,
+    properties,
+    statements,
+)
 
 WEBHOOK = "POST /webhooks/codat"
 ROUTES = {
@@ -51,67 +58,6 @@ OWN_ENVIRONMENT = {
     "PlanReconcileFunction": {"RECONCILE_QUEUE_URL"},
     "ReconcileFunction": {"ADOPT_STRAYS", "ABANDONED_AFTER_DAYS"},
 }
-
-
-@pytest.fixture(scope="module")
-def template() -> dict[str, Any]:
-    make(".sam/.synced")
-    transformed: dict[str, Any] = json.loads(
-        subprocess.run(
-            [".sam/bin/python", "-m", "tests.template.transform"],
-            cwd=ROOT,
-            env={"PATH": os.defpath, "AWS_DEFAULT_REGION": "us-east-1"},
-            stdout=subprocess.PIPE,
-            check=True,
-        ).stdout
-    )
-    return transformed
-
-
-def properties(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:
-    return {
-        name: resource.get("Properties", {})
-        for name, resource in template["Resources"].items()
-        if resource["Type"] == kind
-    }
-
-
-def operations(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every operation of every API by its route."""
-    return {
-        f"{method.upper()} {path}": operation
-        for api in properties(template, "AWS::ApiGatewayV2::Api").values()
-        for path, methods in api["Body"]["paths"].items()
-        for method, operation in methods.items()
-    }
-
-
-def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, role in properties(template, "AWS::IAM::Role").items():
-        for policy in role.get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                yield name, statement
-
-
-def actions_of(template: dict[str, Any], function: str) -> set[str]:
-    role = f"{function}Role"
-    found = [statement for name, statement in statements(template) if name == role]
-    assert found, f"{function} has no permissions"
-    return {action for statement in found for action in as_list(statement["Action"])}
-
-
-def functions_roles(template: dict[str, Any]) -> set[str]:
-    return {one["Role"]["Fn::GetAtt"][0] for one in properties(template, "AWS::Lambda::Function").values()}
-
-
-def event_source(template: dict[str, Any], function: str) -> dict[str, Any]:
-    sources = properties(template, "AWS::Lambda::EventSourceMapping").values()
-    [source] = [source for source in sources if source["FunctionName"] == {"Ref": function}]
-    return source
-
-
-def as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
 
 
 def test_routes_lead_to_their_functions(template: dict[str, Any]) -> None:
@@ -204,16 +150,19 @@ def test_indexes_are_named(template: dict[str, Any]) -> None:
     assert all(actions == ["dynamodb:Query"] for actions in indexes.values())
 
 
+MANAGED = ["AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"]
+
+
 def test_roles_have_no_other_policies(template: dict[str, Any]) -> None:
-    """Beside their own statements, functions may only write logs: SAM's own way of wiring a stream or a queue would
-    add a policy for all of the account's.
+    """Beside their own statements, functions may only write logs and traces: SAM's own way of wiring a stream or a
+    queue would add a policy for all of the account's.
     """
     for name, role in properties(template, "AWS::IAM::Role").items():
         if name not in functions_roles(template):
             assert not role.get("ManagedPolicyArns"), name
             continue
         managed = [str(arn) for arn in role.get("ManagedPolicyArns", [])]
-        assert [arn.rpartition("/")[2] for arn in managed] == ["AWSLambdaBasicExecutionRole"], name
+        assert [arn.rpartition("/")[2] for arn in managed] == MANAGED, name
 
 
 def test_nobody_may_scan(template: dict[str, Any]) -> None:
@@ -307,28 +256,6 @@ def test_a_batch_of_a_reconcile_fails_alone(template: dict[str, Any]) -> None:
     dead_letters_id = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
     dead_letters = template["Resources"][dead_letters_id]["Properties"]
     assert dead_letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
-    alarms = properties(template, "AWS::CloudWatch::Alarm").values()
-    assert {"Name": "QueueName", "Value": {"Fn::GetAtt": [dead_letters_id, "QueueName"]}} in [
-        dimension for alarm in alarms for dimension in alarm["Dimensions"]
-    ]
-
-
-def test_alarms_watch_what_is_published(template: dict[str, Any]) -> None:
-    """GIVEN our own metrics THEN an alarm names one that the code counts, with just the dimensions that it has."""
-    source = "".join(path.read_text() for path in (ROOT / "shared").rglob("*.py"))
-    environment = properties(template, "AWS::Lambda::Function")["CodatWebhookFunction"]["Environment"]["Variables"]
-    watched = set()
-    for alarm in properties(template, "AWS::CloudWatch::Alarm").values():
-        assert alarm["AlarmActions"][0]["Fn::If"][0] == "HasAlarmTopic"
-        if alarm["Namespace"] == "AWS/SQS":
-            continue
-        assert alarm["Namespace"] == environment["POWERTOOLS_METRICS_NAMESPACE"]
-        dimensions = {one["Name"]: one["Value"] for one in alarm["Dimensions"]}
-        assert dimensions.pop("service") == environment["POWERTOOLS_SERVICE_NAME"]
-        named = "".join(f", {name}=" for name in dimensions) or ")"
-        assert f'count("{alarm["MetricName"]}"{named}' in source
-        watched.add((alarm["MetricName"], *dimensions.values()))
-    assert watched == {("WebhookUnreadable",), ("DuplicateCompanies",), ("Failed", "codat-rejected-credentials")}
 
 
 def test_queues_are_encrypted(template: dict[str, Any]) -> None:
@@ -354,6 +281,43 @@ def test_secrets_are_in_no_variable_and_not_overwritten(template: dict[str, Any]
     assert secret["SecretString"] == '{"apiKey": "", "webhookSecrets": []}'
     for parameter in template["Parameters"]:
         assert not re.search(r"api.?key|secret|token|password", parameter, re.IGNORECASE), parameter
+
+
+def test_a_flood_of_webhooks_leaves_the_apps_calls_alone(template: dict[str, Any]) -> None:
+    """Anybody can send unsigned requests: their route and their function have a share of their own."""
+    [stage] = properties(template, "AWS::ApiGatewayV2::Stage").values()
+    every, own = stage["DefaultRouteSettings"], stage["RouteSettings"]
+    assert every["ThrottlingRateLimit"] == every["ThrottlingBurstLimit"] == {"Ref": "RequestsPerSecond"}
+    assert set(own) == {WEBHOOK}
+    assert own[WEBHOOK]["ThrottlingRateLimit"] == own[WEBHOOK]["ThrottlingBurstLimit"] == {"Ref": "WebhooksPerSecond"}
+    reserved = {
+        name: function["ReservedConcurrentExecutions"]
+        for name, function in properties(template, "AWS::Lambda::Function").items()
+        if "ReservedConcurrentExecutions" in function
+    }
+    nothing = {"Ref": "AWS::NoValue"}
+    assert reserved == {
+        "CodatWebhookFunction": {"Fn::If": ["ReservesForWebhooks", {"Ref": "WebhookConcurrency"}, nothing]}
+    }
+
+
+def test_callers_policies_reach_every_route_but_the_webhooks(template: dict[str, Any]) -> None:
+    """Read, write and delete are each a managed policy; every route is in just one of them."""
+    stage = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/$default/"
+    allowed = {}
+    for name, policy in properties(template, "AWS::IAM::ManagedPolicy").items():
+        [statement] = policy["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "execute-api:Invoke")
+        patterns = [resource["Fn::Sub"] for resource in as_list(statement["Resource"])]
+        assert all(pattern.startswith(stage) for pattern in patterns), name
+        allowed[name] = [pattern.removeprefix(stage) for pattern in patterns]
+        assert {"Ref": name} in [output["Value"] for output in template["Outputs"].values()]
+    for route in ROUTES:
+        method, _, path = route.partition(" ")
+        request = method + path.replace("{", "").replace("}", "")
+        may = {name for name, patterns in allowed.items() if any(fnmatchcase(request, one) for one in patterns)}
+        expected = {"GET": "ReadPolicy", "DELETE": "DeletePolicy"}.get(method, "WritePolicy")
+        assert may == (set() if route == WEBHOOK else {expected}), route
 
 
 def test_data_outlives_the_stack(template: dict[str, Any]) -> None:
