@@ -47,10 +47,14 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
+def fenced(text: str, language: str) -> list[str]:
+    """The blocks of code in that language."""
+    return [content for said, content in _FENCED.findall(text) if said == language]
+
+
 def commands(text: str) -> Iterator[Command]:
     """Those after a `$` prompt in `console` blocks, in order."""
-    for language, content in _FENCED.findall(text):
-        if language == "console":
-            for part in re.split(r"^\$ ", content, flags=re.MULTILINE)[1:]:
-                line, _, shown = part.partition("\n")
-                yield Command(line, shown.strip())
+    for content in fenced(text, "console"):
+        for part in re.split(r"^\$ ", content, flags=re.MULTILINE)[1:]:
+            line, _, shown = part.partition("\n")
+            yield Command(line, shown.strip())
