@@ -35,13 +35,21 @@ run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile
 
-check: .venv/.synced .sam/.synced ## format, lint, types, import contracts, template, lock file
+check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, template, secrets, vulnerabilities
 	$(UV) lock --check --quiet
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
 	$(SAM) validate --lint --region us-east-1
+	.sam/bin/cfn-lint template.yaml
+	.scan/bin/checkov --config-file .checkov.yaml
+	@# Ids are hexadecimal here, and ruff looks for passwords in assignments.
+	git ls-files -z | xargs -0 .scan/bin/detect-secrets-hook --exclude-lines '"(rawPath|path)": "/customers' \
+		--disable-plugin HexHighEntropyString --disable-plugin KeywordDetector
+	@# Strict: where it can look nothing up it fails, instead of finding nothing.
+	@if [ "$(AUDIT)" = 0 ]; then echo 'NOT looked up in the advisories: AUDIT=0' >&2; else set -x; \
+		.scan/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement shared/requirements.txt; fi
 
 # Lambda's disk is read-only and `sam build` ships no byte code, so every cold start would compile everything again.
 # Nothing is reused from an earlier build: SAM would never notice that an interrupted one left a package out.
@@ -66,7 +74,7 @@ bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 compani
 	@$(PYTHON) -m bench.reconcile $(ARGS)
 
 clean: ## remove everything that make made
-	rm -rf .uv .venv .sam .aws-sam .cache shared/requirements.txt
+	rm -rf .uv .venv .sam .scan .aws-sam .cache shared/requirements.txt
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find functions shared local tests bench -name __pycache__ -prune -exec rm -rf {} +
 
@@ -103,6 +111,12 @@ clean: ## remove everything that make made
 	done; \
 	python=$$("$$python" -c 'import sys; print(sys.executable)') && \
 	UV_PROJECT_ENVIRONMENT=.sam $(UV) sync --frozen --only-group sam --python "$$python"
+	@touch $@
+
+# Scanners pin much that the project uses in other versions.
+.scan/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
+	@echo 'Setting up the scanners in .scan'
+	@UV_PROJECT_ENVIRONMENT=.scan $(UV) sync --frozen --only-group scan --python "$$(cat .uv/$(UV_VERSION))"
 	@touch $@
 
 # What the layer imports, exactly as locked.

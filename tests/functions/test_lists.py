@@ -101,13 +101,13 @@ def test_the_initial_read_is_noted_even_without_tags_and_before_all_else(app: Ap
         ("/customers?limit=-1", "limit"),
         ("/customers?cursor=nonsense", "cursor"),
         ("/customers?cursor=%00", "cursor"),
-        ("/customers?cursor=WyJDVVNUT01FUlMjMDAiLCB7InBrIjogIngifV0", "cursor"),
+        ("/customers?cursor=WyJDVVNUT01FUlMjMDAiLCB7InBrIjogIngifV0", "cursor"),  # pragma: allowlist secret
         ("/customers?status=Linked", "status"),
         ("/connections", "status"),
         ("/connections?status=linked", "status"),
         ("/connections?status=Deleted", "status"),
         ("/connections?status=Linked&limit=1000", "limit"),
-        ("/connections?status=Linked&cursor=WyJDVVNUT01FUlMjMDAiLCBudWxsXQ", "cursor"),
+        ("/connections?status=Linked&cursor=WyJDVVNUT01FUlMjMDAiLCBudWxsXQ", "cursor"),  # pragma: allowlist secret
     ],
 )
 def test_a_query_that_is_not_right_names_its_parameter(app: App, path: str, parameter: str) -> None:

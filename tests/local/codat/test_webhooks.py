@@ -16,7 +16,7 @@ from tests.local.codat.receiver import Receiver
 
 Json = dict[str, Any]
 
-OTHER_SECRET = "whsec_b3RoZXItc2VjcmV0LW9mLXRoZS10ZXN0cw=="
+OTHER_SECRET = "whsec_b3RoZXItc2VjcmV0LW9mLXRoZS10ZXN0cw=="  # pragma: allowlist secret
 
 
 def test_life_of_a_connection_in_events(
