@@ -22,9 +22,10 @@ WHEELS := .cache/wheels-$(ARCH)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo run test check package replay bench clean
+.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.synced ## walk the main job end to end against the simulated Codat (FAULTS=1: with faults)
 	@exec $(PYTHON) -m local.demo $(if $(filter-out 0,$(FAULTS)),--faults)
@@ -70,13 +71,20 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 replay: .venv/.synced ## put authentic webhooks that were kept unread through again (TABLE_NAME=…)
 	@exec $(PYTHON) -m local.replay
 
+webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
+rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
+retire-webhook-secret: ## remove all signing secrets but Codat's present one (STACK=…)
+rotate-api-key: ## store a new Codat API key, once Codat takes it (STACK=…)
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key: .venv/.synced
+	@exec $(PYTHON) -m operations $@
+
 bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)
 	@$(PYTHON) -m bench.reconcile $(ARGS)
 
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .scan .aws-sam .cache shared/requirements.txt
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find functions shared local tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find functions shared local operations tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. A stamp is written last, so that an interrupted set-up is taken up again.
 

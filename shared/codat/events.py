@@ -8,7 +8,9 @@ from pydantic import ValidationError
 from shared.codat import wire
 from shared.domain.errors import Unreadable
 from shared.domain.events import (
+    COMPANY_DELETED,
     CONNECTION_EVENT_TYPES,
+    INITIAL_READ,
     CompanyDeletedEvent,
     ConnectionEvent,
     Event,
@@ -37,10 +39,10 @@ def _told(event: Event, payload: Any, tag_key: str) -> Event:
     envelope: Any = {"event_id": event.event_id, "event_type": event.event_type, "generated_at": event.generated_at}
     if event.event_type in CONNECTION_EVENT_TYPES:
         return _connection_event(event, wire.ConnectionPayload.model_validate(payload), tag_key)
-    if event.event_type == "company.deleted":
+    if event.event_type == COMPANY_DELETED:
         company = wire.ReferenceCompany.model_validate(payload)
         return CompanyDeletedEvent(**envelope, company_id=company.id, uid=(company.tags or {}).get(tag_key))
-    if event.event_type == "read.completed.initial":
+    if event.event_type == INITIAL_READ:
         read = wire.InitialReadPayload.model_validate(payload)
         return InitialReadEvent(
             **envelope,

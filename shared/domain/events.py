@@ -74,6 +74,11 @@ class CompanyDeletedEvent(Event):
 CONNECTION_EVENT_TYPES = frozenset(
     f"connection.{change}" for change in ("created", "connected", "disconnected", "reconnected", "failed", "deleted")
 )
+COMPANY_DELETED = "company.deleted"
+INITIAL_READ = "read.completed.initial"
+
+EVENT_TYPES = CONNECTION_EVENT_TYPES | {COMPANY_DELETED, INITIAL_READ}
+"""What the webhook consumer has to subscribe to: every type that changes something here."""
 
 
 @dataclass(frozen=True, slots=True)

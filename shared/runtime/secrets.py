@@ -23,7 +23,7 @@ RETRY_SECONDS = 5
 """After a refresh that failed: forged webhooks must not become calls to a Secrets Manager that is down."""
 
 
-class _Content(BaseModel):
+class Content(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, hide_input_in_errors=True)
 
     api_key: str = ""
@@ -70,7 +70,7 @@ class Secrets:
             self._read(force_fetch=True)
             self._next_refresh, self._last_failed = monotonic() + REFRESH_SECONDS, False
 
-    def _content(self) -> _Content:
+    def _content(self) -> Content:
         try:
             return self._read()
         except _Malformed:
@@ -78,10 +78,10 @@ class Secrets:
             self._refresh()
             return self._read()
 
-    def _read(self, *, force_fetch: bool = False) -> _Content:
+    def _read(self, *, force_fetch: bool = False) -> Content:
         try:
             value = self._provider.get(self._secret_id, max_age=CACHE_SECONDS, force_fetch=force_fetch)
-            return _Content.model_validate_json(value if isinstance(value, str | bytes) else "")
+            return Content.model_validate_json(value if isinstance(value, str | bytes) else "")
         except GetParameterError as error:
             raise SecretsUnavailable("The secret with the Codat credentials could not be read.") from error
         except ValidationError as error:

@@ -29,10 +29,10 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 def test_every_file_and_target_named_exists(document: Path) -> None:
     """Paths of the tree in backticks, and what `make` is asked for."""
     text = document.read_text()
-    for path in re.findall(r"`((?:shared|functions|local|docs|tests|events)/[\w./-]*)`", text):
+    for path in re.findall(r"`((?:shared|functions|local|operations|docs|tests|events)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"(?:^    |`|&& )make ([a-z]+)", text, re.MULTILINE)) <= set(targets)
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:^    |`|&& )make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)
 
 
 def test_the_api_table_lists_the_routes_of_the_template() -> None:
