@@ -39,7 +39,7 @@ def webhook_consumer(deployment: Deployment, ask: Ask) -> None:
         if right:
             print(f"Consumer {right.id} is registered already: {url}")
             if stored.webhook_secrets and not wrong:
-                print("A signing secret is stored. Should it be another's: make rotate-webhook-secret")
+                print("A signing secret is stored. If it is not this consumer's: make rotate-webhook-secret")
                 return
         elif len(consumers) >= MOST_CONSUMERS:
             raise OperatorError(f"Codat takes {MOST_CONSUMERS} consumers, and has them. Delete one: {asking.CONSUMERS}")
