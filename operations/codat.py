@@ -38,7 +38,9 @@ class Codat:
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self._client = httpx.Client(base_url=base_url)
-        self._transport = Transport(self._client, _Key(api_key), lambda: _SECONDS, lambda: datetime.now(UTC))
+        self._transport = Transport(
+            self._client, _Key(api_key), lambda: _SECONDS, lambda: datetime.now(UTC), _Uncounted()
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -82,3 +84,11 @@ class _Key:
 
     def refresh_api_key(self) -> str:
         return self._api_key
+
+
+class _Uncounted:
+    """Metrics are CloudWatch's to read, not the operator's terminal."""
+
+    def count(self, metric: str, **dimensions: str) -> None: ...
+
+    def measure(self, metric: str, value: float) -> None: ...

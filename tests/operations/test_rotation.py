@@ -20,6 +20,8 @@ from tests.payloads import signed
 
 BODY = json.dumps({"id": "e-1", "eventType": "company.created", "generatedDate": "2026-11-22T09:00:00Z"}).encode()
 
+UNKNOWN = "whsec_" + "A" * 32
+
 
 def delivered(*signing: str) -> int:
     """What Codat is answered where it signs with all of these."""
@@ -113,12 +115,12 @@ def test_a_key_that_was_revoked_is_replaced(operator: Operator) -> None:
                 "",
                 "whsec_",
                 "whsec_c2hvcnQ=",
-                new_webhook_secret()[6:],
-                new_webhook_secret()[:-1],
+                UNKNOWN[6:],
+                UNKNOWN[:-1],
                 "whsec_é",
             )
         ],
-        ("retire-webhook-secret", new_webhook_secret()),
+        ("retire-webhook-secret", UNKNOWN),
     ],
 )
 def test_what_is_no_secret_changes_nothing(operator: Operator, command: str, typed: str) -> None:
