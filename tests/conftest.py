@@ -17,6 +17,8 @@ from shared.store.table import Table, unmarshal
 from tests.faults.proxy import Proxy
 from tests.payloads import signed
 
+pytest_plugins = ["tests.permissions.plugin"]
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Half as many again as there are processors: tests wait for webhooks and leases more than they compute."""

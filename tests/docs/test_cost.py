@@ -46,6 +46,8 @@ def test_what_a_customer_who_links_is_billed(app: App, billed: Counter[str]) -> 
 
     Webhooks overtake answers or don't, so the counts differ a little; what is written down is the most.
     """
+    app.stack.events()  # of what was there before
+    billed.clear()
     app.codat.calls.clear()
     app.linked(app.customer()["customerId"])
     app.stack.events()

@@ -1,7 +1,27 @@
 """Looking things up in the transformed template."""
 
+import json
+import os
+import subprocess
 from collections.abc import Iterator
 from typing import Any
+
+from tests.artifact.make import ROOT, make
+
+
+def transformed() -> dict[str, Any]:
+    """As CloudFormation gets it."""
+    make(".sam/.synced")
+    template: dict[str, Any] = json.loads(
+        subprocess.run(
+            [".sam/bin/python", "-m", "tests.template.transform"],
+            cwd=ROOT,
+            env={"PATH": os.defpath, "AWS_DEFAULT_REGION": "us-east-1"},
+            stdout=subprocess.PIPE,
+            check=True,
+        ).stdout
+    )
+    return template
 
 
 def properties(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,83 @@
+"""Every run of the tests compares what the functions' code asked of AWS with what the template permits.
+
+What is missing fails the run; so does what no test needed, where all of them ran.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.client import BaseClient
+
+from tests.permissions.granted import granted, missing, unused
+from tests.permissions.needed import Permission, needed
+from tests.template.deployed import transformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NEEDS: dict[str, dict[Permission, str]] = defaultdict(dict)
+"""By function: what it needed, and the test that showed it first."""
+_FOUND: list[str] = []
+
+
+def pytest_configure() -> None:
+    make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def noting(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        if function := _calling_function():
+            for permission in needed(operation, params):
+                _NEEDS[function].setdefault(permission, os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
+        return make_api_call(client, operation, params)
+
+    BaseClient._make_api_call = noting  # type: ignore[attr-defined]
+
+
+def _calling_function() -> str | None:
+    """The handler that is running in this thread, if any: `functions.NAME.app`."""
+    frame = sys._getframe()
+    while frame := frame.f_back:  # type: ignore[assignment]
+        folder, _, rest = frame.f_globals.get("__name__", "").partition(".")
+        if folder == "functions":
+            return str(rest.partition(".")[0])
+    return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for function, needs in getattr(node, "workeroutput", {}).get("needs", {}).items():
+        for *permission, test in needs:
+            _NEEDS[function].setdefault(Permission(permission[0], permission[1], tuple(permission[2])), test)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["needs"] = {
+            function: [(*permission, test) for permission, test in needs.items()] for function, needs in _NEEDS.items()
+        }
+    elif _NEEDS:
+        all_ran = session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and not session.config.option.keyword
+        _FOUND.extend(_differences(all_ran=all_ran and session.exitstatus == pytest.ExitCode.OK))
+        if _FOUND:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _differences(*, all_ran: bool) -> Iterator[str]:
+    for function, permitted in granted(transformed()).items():
+        needs = _NEEDS[function]
+        for need in sorted(missing(permitted, needs.keys())):
+            yield f"{function} may not {' '.join((*need[:2], *need.keys))}, which {needs[need]} needs"
+        if all_ran:
+            for permission in sorted(unused(permitted, needs.keys())):
+                yield f"{function} may {' '.join((*permission[:2], *permission.keys))}, which no test needs"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _FOUND:
+        terminalreporter.section("permissions of template.yaml", red=True, bold=True)
+        for line in _FOUND:
+            terminalreporter.line(line)

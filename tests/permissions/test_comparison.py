@@ -1,0 +1,59 @@
+"""The comparison itself: that it finds what it is there to find."""
+
+from typing import Any
+
+import pytest
+
+from tests.permissions.granted import granted, missing, unused
+from tests.permissions.needed import Permission, needed
+from tests.template.deployed import transformed
+
+CUSTOMER, COMPANY = {"pk": {"S": "CUSTOMER#acme"}}, {"pk": {"S": "COMPANY#1"}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "params", "permissions"),
+    [
+        ("GetItem", {"Key": CUSTOMER}, [("dynamodb:GetItem", "table", ("CUSTOMER#",))]),
+        ("PutItem", {"Item": COMPANY}, [("dynamodb:PutItem", "table", ("COMPANY#",))]),
+        (
+            "TransactWriteItems",
+            {"TransactItems": [{"Put": {"Item": CUSTOMER}}, {"Put": {"Item": COMPANY}}, {"Delete": {"Key": COMPANY}}]},
+            [
+                ("dynamodb:PutItem", "table", ("COMPANY#", "CUSTOMER#")),
+                ("dynamodb:DeleteItem", "table", ("COMPANY#",)),
+            ],
+        ),
+        (
+            "Query",
+            {"KeyConditionExpression": "pk = :pk", "ExpressionAttributeValues": {":pk": COMPANY["pk"]}},
+            [("dynamodb:Query", "table", ("COMPANY#",))],
+        ),
+        ("Query", {"IndexName": "byStatus"}, [("dynamodb:Query", "index/byStatus", ())]),
+    ],
+)
+def test_calls_take_permissions(operation: str, params: dict[str, Any], permissions: list[Permission]) -> None:
+    assert list(needed(operation, params)) == permissions
+
+
+def test_what_is_not_permitted_is_found() -> None:
+    """GIVEN a statement for each of two keys THEN a request that names both is permitted by neither."""
+    one, other = Permission("a:Put", "table", ("X#",)), Permission("a:Put", "table", ("Y#",))
+    both = Permission("a:Put", "table", ("X#", "Y#"))
+    assert missing([one, other], {both}) == {both}
+    assert missing([both], {one, other, both}) == set()
+    assert missing([], {one}) == {one}
+
+
+def test_what_nobody_needs_is_found() -> None:
+    """GIVEN one statement for two keys WHEN only one is used THEN the other is too much."""
+    both = Permission("a:Put", "table", ("X#", "Y#"))
+    assert unused([both], {Permission("a:Put", "table", ("X#",))}) == {Permission("a:Put", "table", ("Y#",))}
+    assert unused([Permission("a:Get", "secret")], set()) == {Permission("a:Get", "secret")}
+
+
+def test_the_template_is_read() -> None:
+    permitted = granted(transformed())
+    assert len(permitted) == 11
+    assert all(permitted.values())
+    assert Permission("dynamodb:Query", "index/byStatus") in permitted["read_customers"]
