@@ -17,7 +17,7 @@ from shared.store.table import Table, unmarshal
 from tests.faults.proxy import Proxy
 from tests.payloads import signed
 
-pytest_plugins = ["tests.permissions.plugin"]
+pytest_plugins = ["tests.disclosure.plugin", "tests.permissions.plugin"]
 
 
 def pytest_xdist_auto_num_workers() -> int:

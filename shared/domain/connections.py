@@ -74,7 +74,7 @@ class Report:
     created_at: Instant
     status: Status | None
     """None: this report does not speak of the status (`connection.failed`)."""
-    reason: str | None = None
+    reason: str | None = field(default=None, repr=False)
     last_sync: Instant | None = None
 
     @property
@@ -96,7 +96,7 @@ class Observed:
     source: Source
     created_at: Instant
     status: Status
-    reason: str | None
+    reason: str | None = field(repr=False)
     last_sync: Instant | None
     link_url: str | None = field(default=None, repr=False)
     """A one-time credential: given to the caller that asked, never stored or logged."""
@@ -126,7 +126,7 @@ class Connection:
 
     status: Status
     status_stamp: Stamp
-    reason: str | None
+    reason: str | None = field(repr=False)
     reason_stamp: Stamp
     heard_stamp: Stamp
     """The newest report of any kind."""

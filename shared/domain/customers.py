@@ -21,11 +21,15 @@ _FORBIDDEN_IN_NAMES = re.compile(r"[^A-Za-z0-9\s\-',&@.?!]", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the caller says of a customer. The table is its truth; Codat gets a copy."""
+    """What the caller says of a customer. The table is its truth; Codat gets a copy.
 
-    name: str
-    description: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict)
+    Like all that people say of themselves or may recognise them by, here and in connections, it is left out of what
+    `repr` shows: ids are enough for a log.
+    """
+
+    name: str = field(repr=False)
+    description: str | None = field(default=None, repr=False)
+    tags: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def differing_fields(self, other: "Content") -> list[str]:
         return [name for name in ("name", "description", "tags") if getattr(self, name) != getattr(other, name)]
@@ -51,7 +55,7 @@ class Customer:
     """Codat has not confirmed the content yet."""
     adopted: bool = False
     """Found at Codat, not asked for: nobody has said yet what its content shall be."""
-    kept_tags: Mapping[str, str] = field(default_factory=dict)
+    kept_tags: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What an adopted company was tagged with before; Codat gets them along with the content's own."""
 
 
@@ -82,9 +86,9 @@ class Company:
     customer_id: str | None
     """Whose it is by its tag; None where the tag is missing, or can't be a customer id."""
     created_at: Instant
-    name: str
-    description: str | None
-    tags: Mapping[str, str]
+    name: str = field(repr=False)
+    description: str | None = field(repr=False)
+    tags: Mapping[str, str] = field(repr=False)
     """The others."""
     connections: tuple[Observed, ...] = ()
     link_url: str | None = field(default=None, repr=False)

@@ -26,7 +26,7 @@ class ConnectionEvent(Event):
     source: Source
     created_at: Instant
     payload_status: Status
-    reason: str | None
+    reason: str | None = field(repr=False)
     last_sync: Instant | None
 
     def report(self) -> Report:

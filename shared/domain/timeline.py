@@ -1,6 +1,6 @@
 """The history of a connection: every report that could change it, once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.domain.connections import Connection, Report, Status, time_of
 from shared.domain.instants import Instant
@@ -27,7 +27,7 @@ class TimelineEntry:
     actor: Actor
     previous_status: Status | None
     status: Status
-    reason: str | None
+    reason: str | None = field(repr=False)
     applied: bool
     """False: it came late, and the state was already newer."""
 
