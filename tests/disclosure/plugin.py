@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FORMS = {
     "a link": re.compile(r"\botp=|\b[0-9a-f]{8}\.[0-9a-f]{16}\.[0-9a-f]{32}\b"),
     "a signing secret": re.compile(r"whsec_[\w+/]{8}"),
-    "an access token, or a key": re.compile(r"Basic \w|Bearer \w|\b[A-Za-z0-9_-]{100,}\b"),
+    "an access token, or a key": re.compile(r"Basic \w|Bearer \w|\b(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{101,}\b"),
 }
 _PERSONAL = ("name", "description", "tags", "reason")
 _SHORTEST = 9

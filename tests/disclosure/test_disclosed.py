@@ -1,6 +1,7 @@
 """That the search through the logs finds what it is there to find."""
 
 import pkgutil
+import secrets
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 
@@ -23,8 +24,9 @@ PERSONAL = {"body", "description", "kept_tags", "link_url", "name", "reason", "t
         LinkUrls(clock.now).mint("/company"),
         new_webhook_secret(),
         "Authorization: Basic a2V5",
-        "x" * 128,
+        secrets.token_urlsafe(96),
     ],
+    ids=["link", "link's token", "signing secret", "API key", "access token"],
 )
 def test_secrets_are_known_by_their_form(text: str) -> None:
     assert disclosed(f'{{"message": "{text}"}}', {})
@@ -36,8 +38,8 @@ def test_what_was_stored_is_known() -> None:
     assert disclosed("Bank of Dave", known) == ["the name of CUSTOMER"]
     assert disclosed("an enterprise", known) == ["the tags of CUSTOMER"]
     assert disclosed('{"customer_id": "bank-of-dave", "status": 201}', known) == []
-    secret = dict(learn("GetSecretValue", {}, {"SecretString": '{"apiKey": "a-secret-key"}'}))
-    assert disclosed("a-secret-key", secret) == ["the API key"]
+    stored = dict(learn("GetSecretValue", {}, {"SecretString": '{"apiKey": "a-secret-key"}'}))
+    assert disclosed("a-secret-key", stored) == ["the API key"]
 
 
 def test_printing_a_thing_of_the_domain_shows_ids_alone() -> None:
