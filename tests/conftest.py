@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import hypothesis
 import pytest
 
 from local.codat.server import CodatServer
@@ -16,6 +17,12 @@ from local.stack import Stack, _forget_caches, running_stack
 from shared.store.table import Table, unmarshal
 from tests.faults.proxy import Proxy
 from tests.payloads import signed
+
+# A test's time says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 pytest_plugins = ["tests.disclosure.plugin", "tests.permissions.plugin"]
 

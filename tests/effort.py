@@ -16,6 +16,5 @@ def effort(examples: int) -> settings:
     """`examples` of Hypothesis's, each as slow as the stack is."""
     return settings(
         max_examples=examples * _EFFORT,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     )
