@@ -62,9 +62,9 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 		echo '$(UV) python install 3.13'; exit 1; } >&2
 	@$(MAKE) --no-print-directory $(WHEELS)/.complete
 	PATH="$(CURDIR)/.sam/bin:$$PATH" PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/$(WHEELS)" PIP_QUIET=1 \
-		$(SAM) build --no-cached --build-dir $(BUILD) --parameter-overrides Architecture=$(ARCH)
-	@for folder in $(BUILD)/*Function $(BUILD)/*Layer; do \
-		case $$folder in *Layer) root=/opt;; *) root=/var/task;; esac; \
+		$(SAM) build $(RESOURCE) --no-cached --build-dir $(BUILD) --parameter-overrides Architecture=$(ARCH)
+	@for folder in $(BUILD)/*/; do \
+		case $$folder in *Layer/) root=/opt;; *) root=/var/task;; esac; \
 		$(RUNTIME) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $$folder -p $$root $$folder || exit 1; \
 	done
 
@@ -82,7 +82,7 @@ bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 compani
 	@$(PYTHON) -m bench.reconcile $(ARGS)
 
 clean: ## remove everything that make made
-	rm -rf .uv .venv .sam .scan .aws-sam .cache shared/requirements.txt
+	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find functions shared local operations tests bench -name __pycache__ -prune -exec rm -rf {} +
 
@@ -125,6 +125,12 @@ clean: ## remove everything that make made
 .scan/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
 	@echo 'Setting up the scanners in .scan'
 	@UV_PROJECT_ENVIRONMENT=.scan $(UV) sync --frozen --only-group scan --python "$$(cat .uv/$(UV_VERSION))"
+	@touch $@
+
+# What Lambda has beside the artifact.
+.ric/.synced: uv.lock pyproject.toml .sam/.synced
+	@echo "Setting up Lambda's runtime client in .ric"
+	@UV_PROJECT_ENVIRONMENT=.ric $(UV) sync --frozen --only-group ric --python $(RUNTIME)
 	@touch $@
 
 # What the layer imports, exactly as locked.

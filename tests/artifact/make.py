@@ -1,10 +1,16 @@
 """Runs the project's own make targets, so that a test sees what a person gets."""
 
 import os
+import platform
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+# What the tests build, for this machine's processor.
+BUILD = ROOT / ".aws-sam/host"
+ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
+SAM = ROOT / ".sam/bin"
+RUNTIME = SAM / "python3.13"
 
 
 def make(*arguments: str) -> None:
