@@ -64,7 +64,8 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 	PATH="$(CURDIR)/.sam/bin:$$PATH" PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/$(WHEELS)" PIP_QUIET=1 \
 		$(SAM) build $(RESOURCE) --no-cached --build-dir $(BUILD) --parameter-overrides Architecture=$(ARCH)
 	@for folder in $(BUILD)/*/; do \
-		case $$folder in *Layer/) root=/opt;; *) root=/var/task;; esac; \
+		folder=$${folder%/}; \
+		case $$folder in *Layer) root=/opt;; *) root=/var/task;; esac; \
 		$(RUNTIME) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $$folder -p $$root $$folder || exit 1; \
 	done
 

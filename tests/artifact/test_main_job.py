@@ -76,7 +76,9 @@ def test_main_job_through_every_built_function(app: App, functions: dict[str, Em
     app.codat.wait_idle()
     app.codat.faults.remove(lost)
     assert app.read(connection)["status"] == "Unlinked"
-    found = app.post("/_local/reconcile").json()
+    reconciled = app.post("/_local/reconcile")
+    assert reconciled.status_code == 200, reconciled.text
+    found = reconciled.json()
     assert (found["companies"], found["drift"], found["failed"]) == (1, 1, 0)
     assert app.read(connection)["status"] == "Linked"
 

@@ -85,8 +85,8 @@ def ports() -> Iterator[tuple[int, int]]:
         own_port = urlsplit(url).port or 0
         [sam_port] = free_ports(1)
         routes = [route.key for route in template.routes]
-        command = [SAM / "python", "-m", "tests.local.gateway.sam_gateway", str(sam_port), str(own_port), *routes]
-        with running_server(command, sam_port, cwd=ROOT):
+        module = ["-m", "tests.local.gateway.sam_gateway"]
+        with running_server([SAM / "python", *module, str(sam_port), str(own_port), *routes], sam_port, cwd=ROOT):
             yield own_port, sam_port
 
 
