@@ -5,6 +5,8 @@ UV_VERSION := 0.13.9
 # The template's default processor. Another is given to `make package` and to `sam deploy` alike.
 ARCH := arm64
 BUILD := .aws-sam/build
+# All of the template is built, or this resource alone.
+RESOURCE :=
 
 export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
