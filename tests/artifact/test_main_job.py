@@ -21,6 +21,7 @@ from local.template import Template
 from tests.artifact.emulator import Emulator, emulators
 from tests.artifact.make import BUILD, make
 from tests.conftest import App
+from tests.disclosure.plugin import disclosed
 from tests.dynamodb_local import dynamodb_local_is_asked_for, running_dynamodb_local
 from tests.payloads import webhook
 
@@ -91,6 +92,9 @@ def test_main_job_through_every_built_function(app: App, functions: dict[str, Em
     assert details["connection.updated"]["connectionId"] == connection["connectionId"]
     assert "customer.deleted" in details
     assert [name for name, function in functions.items() if not function.answers] == []
+
+    private = {app.stack.settings.codat_api_key: "the API key", "Bank of Dave": "a name", "Bank of Mary": "a name"}
+    assert {name: found for name, one in functions.items() if (found := disclosed(one.log(), private))} == {}
 
 
 def test_metrics_tell_the_stacks_apart(app: App, functions: dict[str, Emulator]) -> None:
