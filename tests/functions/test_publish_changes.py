@@ -1,22 +1,13 @@
 """The table's stream on the bus: what an app that only listens gets to know."""
 
-import json
 import random
-from pathlib import Path
 from typing import Any
 
 import httpx
-import jsonschema
 import pytest
 
+from tests.announcements import SCHEMAS, assert_as_documented, told
 from tests.conftest import App
-
-_SCHEMAS = Path(__file__).parents[2] / "docs" / "events"
-
-
-def told(app: App, customer_id: str) -> list[dict[str, Any]]:
-    """The events about a customer and its connections, oldest first."""
-    return [event for event in app.stack.events() if event["detail"]["customerId"] == customer_id]
 
 
 def a_life(app: App) -> dict[str, Any]:
@@ -45,14 +36,19 @@ def test_every_event_is_as_its_schema_says(app: App) -> None:
     app.http.delete(f"/customers/{life['customerId']}")
     app.codat.wait_idle()
     events = told(app, life["customerId"])
-    for event in events:
-        assert event["source"] == "codat.customers"
-        schema = json.loads((_SCHEMAS / f"{event['detail-type']}.json").read_text())
-        jsonschema.validate(event["detail"], schema)
-        detail = event["detail"]
-        assert detail["eventId"] == f"{detail.get('connectionId', detail['customerId'])}:{detail['version']}"
+    assert_as_documented(events)
     types = {event["detail-type"] for event in events}
-    assert types == {path.stem for path in _SCHEMAS.glob("*.json")} - {"connection.abandoned"}
+    assert types == {path.stem for path in SCHEMAS.glob("*.json")} - {"connection.abandoned"}
+
+
+def test_a_deletion_by_codat_stands_above_all_before(app: App) -> None:
+    """GIVEN a company deleted in Codat's portal THEN who follows versions does not ignore its customer's last event."""
+    linked = app.linked(app.customer()["customerId"])
+    app.codat.state.delete_company(linked["companyId"])
+    app.codat.wait_idle()
+    events = told(app, linked["customerId"])
+    assert_as_documented(events)
+    assert {"customer.deleted", "connection.deleted"} <= {event["detail-type"] for event in events}
 
 
 def test_a_listener_ends_with_the_state_of_the_table(app: App) -> None:

@@ -12,6 +12,7 @@ from local.codat.state import CompanyChange
 from shared.runtime import clock
 from shared.runtime.settings import read
 from shared.store.table import Table, put
+from tests.announcements import assert_as_documented, told
 from tests.conftest import App
 from tests.crashes.process import Death, invoke
 from tests.payloads import api_event
@@ -179,15 +180,18 @@ def test_of_two_strays_the_oldest_is_adopted(app: App, monkeypatch: pytest.Monke
 
 
 def test_an_abandoned_link_is_reported_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After seven days without the customer, as an event on the bus."""
+    """Seven days after the customer gave up, as an event on the bus."""
     pending = app.connection(app.customer()["customerId"])
+    app.codat.state.cancel(pending["companyId"], pending["connectionId"])
+    app.codat.wait_idle()
     real = clock.now
     monkeypatch.setattr(clock, "now", lambda: real() + timedelta(days=8))
     assert reconcile(app)["abandoned"] == 1
     assert reconcile(app)["abandoned"] == 1
     monkeypatch.undo()
-    told = [event for event in app.stack.events() if event["detail"].get("connectionId") == pending["connectionId"]]
-    assert [event["detail-type"] for event in told].count("connection.abandoned") == 1
+    events = told(app, pending["customerId"])
+    assert_as_documented(events)
+    assert [event["detail-type"] for event in events].count("connection.abandoned") == 1
 
 
 def test_callers_find_quota(app: App) -> None:
