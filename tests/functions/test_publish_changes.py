@@ -1,13 +1,16 @@
 """The table's stream on the bus: what an app that only listens gets to know."""
 
 import random
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 
 from tests.announcements import SCHEMAS, assert_as_documented, told
 from tests.conftest import App
+from tests.payloads import webhook_about
 
 
 def a_life(app: App) -> dict[str, Any]:
@@ -78,6 +81,34 @@ def test_a_listener_ends_with_the_state_of_the_table(app: App) -> None:
         assert [{name: one[name] for name in shown} for one in live] == [
             {name: one[field] for name, field in shown.items()} for one in customer["connections"]
         ]
+
+
+def test_whatever_an_app_can_see_is_told(app: App) -> None:
+    """GIVEN one more thing that changes by itself: a reason, the first read, the last sync THEN the newest has it."""
+    pending = app.connection(app.customer()["customerId"])
+    ids = (pending["companyId"], pending["connectionId"])
+
+    def newest() -> dict[str, Any]:
+        detail: dict[str, Any] = told(app, pending["customerId"])[-1]["detail"]
+        return detail
+
+    assert newest()["reason"] is None
+    app.codat.state.cancel(*ids)
+    app.codat.wait_idle()
+    assert newest()["reason"] == app.read(pending)["error"] is not None
+
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    linked = webhook_about("connection.connected", company_id=ids[0], connection_id=ids[1], generatedDate=now)
+    app.deliver(linked)
+    assert (newest()["status"], newest()["initialReadAt"]) == ("Linked", None)
+    app.codat.state.connection(*ids).status = "Linked"
+    app.codat.state.finish_initial_read(*ids)
+    app.codat.wait_idle()
+    assert newest()["initialReadAt"] == app.read(pending)["initialReadAt"] is not None
+
+    linked["payload"]["connection"]["lastSync"] = "2026-11-22T10:00:00Z"
+    app.deliver(linked | {"id": str(uuid4()), "generatedDate": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"})
+    assert newest()["lastSync"] == app.read(pending)["lastSync"] is not None
 
 
 def test_what_changes_nothing_is_not_told(app: App) -> None:
