@@ -14,24 +14,30 @@ _RESOURCES = {
     "{'Fn::GetAtt': ['Table', 'Arn']}": "table",
     "{'Fn::Sub': '${Table.Arn}/index/byCustomer'}": "index/byCustomer",
     "{'Fn::Sub': '${Table.Arn}/index/byStatus'}": "index/byStatus",
+    "{'Fn::GetAtt': ['Table', 'StreamArn']}": "stream",
+    "{'Fn::Sub': '${Table.Arn}/stream/*'}": "streams",
     "{'Ref': 'CodatSecret'}": "secret",
     "{'Fn::GetAtt': ['ReconcileQueue', 'Arn']}": "queue",
     "{'Fn::Sub': 'arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}'}": "bus",
+    "{'Fn::GetAtt': ['UnpublishedChanges', 'Arn']}": "bucket",
+    "{'Fn::Sub': '${UnpublishedChanges.Arn}/*'}": "objects",
 }
-USED_BY_LAMBDA = {
-    # Reading the stream and the queue for the function.
-    "dynamodb:DescribeStream",
-    "dynamodb:GetRecords",
-    "dynamodb:GetShardIterator",
-    "dynamodb:ListStreams",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-    "sqs:ReceiveMessage",
+_NEEDED_BY_LAMBDA = {
+    # Reading them for the function.
+    "stream": [
+        Permission("dynamodb:DescribeStream", "stream"),
+        Permission("dynamodb:GetRecords", "stream"),
+        Permission("dynamodb:GetShardIterator", "stream"),
+        Permission("dynamodb:ListStreams", "streams"),
+    ],
+    "queue": [
+        Permission("sqs:DeleteMessage", "queue"),
+        Permission("sqs:GetQueueAttributes", "queue"),
+        Permission("sqs:ReceiveMessage", "queue"),
+    ],
     # Keeping what the function could not publish.
-    "s3:ListBucket",
-    "s3:PutObject",
+    "bucket": [Permission("s3:ListBucket", "bucket"), Permission("s3:PutObject", "objects")],
 }
-"""With the function's role, but not by its code."""
 
 
 def granted(template: dict[str, Any]) -> dict[str, list[Permission]]:
@@ -39,18 +45,33 @@ def granted(template: dict[str, Any]) -> dict[str, list[Permission]]:
     found: dict[str, list[Permission]] = {}
     roles = properties(template, "AWS::IAM::Role")
     for function in properties(template, "AWS::Lambda::Function").values():
-        _, name, _, _ = function["Handler"].split(".")
         policies = roles[function["Role"]["Fn::GetAtt"][0]]["Policies"]
         statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
-        found[name] = [permission for statement in statements for permission in _permissions(statement)]
+        found[_folder(function)] = [permission for statement in statements for permission in _permissions(statement)]
     return found
+
+
+def needed_by_lambda(template: dict[str, Any]) -> dict[str, set[Permission]]:
+    """With a function's role, but not by its code: for where its events come from, and where failed ones go."""
+    functions = properties(template, "AWS::Lambda::Function")
+    found: dict[str, set[Permission]] = {}
+    for source in properties(template, "AWS::Lambda::EventSourceMapping").values():
+        ends = [source["EventSourceArn"]]
+        if "DestinationConfig" in source:
+            ends.append(source["DestinationConfig"]["OnFailure"]["Destination"])
+        needs = found.setdefault(_folder(functions[source["FunctionName"]["Ref"]]), set())
+        needs.update(need for end in ends for need in _NEEDED_BY_LAMBDA[_RESOURCES[str(end)]])
+    return found
+
+
+def _folder(function: Mapping[str, Any]) -> str:
+    _, name, _, _ = function["Handler"].split(".")
+    return str(name)
 
 
 def _permissions(statement: Mapping[str, Any]) -> Iterator[Permission]:
     keys = statement.get("Condition", {}).get("ForAllValues:StringLike", {}).get("dynamodb:LeadingKeys", [])
     for action in as_list(statement["Action"]):
-        if action in USED_BY_LAMBDA:
-            continue
         for resource in as_list(statement["Resource"]):
             yield Permission(action, _RESOURCES[str(resource)], tuple(key.removesuffix("*") for key in keys))
 

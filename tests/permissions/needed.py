@@ -54,7 +54,8 @@ def needed(operation: str, params: Mapping[str, Any]) -> Iterator[Permission]:
         case "DeleteItem" | "GetItem" | "PutItem" | "UpdateItem":
             yield _of_table(operation, [_kind(params.get("Item") or params["Key"])])
         case _:
-            yield Permission(*_OTHERS[operation])
+            # What nothing needs yet is not permitted under this name either, and so found.
+            yield Permission(*_OTHERS.get(operation, (operation, "unknown")))
 
 
 def _of_table(operation: str, kinds: Iterable[str]) -> Permission:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.client import BaseClient
 
-from tests.permissions.granted import granted, missing, unused
+from tests.permissions.granted import granted, missing, needed_by_lambda, unused
 from tests.permissions.needed import Permission, needed
 from tests.template.deployed import transformed
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _NEEDS: dict[str, dict[Permission, str]] = defaultdict(dict)
 """By function: what it needed, and the test that showed it first."""
 _FOUND: list[str] = []
+_SELECTIONS = ("collectonly", "deselect", "ignore", "ignore_glob", "keyword", "lf", "markexpr", "stepwise")
 
 
 def pytest_configure() -> None:
@@ -59,16 +60,28 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["needs"] = {
             function: [(*permission, test) for permission, test in needs.items()] for function, needs in _NEEDS.items()
         }
-    elif _NEEDS:
-        all_ran = session.config.args_source is pytest.Config.ArgsSource.TESTPATHS and not session.config.option.keyword
-        _FOUND.extend(_differences(all_ran=all_ran and session.exitstatus == pytest.ExitCode.OK))
-        if _FOUND:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        return
+    all_ran = _all_ran(session)
+    if _NEEDS or all_ran:
+        _FOUND.extend(_differences(all_ran=all_ran))
+    if _FOUND:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _all_ran(session: pytest.Session) -> bool:
+    return (
+        session.config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        and not any(session.config.getoption(selection, None) for selection in _SELECTIONS)
+        and session.testscollected > 0
+        and session.exitstatus == pytest.ExitCode.OK
+    )
 
 
 def _differences(*, all_ran: bool) -> Iterator[str]:
-    for function, permitted in granted(transformed()).items():
-        needs = _NEEDS[function]
+    template = transformed()
+    by_lambda = needed_by_lambda(template)
+    for function, permitted in granted(template).items():
+        needs = {**dict.fromkeys(by_lambda.get(function, ()), "its event source"), **_NEEDS[function]}
         for need in sorted(missing(permitted, needs.keys())):
             yield f"{function} may not {' '.join((*need[:2], *need.keys))}, which {needs[need]} needs"
         if all_ran:

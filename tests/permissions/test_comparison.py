@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.permissions.granted import granted, missing, unused
+from tests.permissions.granted import granted, missing, needed_by_lambda, unused
 from tests.permissions.needed import Permission, needed
 from tests.template.deployed import transformed
 
@@ -30,6 +30,7 @@ CUSTOMER, COMPANY = {"pk": {"S": "CUSTOMER#acme"}}, {"pk": {"S": "COMPANY#1"}}
             [("dynamodb:Query", "table", ("COMPANY#",))],
         ),
         ("Query", {"IndexName": "byStatus"}, [("dynamodb:Query", "index/byStatus", ())]),
+        ("Scan", {}, [("Scan", "unknown", ())]),
     ],
 )
 def test_calls_take_permissions(operation: str, params: dict[str, Any], permissions: list[Permission]) -> None:
@@ -53,7 +54,10 @@ def test_what_nobody_needs_is_found() -> None:
 
 
 def test_the_template_is_read() -> None:
-    permitted = granted(transformed())
+    template = transformed()
+    permitted, by_lambda = granted(template), needed_by_lambda(template)
     assert len(permitted) == 11
     assert all(permitted.values())
     assert Permission("dynamodb:Query", "index/byStatus") in permitted["read_customers"]
+    assert set(by_lambda) == {"publish_changes", "reconcile"}
+    assert Permission("sqs:ReceiveMessage", "queue") in by_lambda["reconcile"]
