@@ -1,7 +1,8 @@
 """What every test logs is searched for what must never be in a log: secrets, tokens, links, personal data.
 
-Everything that anybody stores in the meantime is known: the secret's values, and the names, descriptions, tags and
-reasons of the items that are written. Links and tokens are known by their form.
+Everything that anybody stores is known: the secret's values from then on, as functions keep them, and until the test
+is over the names, descriptions, tags and reasons of the items that are written. Links and tokens are known by their
+form.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.client import BaseClient
+from pydantic import ValidationError
 
 from shared.runtime.observability import logger
+from shared.runtime.secrets import Content
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -29,8 +32,9 @@ _PERSONAL = ("name", "description", "tags", "reason")
 _SHORTEST = 9
 """What is shorter may stand in a log by chance."""
 
-_known: dict[str, str] = {}
-"""What was stored during this test, and what it is."""
+_secrets: dict[str, str] = {}
+_personal: dict[str, str] = {}
+"""What was stored, and what it is."""
 _logged: list[str] = []
 
 
@@ -42,23 +46,28 @@ def disclosed(text: str, known: Mapping[str, str]) -> list[str]:
     ]
 
 
-def learn(operation: str, params: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The values in a call to AWS that are not for a log, with what they are."""
-    if secret := params.get("SecretString") or answer.get("SecretString"):
-        try:
-            api_key = json.loads(secret)["apiKey"]
-        except (ValueError, KeyError, TypeError):
-            return
-        if isinstance(api_key, str):
-            yield api_key, "the API key"
-            yield b64encode(api_key.encode()).decode(), "the API key"
+def secrets_in(params: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The values in a call to Secrets Manager that are not for a log, with what they are."""
+    try:
+        secret = Content.model_validate_json(params.get("SecretString") or answer.get("SecretString") or "")
+    except ValidationError:
+        return
+    yield secret.api_key, "the API key"
+    yield b64encode(secret.api_key.encode()).decode(), "the API key"
+    for signing in secret.webhook_secrets:
+        yield signing.removeprefix("whsec_"), "a signing secret"
+
+
+def personal_data_in(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The same of a call to DynamoDB."""
     items = [part["Put"]["Item"] for part in params.get("TransactItems", ()) if "Put" in part]
     if operation == "PutItem":
         items.append(params["Item"])
     for item in items:
         for attribute in _PERSONAL:
             for value in _texts(item.get(attribute, {})):
-                yield value, f"the {attribute} of {item['sk']['S']}"
+                # As it stands in a line of JSON.
+                yield json.dumps(value, ensure_ascii=False)[1:-1], f"the {attribute} of {item['sk']['S']}"
 
 
 def _texts(value: Mapping[str, Any]) -> Iterator[str]:
@@ -69,19 +78,21 @@ def _texts(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 class _Listener(logging.Handler):
-    """Notes lines as CloudWatch gets them, tracebacks included."""
+    """Notes lines as CloudWatch gets them, tracebacks included; whoever logs them, as Lambda's own handler does."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _logged.append(logger.registered_formatter.format(record))
 
 
 def pytest_configure() -> None:
-    logger.addHandler(_Listener())
+    logging.getLogger().addHandler(_Listener())
     make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
     def noting(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        # Before the call: what is not stored because of an error may be logged with it.
+        _personal.update(personal_data_in(operation, params))
         answer = make_api_call(client, operation, params)
-        _known.update(learn(operation, params, answer))
+        _secrets.update(secrets_in(params, answer))
         return answer
 
     BaseClient._make_api_call = noting  # type: ignore[attr-defined]
@@ -92,9 +103,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if call.when == "teardown":
         metrics = [line for _, text in report.sections for line in text.splitlines() if line.startswith("{")]
-        found = disclosed("\n".join([*_logged, *metrics]), _known)
+        found = disclosed("\n".join([*_logged, *metrics]), _secrets | _personal)
         _logged.clear()
-        _known.clear()
+        _personal.clear()
         if found:
             report.outcome, report.longrepr = "failed", f"{item.nodeid} logged {', '.join(sorted(set(found)))}"
     return report

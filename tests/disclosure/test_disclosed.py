@@ -12,7 +12,7 @@ from local.codat.linkurls import LinkUrls
 from local.settings import new_webhook_secret
 from shared.domain.customers import Content
 from shared.runtime import clock
-from tests.disclosure.plugin import disclosed, learn
+from tests.disclosure.plugin import disclosed, personal_data_in, secrets_in
 
 PERSONAL = {"body", "description", "kept_tags", "link_url", "name", "reason", "tags", "token"}
 
@@ -34,12 +34,14 @@ def test_secrets_are_known_by_their_form(text: str) -> None:
 
 def test_what_was_stored_is_known() -> None:
     item = {"sk": {"S": "CUSTOMER"}, "name": {"S": "Bank of Dave"}, "tags": {"M": {"plan": {"S": "enterprise"}}}}
-    known = dict(learn("PutItem", {"Item": item}, {}))
+    known = dict(personal_data_in("PutItem", {"Item": item}))
     assert disclosed("Bank of Dave", known) == ["the name of CUSTOMER"]
     assert disclosed("an enterprise", known) == ["the tags of CUSTOMER"]
     assert disclosed('{"customer_id": "bank-of-dave", "status": 201}', known) == []
-    stored = dict(learn("GetSecretValue", {}, {"SecretString": '{"apiKey": "a-secret-key"}'}))
-    assert disclosed("a-secret-key", stored) == ["the API key"]
+    secret = '{"apiKey": "a-secret-key", "webhookSecrets": ["whsec_c2VjcmV0"]}'
+    for params, answer in [({"SecretString": secret}, {}), ({}, {"SecretString": secret})]:
+        stored = dict(secrets_in(params, answer))
+        assert disclosed("a-secret-key", stored) == ["the API key"]
 
 
 def test_printing_a_thing_of_the_domain_shows_ids_alone() -> None:
