@@ -4,7 +4,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from hashlib import sha256
@@ -65,7 +65,7 @@ class Telemetry(Protocol):
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
-    body: bytes
+    body: bytes = field(repr=False)
     headers: httpx.Headers
     asked_at: datetime
     took: timedelta
@@ -124,7 +124,7 @@ class _Request:
     method: str
     path: str
     params: Mapping[str, Any] | None
-    json: Any
+    json: Any = field(repr=False)
 
 
 class Transport:

@@ -4,6 +4,7 @@ Unknown fields are ignored, since Codat adds some; a wrong type is refused, sinc
 Times may come in any of Codat's forms and leave in one.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -38,6 +39,10 @@ class Wire(BaseModel):
     model_config = ConfigDict(
         strict=True, extra="ignore", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
     )
+
+    def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
+        """Nor may a message that quotes one."""
+        return ()
 
 
 class DataConnectionError(Wire):

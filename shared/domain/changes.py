@@ -5,7 +5,7 @@ above the version that they have.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from shared.domain.connections import Connection, Status
@@ -15,7 +15,7 @@ from shared.domain.customers import Customer
 @dataclass(frozen=True, slots=True)
 class Announcement:
     detail_type: str
-    detail: Mapping[str, Any]
+    detail: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

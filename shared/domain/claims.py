@@ -5,7 +5,7 @@ the idempotency key that was, or may have been, sent.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -37,7 +37,7 @@ class Claim:
     """True: nobody can have sent the key yet."""
     place: tuple[str, str]
     """Where the store keeps it."""
-    payload: Mapping[str, Any]
+    payload: Mapping[str, Any] = field(repr=False)
     """What is to be created, as it was first asked for: a request repeated under its key must not differ."""
 
     def seconds_left(self, now: datetime) -> int:

@@ -1,5 +1,6 @@
 """What callers may send: shapes and limits, each with words that say what to change."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
@@ -14,6 +15,10 @@ class Body(BaseModel):
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
     )
+
+    def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
+        """Personal data is not for a log."""
+        return ()
 
 
 def _printable(text: str) -> str:

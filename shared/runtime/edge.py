@@ -26,7 +26,7 @@ _MOST_FIELD_CHARACTERS = 200
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
-    body: Any = None
+    body: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -26,8 +26,8 @@ RETRY_SECONDS = 5
 class Content(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, hide_input_in_errors=True)
 
-    api_key: str = ""
-    webhook_secrets: list[str] = Field(default_factory=list)
+    api_key: str = Field(default="", repr=False)
+    webhook_secrets: list[str] = Field(default_factory=list, repr=False)
 
 
 class _Malformed(SecretsUnavailable):

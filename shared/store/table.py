@@ -5,7 +5,7 @@ Conflicts and throttling are retried with full jitter: for `patience` seconds an
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import local
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -58,7 +58,7 @@ class ConditionFailed(Exception):
 @dataclass(frozen=True, slots=True)
 class Condition:
     expression: str
-    values: Mapping[str, Any] | None = None
+    values: Mapping[str, Any] | None = field(default=None, repr=False)
     names: Mapping[str, str] | None = None
     """For attributes whose names DynamoDB reserves."""
 
@@ -72,13 +72,13 @@ class Write:
 
     action: str
     key: Key
-    item: Item | None = None
+    item: Item | None = field(default=None, repr=False)
     condition: Condition | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    items: list[Item]
+    items: list[Item] = field(repr=False)
     next: Mapping[str, Any] | None
     """Where the next page starts; None after the last."""
 
