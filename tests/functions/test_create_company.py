@@ -10,7 +10,7 @@ from local.codat.faults import Fault
 from shared import bootstrap
 from shared.domain.customers import Content, company_name
 from tests.conftest import App
-from tests.faults.proxy import Proxy, told
+from tests.faults.proxy import Exchange, Proxy, lost, passed_on, told
 
 
 def new(**content: Any) -> dict[str, Any]:
@@ -189,6 +189,23 @@ def test_codat_down_is_told_and_the_same_call_completes_later(app: App) -> None:
     assert app.get(f"/customers/{body['customerId']}").status_code == 404
     app.codat.faults.remove(fault)
     assert app.post("/customers", body).status_code == 201
+    assert len(app.codat.state.companies()) == 1
+
+
+def test_a_creation_whose_last_write_was_made_without_our_hearing_of_it(app: App, dynamodb_wire: Proxy) -> None:
+    """Made again it stands in its own way: that is the customer, and no conflict."""
+
+    def lost_once(exchange: Exchange) -> None:
+        if exchange.operation == "TransactWriteItems":
+            dynamodb_wire.heal()
+            lost(exchange)
+        else:
+            passed_on(exchange)
+
+    dynamodb_wire.always(lost_once)
+    answer = app.post("/customers", new())
+    assert answer.status_code == 201
+    assert app.get(f"/customers/{answer.json()['customerId']}").json() == answer.json()
     assert len(app.codat.state.companies()) == 1
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from local.codat.faults import Fault
+from local.codat.state import CompanyChange
 from tests.conftest import App
 from tests.faults.proxy import Exchange, Proxy, passed_on
 from tests.payloads import webhook, webhook_about
@@ -99,6 +100,21 @@ def test_a_deletion_that_codat_fails_is_a_state(app: App) -> None:
     app.codat.faults.remove(fault)
     assert app.http.delete(path(customer)).status_code == 204
     assert app.codat.state.companies() == []
+
+
+def test_an_adoption_that_was_left_unfinished_is_finished_first(app: App) -> None:
+    """The company is the customer's by then, with its connections: all of it goes."""
+    company = app.codat.state.create_company(CompanyChange(name="By hand"))
+    connection = app.codat.state.create_connection(company.id, "gbol")
+    customer = {"customerId": "c-unfinished", "name": "Bank of Dave", "companyId": company.id}
+    fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
+    assert app.post("/customers", customer).status_code == 502
+    app.codat.faults.remove(fault)
+    assert app.http.delete(path(customer)).status_code == 204
+    assert app.codat.state.companies() == []
+    assert app.items("CUSTOMER#") == []
+    left = {item["sk"]: item["expiresAt"] for item in app.items(f"COMPANY#{company.id}")}
+    assert set(left) == {"COMPANY", f"CONNECTION#{connection.id}"}
 
 
 def test_deleting_what_never_was(app: App) -> None:

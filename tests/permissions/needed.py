@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,14 +30,15 @@ class Permission(NamedTuple):
 
 
 def needed(operation: str, params: Mapping[str, Any]) -> Iterator[Permission]:
-    """A transaction takes the permissions of its parts; there is no action of its own name."""
+    """A transaction takes the permissions of its parts, there being no action of its own name. Each part's may be
+    judged by all of the transaction's keys: AWS doesn't say.
+    """
     match operation:
         case "TransactWriteItems":
-            kinds = defaultdict(set)
-            for kind, part in (part for item in params["TransactItems"] for part in item.items()):
-                kinds[_OF_A_TRANSACTION[kind]].add(_kind(part.get("Item") or part["Key"]))
-            for action, named in kinds.items():
-                yield _of_table(action, named)
+            parts = [part for item in params["TransactItems"] for part in item.items()]
+            kinds = {_kind(part.get("Item") or part["Key"]) for _, part in parts}
+            for action in sorted({_OF_A_TRANSACTION[kind] for kind, _ in parts}):
+                yield _of_table(action, kinds)
         case "BatchGetItem":
             [asked] = params["RequestItems"].values()
             yield _of_table(operation, map(_kind, asked["Keys"]))

@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.client import BaseClient
 
 from tests.permissions.granted import granted, missing, needed_by_lambda, unused
@@ -28,14 +29,25 @@ _SELECTIONS = ("collectonly", "deselect", "ignore", "ignore_glob", "keyword", "l
 
 def pytest_configure() -> None:
     make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
+    get_secret = SecretsProvider.get
 
     def noting(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
-        if function := _calling_function():
-            for permission in needed(operation, params):
-                _NEEDS[function].setdefault(permission, os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
+        _note(operation, params)
         return make_api_call(client, operation, params)
 
+    def noting_a_secret(provider: SecretsProvider, *args: Any, **options: Any) -> Any:
+        # Cached or not: on Lambda each function has a cache of its own.
+        _note("GetSecretValue", {})
+        return get_secret(provider, *args, **options)
+
     BaseClient._make_api_call = noting  # type: ignore[attr-defined]
+    SecretsProvider.get = noting_a_secret  # type: ignore[assignment, method-assign]
+
+
+def _note(operation: str, params: dict[str, Any]) -> None:
+    if function := _calling_function():
+        for permission in needed(operation, params):
+            _NEEDS[function].setdefault(permission, os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
 
 
 def _calling_function() -> str | None:

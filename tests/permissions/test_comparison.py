@@ -20,8 +20,8 @@ CUSTOMER, COMPANY = {"pk": {"S": "CUSTOMER#acme"}}, {"pk": {"S": "COMPANY#1"}}
             "TransactWriteItems",
             {"TransactItems": [{"Put": {"Item": CUSTOMER}}, {"Put": {"Item": COMPANY}}, {"Delete": {"Key": COMPANY}}]},
             [
+                ("dynamodb:DeleteItem", "table", ("COMPANY#", "CUSTOMER#")),
                 ("dynamodb:PutItem", "table", ("COMPANY#", "CUSTOMER#")),
-                ("dynamodb:DeleteItem", "table", ("COMPANY#",)),
             ],
         ),
         (
