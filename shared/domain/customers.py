@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from unicodedata import category
+from uuid import UUID
 
 from shared.domain.connections import Observed
 from shared.domain.instants import Instant
@@ -33,6 +34,14 @@ class Content:
 
     def differing_fields(self, other: "Content") -> list[str]:
         return [name for name in ("name", "description", "tags") if getattr(self, name) != getattr(other, name)]
+
+
+def as_codat_spells(company_id: str) -> str:
+    """Codat takes a GUID in any form and tells it in one; what is stored under another is found by no webhook."""
+    try:
+        return str(UUID(company_id))
+    except ValueError:
+        return company_id
 
 
 def content_of(told: Mapping[str, Any]) -> Content:

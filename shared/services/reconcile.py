@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.domain.claims import Claim
 from shared.domain.connections import Connection, Observed, Rank, is_abandoned, says_otherwise, stamp
-from shared.domain.customers import Company, Content, Customer, Deletion, company_name
+from shared.domain.customers import Company, Content, Customer, company_name
 from shared.domain.errors import (
     CodatCustomersError,
     CodatNotFound,
@@ -148,10 +148,10 @@ def _compare(customer: Customer, known: list[Connection], company: Company | Non
 def _finish_deletion(customer_id: str, world: World, found: Found) -> None:
     """Goes on with a deletion whose process has died."""
     try:
-        begun = world.customers.begin_deletion(customer_id, world.call.terms())
+        begun = world.customers.resume_deletion(customer_id, world.call.terms())
     except DeletionInProgress:
         return
-    if isinstance(begun, Deletion):
+    if begun is not None:
         finish_deletion(
             begun, call=world.call, customers=world.customers, connections=world.connections, codat=world.codat
         )

@@ -157,6 +157,19 @@ class Customers:
             item = self._begin_deletion(item, terms)
         return None if item is None else _deletion(item)
 
+    def resume_deletion(self, customer_id: str, terms: Terms) -> Deletion | None:
+        """A deletion that was begun; None where there is none any more: the customer may have been created again
+        since, and nobody asked to delete that one. Raises DeletionInProgress while another process is at it.
+        """
+        item = self._table.get(keys.customer(customer_id))
+        while item is not None and item["state"] == DELETING:
+            if item["leaseOwner"] == terms.owner:
+                return _deletion(item)
+            if from_ms(item["leaseUntil"]) > terms.now:
+                raise _deleting(item, terms.now)
+            item = self._begin_deletion(item, terms)
+        return None
+
     def _begin_deletion(self, item: Item, terms: Terms) -> Item | None:
         """The item as it is now: ours, or what somebody else has made of it in the meantime."""
         begun = {

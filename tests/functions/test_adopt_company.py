@@ -1,5 +1,6 @@
 """POST /customers with a companyId: what exists at Codat becomes a customer."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -35,6 +36,20 @@ def test_an_existing_company_becomes_a_customer(app: App) -> None:
     assert there.tags == {"region": "us", "tier": "gold", "uid": customer["customerId"]}
     assert there.name == "Bank of Dave"
     assert adopt(app, company.id, customer["customerId"], tags={"tier": "gold"}).status_code == 200
+
+
+@pytest.mark.parametrize("spelled", [str.upper, lambda told: told.replace("-", "")], ids=["upper", "hex"])
+def test_a_company_is_found_however_its_id_is_spelled(app: App, spelled: Callable[[str], str]) -> None:
+    """GIVEN the id in another form of a GUID THEN it is stored as Codat tells it, and its webhooks find it."""
+    company = existing(app)
+    customer = adopt(app, spelled(company.id)).json()
+    assert customer["companyId"] == company.id
+    [found] = app.get(f"/customers?companyId={spelled(company.id)}").json()["customers"]
+    assert found["customerId"] == customer["customerId"]
+    [connection] = customer["connections"]
+    app.codat.state.revoke(company.id, connection["connectionId"])
+    app.codat.wait_idle()
+    assert app.read(connection)["status"] == "Deauthorized"
 
 
 def test_a_company_of_another_customer_is_taken(app: App) -> None:

@@ -1,6 +1,8 @@
 """Healing: the table and Codat compared, through the real plan, messages and batches."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from time import sleep
 from typing import Any
 from uuid import uuid4
 
@@ -81,6 +83,32 @@ def test_what_stayed_dirty_is_sent_again(app: App) -> None:
     assert app.codat.state.company(changed["companyId"]).name == "Bank of Mary"
     assert app.codat.state.company(untagged["companyId"]).tags["uid"] == untagged["customerId"]
     assert reconcile(app)["drift"] == 0
+
+
+def test_a_customer_that_came_back_meanwhile_is_let_alone(app: App) -> None:
+    """GIVEN two unfinished deletions WHEN the second is repeated and the customer created again while the first is
+    being finished THEN nobody has asked to delete the new one.
+    """
+    ids = [app.customer()["customerId"] for _ in range(2)]
+    fault = app.codat.faults.add(Fault(kind="status", status=503, method="DELETE"))
+    for customer_id in ids:
+        app.http.delete(f"/customers/{customer_id}")
+    app.codat.faults.remove(fault)
+    app.codat.faults.add(Fault(kind="latency", seconds=1.5, method="DELETE", times=1))
+
+    with ThreadPoolExecutor() as threads:
+        app.codat.calls.clear()
+        walk = threads.submit(reconcile, app)
+        while not app.codat.calls.count("DELETE"):
+            sleep(0.01)
+        answers = [app.http.delete(f"/customers/{customer_id}").status_code for customer_id in ids]
+        [free] = [customer_id for customer_id, answer in zip(ids, answers, strict=True) if answer == 204]
+        app.customer(free)
+        walk.result()
+
+    assert sorted(answers) == [204, 409]
+    assert app.get(f"/customers/{free}").status_code == 200
+    assert app.codat.state.company(app.get(f"/customers/{free}").json()["companyId"])
 
 
 def test_an_unfinished_deletion_is_finished(app: App) -> None:

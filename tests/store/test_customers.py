@@ -137,6 +137,20 @@ def test_a_deletion_stands_in_the_way_until_its_lease_is_over(customers: Custome
     deletion(customers, customer_id, after=32)
 
 
+def test_only_a_deletion_that_was_begun_is_resumed(customers: Customers, customer_id: str) -> None:
+    """GIVEN a customer, perhaps created again since WHEN its deletion is resumed THEN nothing is begun."""
+    assert customers.resume_deletion(customer_id, terms()) is None
+    seen = active(customers, customer_id)
+    assert customers.resume_deletion(customer_id, terms()) is None
+    assert customers.find(customer_id) == seen
+    deletion(customers, customer_id)
+    with pytest.raises(DeletionInProgress):
+        customers.resume_deletion(customer_id, terms(after=10))
+    heir = customers.resume_deletion(customer_id, terms(after=31))
+    assert heir is not None
+    assert heir.company_id == seen.company_id
+
+
 def test_what_is_forgotten_leaves_a_tombstone_of_its_company(
     customers: Customers, customer_id: str, table: Table
 ) -> None:
