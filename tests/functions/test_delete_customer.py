@@ -65,23 +65,28 @@ def test_an_event_that_comes_while_a_customer_is_deleted_brings_nothing_back(app
     app.codat.faults.add(Fault(kind="webhook-drop"))
     told: list[int] = []
 
+    def late() -> None:
+        body = webhook_about(
+            "connection.created",
+            company_id=linked["companyId"],
+            connection_id=f"late-{len(told)}",
+            tags={"uid": linked["customerId"]},
+        )
+        told.append(app.deliver(body).status_code)
+
     def meanwhile(exchange: Exchange) -> None:
-        passed_on(exchange)
+        """Before the answer is given: what deletes waits for it."""
         if exchange.operation in {"PutItem", "Query", "BatchWriteItem"} and not any(app.codat.state.companies()):
-            body = webhook_about(
-                "connection.created",
-                company_id=linked["companyId"],
-                connection_id=f"late-{len(told)}",
-                tags={"uid": linked["customerId"]},
-            )
             dynamodb_wire.always(passed_on)
-            told.append(app.deliver(body).status_code)
+            late()
             dynamodb_wire.always(meanwhile)
+        passed_on(exchange)
 
     dynamodb_wire.always(meanwhile)
     assert app.http.delete(path({"customerId": linked["customerId"]})).status_code == 204
     dynamodb_wire.heal()
-    assert len(told) >= 3
+    late()
+    assert len(told) >= 4
     assert set(told) == {204}
     left = app.items(f"COMPANY#{linked['companyId']}")
     assert {item["sk"].partition("#")[0] for item in left} == {"COMPANY", "CONNECTION"}
