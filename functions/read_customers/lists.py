@@ -4,7 +4,6 @@ from http import HTTPStatus
 
 from shared import bootstrap
 from shared.domain.connections import Status
-from shared.domain.customers import as_codat_spells
 from shared.runtime import queries
 from shared.runtime.documents import connection_document, customer_document, entry_document
 from shared.runtime.edge import Answer, Request
@@ -19,7 +18,7 @@ def customers(request: Request) -> Answer:
     if company_id is None:
         page = use.list_customers(limit, cursor, **bootstrap.stores())
     else:
-        page = use.find_by_company(as_codat_spells(company_id[: queries.MOST]), **bootstrap.stores())
+        page = use.find_by_company(company_id[: queries.MOST], **bootstrap.stores())
     found = [customer_document(one.customer, one.connections) for one in page.items]
     return Answer(HTTPStatus.OK, {"customers": found, "cursor": page.cursor})
 

@@ -41,7 +41,7 @@ class Wire(BaseModel):
     )
 
     def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
-        """Nor may a message that quotes one."""
+        """Nor may a message that quotes the thing itself."""
         return ()
 
 

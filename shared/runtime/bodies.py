@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic.alias_generators import to_camel
 
-from shared.domain.customers import CUSTOMER_ID, MAX_TAGS, Content, as_codat_spells, is_printable
+from shared.domain.customers import CUSTOMER_ID, MAX_TAGS, Content, is_printable
 
 
 class Body(BaseModel):
@@ -48,7 +48,7 @@ class NewCustomer(Body):
     name: Name
     description: Description | None = None
     tags: Tags = Field(default_factory=dict)
-    company_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}\z"), AfterValidator(as_codat_spells)] | None = None
+    company_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}\z")] | None = None
 
     @property
     def content(self) -> Content:

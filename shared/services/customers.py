@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.claims import Claim
 from shared.domain.connections import Connection, Rank, stamp
-from shared.domain.customers import MAX_TAGS, Company, Content, Customer, content_of
+from shared.domain.customers import MAX_TAGS, Company, Content, Customer, as_codat_spells, content_of
 from shared.domain.errors import (
     CodatError,
     CompanyGone,
@@ -45,6 +45,7 @@ def create_customer(
     another call is at it, CompanyUnknown, CompanyTaken and TooManyTags for a company that can't be adopted, and
     Codat's errors, after which the same call, repeated, completes.
     """
+    company_id = None if company_id is None else as_codat_spells(company_id)
     taken = customers.claim(customer_id, content, call.terms(), company_id)
     if isinstance(taken, Claim):
         customer = finish_creation(
@@ -185,6 +186,7 @@ def list_customers(
 
 def find_by_company(company_id: str, *, customers: Customers, connections: Connections) -> Page[CustomerView]:
     """The customer of a company, as Codat's return redirect names it; none where it is nobody's."""
+    company_id = as_codat_spells(company_id)
     customer_id = customers.ownership(company_id).customer_id
     customer = customers.find(customer_id) if customer_id else None
     found = [with_connections(customer, connections)] if customer and customer.company_id == company_id else []

@@ -151,11 +151,9 @@ class Customers:
             if item["state"] == CREATING:
                 return self._claims.take_over(claim_of(item, f"Customer {customer_id}"), terms)
             if item.get("leaseOwner") == terms.owner:
-                break  # our own write, whose first answer was lost
-            if item["state"] == DELETING and from_ms(item["leaseUntil"]) > terms.now:
-                raise _deleting(item, terms.now)
+                return _deletion(item)
             item = self._begin_deletion(item, terms)
-        return None if item is None else _deletion(item)
+        return None
 
     def resume_deletion(self, customer_id: str, terms: Terms) -> Deletion | None:
         """A deletion that was begun; None where there is none any more: the customer may have been created again
@@ -165,13 +163,15 @@ class Customers:
         while item is not None and item["state"] == DELETING:
             if item["leaseOwner"] == terms.owner:
                 return _deletion(item)
-            if from_ms(item["leaseUntil"]) > terms.now:
-                raise _deleting(item, terms.now)
             item = self._begin_deletion(item, terms)
         return None
 
     def _begin_deletion(self, item: Item, terms: Terms) -> Item | None:
-        """The item as it is now: ours, or what somebody else has made of it in the meantime."""
+        """The item as it is now: ours, also where the write's first answer was lost, or what somebody else has made of
+        it in the meantime. Raises DeletionInProgress while another's lease runs.
+        """
+        if item["state"] == DELETING and from_ms(item["leaseUntil"]) > terms.now:
+            raise _deleting(item, terms.now)
         begun = {
             **item,
             "state": DELETING,

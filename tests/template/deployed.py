@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from tests.artifact.make import ROOT, make
 
 
+@cache
 def transformed() -> dict[str, Any]:
     """As CloudFormation gets it."""
     make(".sam/.synced")
