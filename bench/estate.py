@@ -14,6 +14,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from local.codat.clock import in_seconds
 from local.codat.records import LinkError
 from local.codat.state import CompanyChange
+from shared.codat.transport import key_id
 from shared.domain.claims import Claim
 from shared.domain.connections import Rank, Report, Source, Status, stamp
 from shared.domain.customers import Content
@@ -104,10 +105,11 @@ class Difference:
 
 
 class Estate:
-    def __init__(self, state: State, client: DynamoDBClient, table_name: str, *, seed: int) -> None:
+    def __init__(self, state: State, client: DynamoDBClient, table_name: str, *, api_key: str, seed: int) -> None:
         self._state = state
         self._client = client
         self._table_name = table_name
+        self._key_id = key_id(api_key)
         self._random = random.Random(seed)  # noqa: S311 - chance to repeat, not to protect
 
     def fill(self, companies: int, connections_each: int) -> None:
@@ -127,7 +129,7 @@ class Estate:
             content = Content(company.name)
             claim = customers.claim(company.tags["uid"], content, call.terms())
             assert isinstance(claim, Claim)
-            customers.activate(claim, company.id, told_at)
+            customers.activate(claim, company.id, told_at, key_id=self._key_id)
             for connection in company.connections.values():
                 hear(
                     _report(connection, told_at, self._id()),

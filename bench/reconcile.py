@@ -53,7 +53,7 @@ def main() -> int:
         parts.enter_context(_environment(template, dynamodb_url, moto_url, codat.base_url))
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
         dead_letters_url = _resources(template)
-        estate = Estate(codat.state, dynamodb, template.table().name, seed=options.seed)
+        estate = Estate(codat.state, dynamodb, template.table().name, api_key=_API_KEY, seed=options.seed)
         with _timed(f"{options.companies:,} companies, {options.companies * options.connections:,} connections made"):
             estate.fill(options.companies, options.connections)
         _line("difference before", estate.difference().count)

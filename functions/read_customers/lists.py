@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from shared import bootstrap
 from shared.domain.connections import Status
+from shared.domain.errors import InvalidQuery
 from shared.runtime import queries
 from shared.runtime.documents import connection_document, customer_document, entry_document
 from shared.runtime.edge import Answer, Request
@@ -17,6 +18,8 @@ def customers(request: Request) -> Answer:
     company_id = request.query.get("companyId")
     if company_id is None:
         page = use.list_customers(limit, cursor, **bootstrap.stores())
+    elif cursor is not None:
+        raise InvalidQuery("cursor", "has no meaning beside companyId, which finds one customer at most")
     else:
         page = use.find_by_company(company_id[: queries.MOST], **bootstrap.stores())
     found = [customer_document(one.customer, one.connections) for one in page.items]

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.errors import CodatCustomersError
+from shared.domain.errors import CodatCustomersError, PartlyReconciled
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import Telemetry, logger
 from shared.services.reconcile import work_on
@@ -22,6 +22,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         try:
             found += work_on(json.loads(record["body"]), world)
         except CodatCustomersError as error:
+            if isinstance(error, PartlyReconciled):
+                found.update(error.found)
             logger.warning("batch put back", extra={"message_id": record["messageId"], "why": str(error)})
             failed.append({"itemIdentifier": record["messageId"]})
     Telemetry().measure("DriftFound", found["drift"])

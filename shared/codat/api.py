@@ -1,7 +1,6 @@
 """Codat's API in the words of the domain."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
@@ -60,9 +59,8 @@ class Codat:
         self._repeat(send)
 
     def delete_company(self, company_id: str) -> None:
-        """Deletes the company with its connections; fine where it is gone already."""
-        with suppress(CodatNotFound):
-            self._repeat(lambda: self._transport.send("DELETE", "companies", company_id).read_nothing())
+        """Deletes the company with its connections. Raises CodatNotFound where it is gone already."""
+        self._repeat(lambda: self._transport.send("DELETE", "companies", company_id).read_nothing())
 
     def company(self, company_id: str) -> Company | None:
         """None where Codat has no such company, or none any more."""
@@ -86,11 +84,21 @@ class Codat:
         return sorted(found, key=lambda company: (company.created_at, company.company_id))
 
     def companies(self, page: int, page_size: int, tags: str | None = None) -> tuple[list[Company], int]:
-        """A page of Codat's companies with their connections, counted from 1, and how many there are in all."""
+        """A page of Codat's companies with their connections, counted from 1, and how many there are in all.
+
+        Raises CodatMadeNoSense where one of them can't be read.
+        """
         params = {"page": page, "pageSize": page_size} | ({} if tags is None else {"tags": tags})
         answer = self._repeat(lambda: self._transport.send("GET", "companies", params=params))
         told = answer.read(wire.Companies)
         return [self._company(company, answer.read_at) for company in told.results], told.total_results
+
+    def company_count(self) -> int:
+        """Of all companies at Codat, other apps' included."""
+        params = {"page": 1, "pageSize": 1}
+        return self._repeat(
+            lambda: self._transport.send("GET", "companies", params=params).read(wire.Count).total_results
+        )
 
     def fitting(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
         """The ids in batches whose query stays within what Codat takes."""
@@ -117,6 +125,11 @@ class Codat:
     def quota(self) -> Quota | None:
         """As Codat's last answer told it."""
         return self._transport.quota
+
+    @property
+    def key_id(self) -> str:
+        """Tells the API key of the last request from another one."""
+        return self._transport.key_id
 
     def create_connection(self, company_id: str, platform_key: str, idempotency_key: str) -> Observed:
         answer = self._transport.send(

@@ -23,6 +23,7 @@ from shared.domain.errors import (
     CodatAccountLimit,
     CodatBusy,
     CodatError,
+    CodatMadeNoSense,
     CodatNotFound,
     CodatRateLimited,
     CodatRejected,
@@ -100,23 +101,23 @@ class Answer:
         return instant_of(self.date - self.took)
 
     def read(self, model: type[_Model]) -> _Model:
-        """Raises CodatUnavailable where the answer is not what Codat's contract says."""
+        """Raises CodatMadeNoSense where the answer is not what Codat's contract says."""
         try:
             return model.model_validate_json(self.body)
         except ValidationError as error:
             raise self._nonsense(what_was_wrong(error), is_json=error.errors()[0]["type"] != "json_invalid") from error
 
     def read_nothing(self) -> None:
-        """For an answer whose status says it all. Raises CodatUnavailable where it is some page instead of Codat's."""
+        """For an answer whose status says it all. Raises CodatMadeNoSense where it is some page instead of Codat's."""
         try:
             json.loads(self.body or "null")
         except (ValueError, RecursionError) as error:
             raise self._nonsense("body", is_json=False) from error
 
-    def _nonsense(self, what: str, *, is_json: bool) -> CodatUnavailable:
+    def _nonsense(self, what: str, *, is_json: bool) -> CodatMadeNoSense:
         # A page is a gateway's, as in `_is_a_gateways`.
         fingerprint = _fingerprint(self.status, self.body) if is_json else None
-        return CodatUnavailable(f"Codat's answer made no sense ({what}).", fingerprint=fingerprint)
+        return CodatMadeNoSense(f"Codat's answer made no sense ({what}).", fingerprint=fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ class Transport:
         self._credentials = credentials
         self.seconds_left = seconds_left
         self.quota: Quota | None = None
+        self.key_id = ""
+        """The API key's of the last request."""
         self._now = now
         self._telemetry = telemetry
 
@@ -173,6 +176,7 @@ class Transport:
     def _send(self, request: _Request, api_key: str, idempotency_key: str | None) -> Answer:
         if not api_key:
             raise CodatRejectedCredentials("No Codat API key is configured.")
+        self.key_id = key_id(api_key)
         left = self.seconds_left()
         if left <= 0:
             raise CodatTimedOut("No time was left to ask Codat.")
@@ -230,6 +234,11 @@ class Transport:
             if len(body) > MAX_ANSWER_BYTES:
                 raise CodatUnavailable("Codat's answer was too long.")
         return bytes(body)
+
+
+def key_id(api_key: str) -> str:
+    """Tells an API key from another one, and nothing else about it: it may be stored."""
+    return sha256(b"codat-customers:" + api_key.encode()).hexdigest()[:16]
 
 
 def _error(answer: Answer, *, creating: bool) -> CodatError:

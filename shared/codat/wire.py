@@ -12,9 +12,13 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.connections import Source, Status
 from shared.domain.instants import Instant, instant
+from shared.domain.reasons import in_words
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
 """Codat's ids are GUIDs. Nothing that means something in a key or a path may pass."""
+
+_LONGEST_NAME = 200
+"""So that ten announcements together stay far below the 256 KB that EventBridge takes in one call."""
 
 _MOST_WORDS = 500
 
@@ -53,15 +57,15 @@ class DataConnectionError(Wire):
     status: str | None = None
 
     @property
-    def words(self) -> str | None:
-        return self.error_message or self.status_text or self.status_code
+    def still_holds(self) -> bool:
+        return self.status != "Resolved" and bool(self.error_message or self.status_text or self.status_code)
 
 
 class DataConnection(Wire):
     id: Identifier
-    integration_key: str | None = None
-    platform_name: str
-    source_type: str
+    integration_key: Annotated[str, Field(max_length=_LONGEST_NAME)] | None = None
+    platform_name: Annotated[str, Field(max_length=_LONGEST_NAME)]
+    source_type: Annotated[str, Field(max_length=_LONGEST_NAME)]
     status: Literal["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
     created: Time
     last_sync: Time | None = None
@@ -85,10 +89,12 @@ class DataConnection(Wire):
 
     @property
     def reason(self) -> str | None:
-        """The newest error that still holds, in Codat's words."""
-        errors = [error for error in self.data_connection_errors or [] if error.status != "Resolved" and error.words]
-        newest = max(errors, key=lambda error: error.errored_on_utc or "", default=None)
-        return newest.words[:500] if newest and newest.words else None
+        """The newest error that still holds, in words."""
+        errors = [error for error in self.data_connection_errors or [] if error.still_holds]
+        if not errors:
+            return None
+        newest = max(errors, key=lambda error: error.errored_on_utc or "")
+        return in_words([newest.error_message, newest.status_text], newest.status_code, self.platform_name)
 
 
 class LinkableConnection(DataConnection):
@@ -116,9 +122,12 @@ class AccessToken(Wire):
     token_type: str
 
 
-class Companies(Wire):
-    results: list[Company]
+class Count(Wire):
     total_results: int
+
+
+class Companies(Count):
+    results: list[Company]
 
 
 class ErrorMessage(Wire):

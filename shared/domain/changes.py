@@ -72,6 +72,7 @@ def _of_connection(change: ConnectionChange) -> Announcement | None:
 
 def _visible(connection: Connection) -> tuple[Any, ...]:
     return (
+        connection.customer_id,
         connection.status,
         connection.next_action,
         connection.error,

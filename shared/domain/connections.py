@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import NewType
 
+from shared.domain import reasons
 from shared.domain.instants import Instant, just_after
 from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 
@@ -154,13 +155,26 @@ class Connection:
 
     @property
     def error(self) -> str | None:
-        """The newest reason, in words; gone once linked."""
-        return None if self.status in {Status.LINKED, Status.DELETED} else self.reason
+        """What keeps it from working, in words; gone once linked."""
+        name = self.source.platform_name
+        match self.status:
+            case Status.LINKED | Status.DELETED:
+                return None
+            case Status.DEAUTHORIZED:
+                return self.reason or reasons.revoked(name)
+            case Status.UNLINKED:
+                return self.reason
+        told = self.reason or (reasons.unused(name) if self.abandoned_at else None)
+        return reasons.with_connector(told, name) if told and self._needs_connector else told
+
+    @property
+    def _needs_connector(self) -> bool:
+        return self.source.platform_key == QUICKBOOKS_DESKTOP_KEY
 
     @property
     def next_action(self) -> NextAction:
         match self.status:
-            case Status.PENDING_AUTH if self.source.platform_key == QUICKBOOKS_DESKTOP_KEY:
+            case Status.PENDING_AUTH if self._needs_connector:
                 return NextAction.INSTALL_CONNECTOR
             case Status.PENDING_AUTH:
                 return NextAction.AUTHORIZE
@@ -223,7 +237,7 @@ def read_initially(known: Connection, at: Instant, now: Instant) -> Connection:
 
 def says_otherwise(observed: Observed, known: Connection) -> bool:
     """Whether an answer tells anything that an app can see differently; a walk writes down nothing else."""
-    reason_differs = observed.status is not Status.LINKED and observed.reason not in {None, known.error}
+    reason_differs = observed.status is not Status.LINKED and observed.reason not in {None, known.reason}
     synced_since = (observed.last_sync or "") > (known.last_sync or "")
     names_source = bool(observed.source.platform_key) and not known.source.platform_key
     return observed.status is not known.status or reason_differs or synced_since or names_source

@@ -66,6 +66,8 @@ class Customer:
     """Found at Codat, not asked for: nobody has said yet what its content shall be."""
     kept_tags: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What an adopted company was tagged with before; Codat gets them along with the content's own."""
+    key_id: str = ""
+    """Of the API key under which Codat has shown the company."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ class Deletion:
 
     customer_id: str
     company_id: str
+    key_id: str
+    """As the customer's."""
     owner: str
     lease_until: datetime
 

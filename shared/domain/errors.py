@@ -23,13 +23,14 @@
     │   ├── CodatBusy                    409: a request with this idempotency key still runs
     │   ├── CodatRejected                any other 4xx
     │   ├── CodatRateLimited             429; retry_after
-    │   └── CodatUnavailable             5xx, an answer that makes no sense
-    │       └── CodatTimedOut            no answer: the work may have been done
+    │   └── CodatUnavailable             5xx
+    │       ├── CodatTimedOut            no answer: the work may have been done
+    │       └── CodatMadeNoSense         an answer that is not what Codat's contract says
     ├── StoreUnavailable                 DynamoDB is throttled or out of reach
     ├── SecretsUnavailable               the secret can't be read
     ├── QueueUnavailable                 SQS is out of reach
     ├── QuotaReserved                    what is left of Codat's quota is kept for the app's own calls
-    ├── NobodyThere                      Codat knows none of many companies: surely another client's API key
+    ├── NobodyThere                      Codat knows none of a batch's companies: is it another client's API key?
     ├── PartlyReconciled                 some of a batch could not be compared
     ├── NotAuthentic                     reason; a webhook that nobody vouches for
     └── Unreadable                       an authentic webhook that the code does not understand
@@ -199,6 +200,10 @@ class CodatTimedOut(CodatUnavailable):
     pass
 
 
+class CodatMadeNoSense(CodatUnavailable):
+    pass
+
+
 class StoreUnavailable(CodatCustomersError):
     pass
 
@@ -224,8 +229,10 @@ class NobodyThere(CodatCustomersError):
 
 
 class PartlyReconciled(CodatCustomersError):
-    def __init__(self, failures: int, first: str) -> None:
+    def __init__(self, failures: int, first: str, found: Mapping[str, int]) -> None:
         super().__init__(f"{failures} could not be reconciled; the first: {first}")
+        self.found = found
+        """What was found, and healed, of the others."""
 
 
 class NotAuthentic(CodatCustomersError):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from shared.domain.connections import Connection, Report, Status, time_of
+from shared.domain.events import InitialReadEvent
 from shared.domain.instants import Instant
 
 CALLER, WEBHOOK, RECONCILE = "caller", "webhook", "reconcile"
@@ -51,4 +52,21 @@ def entry(
         status=after.status,
         reason=report.reason,
         applied=report.stamp in {after.heard_stamp, after.status_stamp, after.reason_stamp},
+    )
+
+
+def entry_of_initial_read(
+    event: InitialReadEvent, actor: Actor, before: Connection | None, after: Connection
+) -> TimelineEntry:
+    return TimelineEntry(
+        company_id=after.company_id,
+        connection_id=after.connection_id,
+        at=event.generated_at,
+        event_id=event.event_id,
+        event_type=event.event_type,
+        actor=actor,
+        previous_status=before.status if before else None,
+        status=after.status,
+        reason=None,
+        applied=after.initial_read_at == event.generated_at,
     )

@@ -18,9 +18,9 @@ from shared.domain.pages import Page
 from shared.domain.platforms import Platform
 from shared.domain.timeline import TimelineEntry
 from shared.services.creation import Creation
-from shared.services.customers import customer_or_refuse
+from shared.services.existence import customer_or_refuse, hear_gone
 from shared.services.ports import Call, Claims, Codat, Connections, Customers
-from shared.services.register import hear, hear_deleted, hear_gone, hear_read
+from shared.services.register import hear, hear_deleted, hear_read
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _reuse(
         try:
             observed = codat.connection(one.company_id, one.connection_id)
         except CodatNotFound:
-            hear_gone(one, call=call, connections=connections)
+            hear_gone(one, customer, call=call, connections=connections, codat=codat)
             continue
         connection = hear_read(observed, one, call=call, connections=connections)
         if not connection.is_deleted:
@@ -143,17 +143,17 @@ def unlink_connection(
 
     Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted, ConnectionNotLinked and Codat's errors.
     """
-    known = read_connection(customer_id, connection_id, customers=customers, connections=connections)
+    customer, known = find_connection(customer_id, connection_id, customers=customers, connections=connections)
     call.telemetry.note(company_id=known.company_id)
     if known.is_deleted:
         raise ConnectionIsDeleted(connection_id)
     try:
         observed = codat.unlink(known.company_id, connection_id)
     except CodatNotFound as gone:
-        hear_gone(known, call=call, connections=connections)
+        hear_gone(known, customer, call=call, connections=connections, codat=codat)
         raise ConnectionIsDeleted(connection_id) from gone
     except CodatRejected as refusal:
-        return _as_codat_has_it(known, refusal, call=call, connections=connections, codat=codat)
+        return _as_codat_has_it(known, customer, refusal, call=call, connections=connections, codat=codat)
     answer = observed.report(known.company_id, stamp_of_answer(observed.at, Rank.OUR_CHANGE, known, call.new_id()))
     return hear(
         replace(answer, status=Status.UNLINKED),
@@ -166,10 +166,16 @@ def unlink_connection(
 
 
 def _as_codat_has_it(
-    known: Connection, refusal: CodatRejected, *, call: Call, connections: Connections, codat: Codat
+    known: Connection,
+    customer: Customer,
+    refusal: CodatRejected,
+    *,
+    call: Call,
+    connections: Connections,
+    codat: Codat,
 ) -> Connection:
     """Codat refused to unlink: the connection as it is there decides what that means."""
-    connection, observed = ask_for(known, call=call, connections=connections, codat=codat)
+    connection, observed = ask_for(known, customer, call=call, connections=connections, codat=codat)
     if observed.status is Status.LINKED:
         raise refusal
     if observed.status is not Status.UNLINKED:
@@ -177,7 +183,9 @@ def _as_codat_has_it(
     return connection
 
 
-def ask_for(known: Connection, *, call: Call, connections: Connections, codat: Codat) -> tuple[Connection, Observed]:
+def ask_for(
+    known: Connection, customer: Customer, *, call: Call, connections: Connections, codat: Codat
+) -> tuple[Connection, Observed]:
     """The connection as Codat has it now, stored, and Codat's answer with its fresh link.
 
     Raises ConnectionIsDeleted where Codat has it no more, and Codat's errors.
@@ -185,7 +193,7 @@ def ask_for(known: Connection, *, call: Call, connections: Connections, codat: C
     try:
         observed = codat.connection(known.company_id, known.connection_id)
     except CodatNotFound as gone:
-        hear_gone(known, call=call, connections=connections)
+        hear_gone(known, customer, call=call, connections=connections, codat=codat)
         raise ConnectionIsDeleted(known.connection_id) from gone
     return hear_read(observed, known, call=call, connections=connections), observed
 
@@ -194,11 +202,19 @@ def read_connection(
     customer_id: str, connection_id: str, *, customers: Customers, connections: Connections
 ) -> Connection:
     """The connection, also when it was deleted. Raises CustomerNotFound, ConnectionNotFound."""
+    _, connection = find_connection(customer_id, connection_id, customers=customers, connections=connections)
+    return connection
+
+
+def find_connection(
+    customer_id: str, connection_id: str, *, customers: Customers, connections: Connections
+) -> tuple[Customer, Connection]:
+    """The connection with its customer. Raises as `read_connection`."""
     customer = customer_or_refuse(customer_id, customers)
     connection = connections.find(customer.company_id, connection_id)
     if connection is None or not connection.is_heard:
         raise ConnectionNotFound(customer_id, connection_id)
-    return connection
+    return customer, connection
 
 
 def delete_connection(
@@ -214,14 +230,15 @@ def delete_connection(
 
     Raises CustomerNotFound, ConnectionNotFound and Codat's errors.
     """
-    known = read_connection(customer_id, connection_id, customers=customers, connections=connections)
+    customer, known = find_connection(customer_id, connection_id, customers=customers, connections=connections)
     call.telemetry.note(company_id=known.company_id)
     if known.is_deleted:
         return
     try:
         deleted_at = codat.delete_connection(known.company_id, connection_id)
     except CodatNotFound:
-        hear_gone(known, call=call, connections=connections)
+        # Gone already, or by a first try of this call whose answer was lost.
+        hear_gone(known, customer, happening="deleted", call=call, connections=connections, codat=codat)
         return
     hear_deleted(known, deleted_at, Rank.OUR_CHANGE, "deleted", call=call, connections=connections)
 

@@ -9,11 +9,19 @@ from dataclasses import replace
 from typing import Any
 
 from shared.domain.customers import MAX_TAGS, Content, Customer
-from shared.domain.errors import CodatNotFound, CompanyGone, CustomerNotFound, StoreUnavailable, TooManyTags
+from shared.domain.errors import (
+    CodatNotFound,
+    CompanyGone,
+    CustomerConflict,
+    StoreUnavailable,
+    TooManyTags,
+)
 from shared.domain.instants import instant_of
+from shared.services.existence import customer_or_refuse
 from shared.services.ports import Call, Codat, Customers
 
 _MOST_CONFLICTS = 10
+_TOO_MANY = "Too many writers at one customer."
 
 
 def change_customer(
@@ -25,38 +33,53 @@ def change_customer(
     same call, repeated, brings it to Codat.
     """
     for _ in range(_MOST_CONFLICTS):
-        seen = customers.find(customer_id)
-        if seen is None:
-            raise CustomerNotFound(customer_id)
+        seen = customer_or_refuse(customer_id, customers)
         call.telemetry.note(company_id=seen.company_id)
         content = replace(seen.content, **changes)
         if content == seen.content and not seen.dirty and not seen.adopted:
             return seen
-        try:
-            return set_content(
-                replace(seen, adopted=False), content, seen=seen, call=call, customers=customers, codat=codat
-            )
-        except _Overtaken:
-            continue
-    raise StoreUnavailable("Too many writers at one customer.")
+        if changed := _set_content(seen, content, call=call, customers=customers, codat=codat):
+            return changed
+    raise StoreUnavailable(_TOO_MANY)
 
 
-class _Overtaken(StoreUnavailable):
-    pass
+def ensure_content(customer: Customer, content: Content, *, call: Call, customers: Customers, codat: Codat) -> Customer:
+    """The customer with this content. Of one that was found at Codat nobody has said yet what its content shall be:
+    the first to ask for it does.
+
+    Raises CustomerConflict where it has another one, and what `change_customer` raises.
+    """
+    for _ in range(_MOST_CONFLICTS):
+        if not customer.adopted:
+            if differing := customer.content.differing_fields(content):
+                raise CustomerConflict(customer.customer_id, differing)
+            if customer.dirty:
+                # Whoever stored this content has not brought it to Codat.
+                send_content(customer, customers=customers, codat=codat)
+            return customer
+        if changed := _set_content(customer, content, call=call, customers=customers, codat=codat):
+            return changed
+        customer = customer_or_refuse(customer.customer_id, customers)
+    raise StoreUnavailable(_TOO_MANY)
 
 
-def set_content(
-    customer: Customer, content: Content, *, seen: Customer, call: Call, customers: Customers, codat: Codat
-) -> Customer:
-    """The customer with this content, stored and at Codat. Raises StoreUnavailable where somebody was quicker."""
-    kept = {key: value for key, value in customer.kept_tags.items() if key not in content.tags}
+def _set_content(
+    seen: Customer, content: Content, *, call: Call, customers: Customers, codat: Codat
+) -> Customer | None:
+    """The customer with this content, stored and at Codat; None, with nothing done, where somebody was quicker."""
+    kept = {key: value for key, value in seen.kept_tags.items() if key not in content.tags}
     if len(kept) + len(content.tags) > MAX_TAGS:
         raise TooManyTags(len(kept))
     changed = replace(
-        customer, content=content, updated_at=instant_of(call.now()), version=seen.version + 1, dirty=True
+        seen,
+        content=content,
+        updated_at=instant_of(call.now()),
+        version=seen.version + 1,
+        dirty=True,
+        adopted=False,
     )
     if not customers.change(changed, seen):
-        raise _Overtaken("The customer was changed by another call; repeat this one.")
+        return None
     send_content(changed, customers=customers, codat=codat)
     return changed
 

@@ -7,16 +7,19 @@ from shared.domain.connections import Connection, Rank, stamp
 from shared.domain.customers import MAX_TAGS, Company, Content, Customer, as_codat_spells, content_of
 from shared.domain.errors import (
     CodatError,
+    CodatNotFound,
+    CodatRejected,
     CompanyGone,
     CompanyTaken,
     CompanyUnknown,
     CustomerConflict,
-    CustomerNotFound,
+    SecretsUnavailable,
     TooManyTags,
 )
 from shared.domain.pages import Page
-from shared.services.content import send_content, set_content
+from shared.services.content import ensure_content
 from shared.services.creation import Creation
+from shared.services.existence import customer_or_refuse
 from shared.services.ports import Call, Claims, Codat, Connections, Customers
 from shared.services.register import hear, hear_read
 
@@ -54,18 +57,9 @@ def create_customer(
     else:
         customer = taken
     call.telemetry.note(company_id=customer.company_id)
-    differing = customer.content.differing_fields(content)
     if company_id is not None and company_id != customer.company_id:
         raise CustomerConflict(customer_id, ["companyId"])
-    if customer.adopted:
-        # Nobody has said yet what the content shall be: the first to ask for the customer does.
-        adopted = replace(customer, adopted=False)
-        customer = set_content(adopted, content, seen=customer, call=call, customers=customers, codat=codat)
-    elif differing:
-        raise CustomerConflict(customer_id, differing)
-    elif customer.dirty:
-        # Whoever stored this content has not brought it to Codat.
-        send_content(customer, customers=customers, codat=codat)
+    customer = ensure_content(customer, content, call=call, customers=customers, codat=codat)
     return customer, isinstance(taken, Claim)
 
 
@@ -100,7 +94,7 @@ def _create(claim: Claim, *, call: Call, customers: Customers, claims: Claims, c
     )
     company_id = creation.run(codat.seconds_left)
     try:
-        customer = customers.activate(creation.claim, company_id, call.now())
+        customer = customers.activate(creation.claim, company_id, call.now(), key_id=codat.key_id)
     except CompanyTaken as ended:
         # Codat has deleted it again in the meantime.
         claims.drop(creation.claim)
@@ -112,21 +106,26 @@ def _create(claim: Claim, *, call: Call, customers: Customers, claims: Claims, c
 def _adopt(
     claim: Claim, *, call: Call, customers: Customers, connections: Connections, claims: Claims, codat: Codat
 ) -> Customer:
-    """Tags first, connections second, so that an event in between is already known as ours; the customer last, so that
+    """The company is reserved first, so that of two customers that want it one is refused before anything is changed.
+    Tags second, connections third, so that an event in between is already known as ours; the customer last, so that
     whoever repeats the call after a crash does all of it again.
     """
     customer_id, company_id = claim.payload["customerId"], claim.payload["adoptedCompanyId"]
+    content, may_be_tagged = content_of(claim.payload), not claim.fresh
     try:
-        company = _adoptable(customer_id, company_id, content_of(claim.payload), customers, codat)
-        codat.update_company(company_id, customer_id, content_of(claim.payload), company.tags)
+        company = _adoptable(customer_id, company_id, content, customers, codat)
+        customers.reserve(claim, company_id)
+        may_be_tagged = True
+        codat.update_company(company_id, customer_id, content, company.tags)
         bring_in(company_id, customer_id, call=call, connections=connections, codat=codat)
-        customer = customers.activate(claim, company_id, call.now(), company.tags)
-    except (CompanyUnknown, CompanyTaken, CompanyGone, TooManyTags):
-        claims.drop(claim)
+        customer = customers.activate(claim, company_id, call.now(), key_id=codat.key_id, kept_tags=company.tags)
+    except (CompanyUnknown, CompanyTaken, CompanyGone, TooManyTags, CodatNotFound, CodatRejected):
+        # Refused for good: it must not bind a corrected call.
+        customers.abandon(claim, company_id)
         raise
-    except CodatError as error:
-        # Nothing was made that could be lost: what Codat has refused for good must not bind a corrected call.
-        (claims.release if error.retryable else claims.drop)(claim)
+    except (CodatError, SecretsUnavailable):
+        # A company that may carry the customer's tag must not be forgotten: the next call would make a second one.
+        (claims.release if may_be_tagged else claims.drop)(claim)
         raise
     call.telemetry.count("CustomerAdopted")
     return customer
@@ -138,7 +137,7 @@ def _adoptable(customer_id: str, company_id: str, content: Content, customers: C
     company = codat.company(company_id)
     if company is None:
         raise CompanyUnknown(company_id)
-    if (owner or company.customer_id or customer_id) != customer_id:
+    if {owner, company.customer_id} - {None, customer_id}:
         raise CompanyTaken(company_id)
     kept = {key: value for key, value in company.tags.items() if key not in content.tags}
     if len(kept) + len(content.tags) > MAX_TAGS:
@@ -151,7 +150,8 @@ def bring_in(company_id: str, customer_id: str, *, call: Call, connections: Conn
     known = {one.connection_id: one for one in connections.of_company(company_id)}
     for observed in codat.connections(company_id):
         if one := known.get(observed.connection_id):
-            hear_read(observed, one, call=call, connections=connections)
+            # It may have been heard of as another's, whose adoption came to nothing.
+            hear_read(observed, replace(one, customer_id=customer_id), call=call, connections=connections)
         else:
             hear(
                 observed.report(company_id, stamp(observed.at, Rank.READ, call.new_id())),
@@ -161,14 +161,6 @@ def bring_in(company_id: str, customer_id: str, *, call: Call, connections: Conn
                 connections=connections,
                 known=None,
             )
-
-
-def customer_or_refuse(customer_id: str, customers: Customers) -> Customer:
-    """Raises CustomerNotFound."""
-    customer = customers.find(customer_id)
-    if customer is None:
-        raise CustomerNotFound(customer_id)
-    return customer
 
 
 def read_customer(customer_id: str, *, customers: Customers, connections: Connections) -> CustomerView:

@@ -5,10 +5,13 @@ connection; the connections become tombstones; the customer goes last, together 
 that whoever repeats an interrupted call still finds what to end.
 """
 
+from collections.abc import Callable
+
 from shared.domain.claims import Claim
 from shared.domain.customers import Deletion
-from shared.domain.errors import CodatError
+from shared.domain.errors import CodatError, CodatNotFound, Refused
 from shared.services.customers import finish_creation
+from shared.services.existence import refuse_strange_key
 from shared.services.ports import Call, Claims, Codat, Connections, Customers
 
 
@@ -22,7 +25,13 @@ def delete_customer(
     """
     begun = customers.begin_deletion(customer_id, call.terms())
     if isinstance(begun, Claim):
-        finish_creation(begun, call=call, customers=customers, connections=connections, claims=claims, codat=codat)
+        try:
+            finish_creation(begun, call=call, customers=customers, connections=connections, claims=claims, codat=codat)
+        except (Refused, CodatError):
+            if not customers.is_free(customer_id):
+                raise
+            # Refused for good, and so forgotten: there is nothing to delete.
+            return
         begun = customers.begin_deletion(customer_id, call.terms())
     if not isinstance(begun, Deletion):
         return
@@ -31,15 +40,32 @@ def delete_customer(
 
 
 def finish_deletion(
-    deletion: Deletion, *, call: Call, customers: Customers, connections: Connections, codat: Codat
+    deletion: Deletion,
+    *,
+    call: Call,
+    customers: Customers,
+    connections: Connections,
+    codat: Codat,
+    key_is_ours: Callable[[], bool] = lambda: False,
 ) -> None:
+    """Raises Codat's errors, CodatRejectedCredentials also where Codat does not know the company and the API key may be
+    another client's; `key_is_ours` says where it certainly isn't.
+    """
     call.telemetry.note(company_id=deletion.company_id)
     try:
-        codat.delete_company(deletion.company_id)
+        _delete_at_codat(deletion, codat, key_is_ours)
     except CodatError:
         customers.release_deletion(deletion)
         raise
     end_company(deletion.company_id, deletion.customer_id, call=call, customers=customers, connections=connections)
+
+
+def _delete_at_codat(deletion: Deletion, codat: Codat, key_is_ours: Callable[[], bool]) -> None:
+    try:
+        codat.delete_company(deletion.company_id)
+    except CodatNotFound:
+        if not key_is_ours():
+            refuse_strange_key(deletion.company_id, deletion.key_id, codat)
 
 
 def end_company(

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from shared.domain.customers import AccessToken
 from shared.domain.errors import CodatNotFound, CodatUnavailable, CompanyGone, ConnectionIsDeleted
 from shared.domain.instants import Instant, instant_of
-from shared.services.connections import ask_for, read_connection
-from shared.services.customers import customer_or_refuse
+from shared.services.connections import ask_for, find_connection
+from shared.services.existence import customer_or_refuse
 from shared.services.ports import Call, Codat, Connections, Customers
 
 
@@ -42,11 +42,11 @@ def connection_link(
 
     Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors.
     """
-    known = read_connection(customer_id, connection_id, customers=customers, connections=connections)
+    customer, known = find_connection(customer_id, connection_id, customers=customers, connections=connections)
     call.telemetry.note(company_id=known.company_id)
     if known.is_deleted:
         raise ConnectionIsDeleted(connection_id)
-    connection, observed = ask_for(known, call=call, connections=connections, codat=codat)
+    connection, observed = ask_for(known, customer, call=call, connections=connections, codat=codat)
     if connection.is_deleted:
         raise ConnectionIsDeleted(connection_id)
     return _link(observed.link_url, call)

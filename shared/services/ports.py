@@ -72,11 +72,23 @@ class Customers(Protocol):
         adopted: bool = False,
     ) -> Claim | Customer: ...
 
+    def reserve(self, claim: Claim, company_id: str) -> None: ...
+
+    def abandon(self, claim: Claim, company_id: str) -> None: ...
+
     def activate(
-        self, claim: Claim, company_id: str, now: datetime, kept_tags: Mapping[str, str] | None = None
+        self,
+        claim: Claim,
+        company_id: str,
+        now: datetime,
+        *,
+        key_id: str,
+        kept_tags: Mapping[str, str] | None = None,
     ) -> Customer: ...
 
     def find(self, customer_id: str) -> Customer | None: ...
+
+    def is_free(self, customer_id: str) -> bool: ...
 
     def find_many(self, customer_ids: Iterable[str]) -> list[Customer]: ...
 
@@ -142,6 +154,10 @@ class Codat(Protocol):
     def quota(self) -> Quota | None:
         """As Codat's last answer told it."""
 
+    @property
+    def key_id(self) -> str:
+        """Tells the API key of the last request from another one."""
+
     def seconds_left(self) -> float:
         """For asking Codat: the caller's time, less what storing the answer takes."""
 
@@ -158,6 +174,8 @@ class Codat(Protocol):
     def companies_of(self, customer_ids: Sequence[str]) -> list[Company]: ...
 
     def companies(self, page: int, page_size: int, tags: str | None = None) -> tuple[list[Company], int]: ...
+
+    def company_count(self) -> int: ...
 
     def fitting(self, customer_ids: Iterable[str]) -> Iterator[list[str]]: ...
 

@@ -17,6 +17,7 @@ from shared.domain.connections import Connection, Observed, Rank, is_abandoned, 
 from shared.domain.customers import Company, Content, Customer, company_name
 from shared.domain.errors import (
     CodatCustomersError,
+    CodatMadeNoSense,
     CodatNotFound,
     CompanyGone,
     CreationInProgress,
@@ -29,8 +30,9 @@ from shared.domain.instants import instant_of
 from shared.services.content import send_content
 from shared.services.customers import finish_creation
 from shared.services.deletion import end_company, finish_deletion
+from shared.services.existence import hear_gone
 from shared.services.ports import Call, Claims, Codat, Connections, Customers, Queue
-from shared.services.register import hear, hear_abandoned, hear_gone, hear_read
+from shared.services.register import hear, hear_abandoned, hear_read
 
 STRAYS_PAGE_SIZE = 100
 QUOTA_KEPT_FOR_CALLERS = 0.2
@@ -68,8 +70,7 @@ def plan(*, customers: Customers, codat: Codat, queue: Queue) -> int:
 def _messages(customers: Customers, codat: Codat) -> Iterator[Mapping[str, Any]]:
     for batch in codat.fitting(customers.all_ids()):
         yield {"walk": "ours", "customerIds": batch}
-    _, total = codat.companies(1, 1)
-    for page in range(1, -(-total // STRAYS_PAGE_SIZE) + 1):
+    for page in range(1, -(-codat.company_count() // STRAYS_PAGE_SIZE) + 1):
         yield {"walk": "strays", "page": page}
 
 
@@ -87,29 +88,65 @@ def _ours(customer_ids: list[str], world: World) -> Found:
         (customer, world.connections.of_company(customer.company_id))
         for customer in world.customers.find_many(customer_ids)
     ]
-    tagged = {company.company_id: company for company in world.codat.companies_of(customer_ids)}
+    tagged = _tagged(customer_ids, world)
     _keep_quota(world)
-    companies = [
-        (customer, known, tagged.get(customer.company_id) or world.codat.company(customer.company_id))
-        for customer, known in ours
-    ]
-    if len(companies) > _SURELY_SOMEBODY and all(company is None for _, _, company in companies):
-        raise NobodyThere(len(companies))
-    one_by_one = OneByOne()
-    for customer, known, company in companies:
+    one_by_one = OneByOne(found)
+    there: list[tuple[Customer, list[Connection], Company]] = []
+    gone: list[Customer] = []
+    for customer, known in ours:
+        with one_by_one:
+            company = tagged.get(customer.company_id) or world.codat.company(customer.company_id)
+            if company is None:
+                gone.append(customer)
+            else:
+                there.append((customer, known, company))
+    for customer, known, company in there:
         with one_by_one:
             _compare(customer, known, company, world, found)
+    key = KeyProof(world, shown=bool(there))
+    doubtful = len(gone) > _SURELY_SOMEBODY or any(customer.key_id != world.codat.key_id for customer in gone)
+    if doubtful and not key.is_ours():
+        raise NobodyThere(len(gone))
+    for customer in gone:
+        with one_by_one:
+            _end(customer, world, found)
     for customer_id in world.customers.being_deleted(customer_ids):
         with one_by_one:
-            _finish_deletion(customer_id, world, found)
+            _finish_deletion(customer_id, key, world, found)
     one_by_one.raise_failures()
     return found
+
+
+def _tagged(customer_ids: list[str], world: World) -> dict[str, Company]:
+    """The companies of these customers by their ids."""
+    try:
+        return {company.company_id: company for company in world.codat.companies_of(customer_ids)}
+    except CodatMadeNoSense:
+        # One of them may be the reason, and must not hide the others: each is asked for by its id.
+        return {}
+
+
+class KeyProof:
+    """Whether the API key is our client's: under another's, Codat would answer that our companies don't exist."""
+
+    def __init__(self, world: World, *, shown: bool) -> None:
+        """`shown` says whether it has shown a company of ours already."""
+        self._world = world
+        self._shown: bool | None = shown or None
+
+    def is_ours(self) -> bool:
+        if self._shown is None:
+            companies, _ = self._world.codat.companies(1, STRAYS_PAGE_SIZE)
+            owners = (self._world.customers.ownership(one.company_id) for one in companies if one.customer_id)
+            self._shown = any(owner.customer_id for owner in owners)
+        return self._shown
 
 
 class OneByOne:
     """What fails for one customer doesn't keep the others of its batch from being healed."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: Found) -> None:
+        self._found = found
         self._failures: list[CodatCustomersError] = []
 
     def __enter__(self) -> None:
@@ -125,27 +162,39 @@ class OneByOne:
 
     def raise_failures(self) -> None:
         if self._failures:
-            raise PartlyReconciled(len(self._failures), str(self._failures[0]))
+            raise PartlyReconciled(len(self._failures), str(self._failures[0]), self._found)
 
 
-def _compare(customer: Customer, known: list[Connection], company: Company | None, world: World, found: Found) -> None:
+def _compare(customer: Customer, known: list[Connection], company: Company, world: World, found: Found) -> None:
     found["companies"] += 1
-    if company is None:
-        found["drift"] += 1
-        found["companiesDeleted"] += 1
-        end_company(
-            customer.company_id,
-            customer.customer_id,
-            call=world.call,
-            customers=world.customers,
-            connections=world.connections,
-        )
-        return
+    customer = _shown_by(world.codat.key_id, customer, world)
     _repair_connections(customer, known, company, world, found)
     _resend_content(customer, company, world, found)
 
 
-def _finish_deletion(customer_id: str, world: World, found: Found) -> None:
+def _shown_by(key_id: str, customer: Customer, world: World) -> Customer:
+    """The customer, noted as one whose company this API key has shown."""
+    if customer.key_id == key_id:
+        return customer
+    noted = replace(customer, key_id=key_id, version=customer.version + 1)
+    # Where somebody was quicker, the next walk notes it.
+    return noted if world.customers.change(noted, customer) else customer
+
+
+def _end(customer: Customer, world: World, found: Found) -> None:
+    end_company(
+        customer.company_id,
+        customer.customer_id,
+        call=world.call,
+        customers=world.customers,
+        connections=world.connections,
+    )
+    found["companies"] += 1
+    found["companiesDeleted"] += 1
+    found["drift"] += 1
+
+
+def _finish_deletion(customer_id: str, key: KeyProof, world: World, found: Found) -> None:
     """Goes on with a deletion whose process has died."""
     try:
         begun = world.customers.resume_deletion(customer_id, world.call.terms())
@@ -153,7 +202,12 @@ def _finish_deletion(customer_id: str, world: World, found: Found) -> None:
         return
     if begun is not None:
         finish_deletion(
-            begun, call=world.call, customers=world.customers, connections=world.connections, codat=world.codat
+            begun,
+            call=world.call,
+            customers=world.customers,
+            connections=world.connections,
+            codat=world.codat,
+            key_is_ours=key.is_ours,
         )
         found["deletionsFinished"] += 1
         found["drift"] += 1
@@ -178,14 +232,15 @@ def _repair_connections(
             continue
         found["connections"] += 1
         observed = there.get(connection.connection_id) or _asked_for(connection, world)
+        foreign = connection.customer_id != customer.customer_id
         if observed is None:
-            after = hear_gone(connection, call=world.call, connections=world.connections)
-        elif says_otherwise(observed, connection) or connection.customer_id != customer.customer_id:
+            after = hear_gone(connection, customer, call=world.call, connections=world.connections, codat=world.codat)
+        elif foreign or says_otherwise(observed, connection):
             ours = replace(connection, customer_id=customer.customer_id)
             after = hear_read(observed, ours, call=world.call, connections=world.connections)
         else:
             after = connection
-        if after.status is not connection.status:
+        if foreign or after.status is not connection.status:
             found["drift"] += 1
         _report_abandoned(after, world, found)
     unknown = set(there) - {connection.connection_id for connection in known}
@@ -227,7 +282,7 @@ def _strays(page: int, world: World) -> Found:
     found: Found = Counter()
     companies, _ = world.codat.companies(page, STRAYS_PAGE_SIZE)
     _keep_quota(world)
-    one_by_one = OneByOne()
+    one_by_one = OneByOne(found)
     for company in companies:
         if company.customer_id is None:
             continue

@@ -17,8 +17,9 @@ from shared.domain.connections import (
     unheard,
 )
 from shared.domain.errors import StoreUnavailable
+from shared.domain.events import InitialReadEvent
 from shared.domain.instants import Instant, instant_of
-from shared.domain.timeline import TimelineEntry, entry
+from shared.domain.timeline import TimelineEntry, entry, entry_of_initial_read
 from shared.services.ports import Call, Connections
 
 _MOST_CONFLICTS = 25
@@ -69,11 +70,6 @@ def hear_read(observed: Observed, known: Connection, *, call: Call, connections:
     )
 
 
-def hear_gone(known: Connection, *, call: Call, connections: Connections) -> Connection:
-    """The connection after Codat has answered 404 for it: deleted. Codat doesn't say when, so it is now."""
-    return hear_deleted(known, instant_of(call.now()), Rank.READ, "read", call=call, connections=connections)
-
-
 def hear_deleted(
     known: Connection, at: Instant, rank: Rank, happening: str, *, call: Call, connections: Connections
 ) -> Connection:
@@ -91,14 +87,19 @@ def hear_deleted(
 
 
 def hear_initial_read(
-    company_id: str, connection_id: str, at: Instant, customer_id: str, *, call: Call, connections: Connections
+    event: InitialReadEvent, connection_id: str, customer_id: str, *, call: Call, connections: Connections
 ) -> Connection:
     """The connection after its initial read was reported; kept unheard where the report comes before all others."""
+    company_id = event.company_id
+
+    def told(before: Connection | None, after: Connection) -> TimelineEntry | None:
+        return None if after.buried else entry_of_initial_read(event, call.actor, before, after)
+
     return _amend(
         company_id,
         connection_id,
-        lambda known, now: read_initially(known, at, now),
-        lambda _before, _after: None,
+        lambda known, now: read_initially(known, event.generated_at, now),
+        told,
         customer_id=customer_id,
         call=call,
         connections=connections,

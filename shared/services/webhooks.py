@@ -141,14 +141,7 @@ def _read_initially(event: InitialReadEvent, call: Call, customers: Customers, c
         return
     try:
         for connection_id in event.connection_ids:
-            hear_initial_read(
-                event.company_id,
-                connection_id,
-                event.generated_at,
-                customer_id,
-                call=call,
-                connections=connections,
-            )
+            hear_initial_read(event, connection_id, customer_id, call=call, connections=connections)
     except CompanyGone:
         call.telemetry.count("WebhookLate")
         return

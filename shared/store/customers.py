@@ -55,7 +55,13 @@ class Customers:
         return _customer(taken)
 
     def activate(
-        self, claim: Claim, company_id: str, now: datetime, kept_tags: Mapping[str, str] | None = None
+        self,
+        claim: Claim,
+        company_id: str,
+        now: datetime,
+        *,
+        key_id: str = "",
+        kept_tags: Mapping[str, str] | None = None,
     ) -> Customer:
         """Turns the claim into a customer and points its company to it, both or neither.
 
@@ -71,21 +77,10 @@ class Customers:
             version=to_ms(now),
             adopted=bool(claim.payload.get("adopted")),
             kept_tags=kept_tags or {},
+            key_id=key_id,
         )
-        pointer: dict[str, Any] = {"companyId": company_id, "customerId": customer.customer_id}
-        pointer["pk"], pointer["sk"] = keys.company(company_id)
         try:
-            self._table.write(
-                put(_customer_item(customer), held_by(claim)),
-                put(
-                    pointer,
-                    # A company is one customer's: without this, a pointer could be bent to another.
-                    Condition(
-                        "attribute_not_exists(pk) OR (customerId = :mine AND attribute_not_exists(ended))",
-                        {":mine": customer.customer_id},
-                    ),
-                ),
-            )
+            self._table.write(put(_customer_item(customer), held_by(claim)), _point(company_id, customer.customer_id))
         except ConditionFailed as failure:
             if failure.index == 1:
                 raise CompanyTaken(company_id) from failure
@@ -95,10 +90,33 @@ class Customers:
             return stored
         return customer
 
+    def reserve(self, claim: Claim, company_id: str) -> None:
+        """Points the company to the customer that the claim is for, before anybody is told.
+
+        Raises CompanyTaken where the company is another customer's, or deleted.
+        """
+        try:
+            self._table.write(_point(company_id, claim.payload["customerId"]))
+        except ConditionFailed as failure:
+            raise CompanyTaken(company_id) from failure
+
+    def abandon(self, claim: Claim, company_id: str) -> None:
+        """Drops the claim and what it has reserved; neither where another process has taken it over."""
+        reserved = Condition(_IS_THEIRS, {":theirs": claim.payload["customerId"]})
+        try:
+            self._table.write(delete(claim.place, held_by(claim)), delete(keys.company(company_id), reserved))
+        except ConditionFailed as failure:
+            if failure.index == 1:
+                self._claims.drop(claim)
+
     def find(self, customer_id: str) -> Customer | None:
         """The customer; None where there is none, or none yet, or none any more."""
         item = self._table.get(keys.customer(customer_id))
         return _customer(item) if item is not None and item["state"] == ACTIVE else None
+
+    def is_free(self, customer_id: str) -> bool:
+        """Whether the id stands for nothing: no customer, and nobody is creating or deleting it."""
+        return self._table.get(keys.customer(customer_id)) is None
 
     def find_many(self, customer_ids: Iterable[str]) -> list[Customer]:
         """Those of 100 ids at most that are customers."""
@@ -229,7 +247,13 @@ def customer_of(item: Item) -> Customer | None:
 
 
 def _deletion(item: Item) -> Deletion:
-    return Deletion(item["customerId"], item["companyId"], item["leaseOwner"], from_ms(item["leaseUntil"]))
+    return Deletion(
+        customer_id=item["customerId"],
+        company_id=item["companyId"],
+        key_id=item.get("keyId", ""),
+        owner=item["leaseOwner"],
+        lease_until=from_ms(item["leaseUntil"]),
+    )
 
 
 def _deleting(item: Item, now: datetime) -> DeletionInProgress:
@@ -241,6 +265,15 @@ def _unchanged_since(seen: Customer) -> Condition:
     return Condition(
         "version = :seen AND #state = :active", {":seen": seen.version, ":active": ACTIVE}, {"#state": "state"}
     )
+
+
+_IS_THEIRS = "customerId = :theirs AND attribute_not_exists(ended)"
+
+
+def _point(company_id: str, customer_id: str) -> Write:
+    """A company is one customer's: without the condition, a pointer could be bent to another."""
+    unless_anothers = Condition(f"attribute_not_exists(pk) OR ({_IS_THEIRS})", {":theirs": customer_id})
+    return put({**_pointer(company_id), "customerId": customer_id}, unless_anothers)
 
 
 def _pointer(company_id: str) -> dict[str, Any]:
@@ -264,6 +297,7 @@ def _customer_item(customer: Customer) -> Item:
         "dirty": customer.dirty or None,
         "adopted": customer.adopted or None,
         "keptTags": dict(customer.kept_tags) or None,
+        "keyId": customer.key_id or None,
     }
 
 
@@ -278,6 +312,7 @@ def _customer(item: Item) -> Customer:
         dirty=bool(item.get("dirty")),
         adopted=bool(item.get("adopted")),
         kept_tags=item.get("keptTags", {}),
+        key_id=item.get("keyId", ""),
     )
 
 

@@ -6,8 +6,11 @@ from uuid import uuid4
 
 import pytest
 
+from local.codat.faults import Fault
 from local.codat.records import Company
 from local.codat.state import CompanyChange
+from tests.announcements import told
+from tests.at_once import at_once
 from tests.conftest import App
 
 
@@ -100,3 +103,50 @@ def test_every_page_of_its_connections_is_brought_in(app: App) -> None:
     for _ in range(101):
         app.codat.state.create_connection(company.id, "gbol")
     assert len(adopt(app, company.id).json()["connections"]) == 101
+
+
+def test_of_two_that_want_a_company_one_is_refused_before_anything_is_changed(app: App) -> None:
+    """GIVEN one that is still at it THEN the other is refused, and neither tag nor connection ever says its name."""
+    company = existing(app)
+    app.codat.faults.add(Fault(kind="latency", seconds=0.5, method="PATCH", when="before"))
+    answers = at_once(lambda: adopt(app, company.id, "c-1"), lambda: adopt(app, company.id, "c-2"))
+    winner = next(answer.json() for answer in answers if answer.status_code == 201)
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert app.codat.calls.count("PATCH") == 1
+    assert company.tags["uid"] == winner["customerId"]
+    assert {one["customerId"] for one in winner["connections"]} == {winner["customerId"]}
+
+
+def test_what_may_be_tagged_is_not_forgotten(app: App) -> None:
+    """GIVEN an adoption that stops after the tag was written, though Codat's answer is final THEN whoever asks for the
+    customer again, without naming the company, gets it: no second company.
+    """
+    company = existing(app)
+    app.codat.faults.add(Fault(kind="status", status=403, method="GET", path="/companies/*/connections", times=1))
+    assert adopt(app, company.id, "c-1").status_code == 502
+    assert company.tags["uid"] == "c-1"
+    again = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
+    assert (again.status_code, again.json()["companyId"]) == (201, company.id)
+    assert len(app.codat.state.companies()) == 1
+
+
+def test_a_refused_adoption_leaves_the_company_to_others(app: App) -> None:
+    """Codat takes none of its content: nothing is left of the customer, and another may have the company."""
+    company = existing(app)
+    app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
+    assert adopt(app, company.id, "c-1").json()["type"] == "codat-rejected"
+    assert [item for item in app.items() if item["sk"] in {"CUSTOMER", "COMPANY"}] == []
+    assert adopt(app, company.id, "c-2").status_code == 201
+
+
+def test_connections_heard_of_as_anothers_are_the_customers(app: App) -> None:
+    """GIVEN a company whose tag named somebody else when its webhooks came THEN its connections change hands, and the
+    bus tells it.
+    """
+    company = existing(app, uid="somebody-else")
+    [connection] = company.connections
+    app.codat.state.change_company(company.id, CompanyChange(tags={}))
+    customer = adopt(app, company.id, "c-1").json()
+    assert [one["customerId"] for one in customer["connections"]] == ["c-1"]
+    [told_of] = [event for event in told(app, "c-1") if event["detail"].get("connectionId") == connection]
+    assert told_of["detail-type"] == "connection.updated"

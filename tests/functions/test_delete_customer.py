@@ -122,6 +122,26 @@ def test_an_adoption_that_was_left_unfinished_is_finished_first(app: App) -> Non
     assert set(left) == {"COMPANY", f"CONNECTION#{connection.id}"}
 
 
+@pytest.mark.parametrize("became", ["deleted", "anothers", "too-full"])
+def test_an_adoption_that_can_not_be_finished_leaves_nothing_to_delete(app: App, became: str) -> None:
+    """204 at once: the customer never came to be, and the company, where there is one, is not ours."""
+    company = app.codat.state.create_company(CompanyChange(name="By hand"))
+    app.codat.faults.add(Fault(kind="status", status=429, retry_after=60, method="PATCH", times=1))
+    body = {"customerId": "c-unfinished", "name": "Bank of Dave", "companyId": company.id}
+    assert app.post("/customers", body).status_code == 429
+    match became:
+        case "deleted":
+            app.codat.faults.add(Fault(kind="webhook-drop"))
+            app.codat.state.delete_company(company.id)
+        case "anothers":
+            app.codat.state.change_company(company.id, CompanyChange(tags={"uid": "somebody-else"}))
+        case _:
+            app.codat.state.change_company(company.id, CompanyChange(tags={str(tag): "x" for tag in range(10)}))
+    assert app.http.delete("/customers/c-unfinished").status_code == 204
+    assert app.items("CUSTOMER#") == app.items(f"COMPANY#{company.id}") == []
+    assert len(app.codat.state.companies()) == (became != "deleted")
+
+
 def test_deleting_what_never_was(app: App) -> None:
     """204: it is not there."""
     assert app.http.delete("/customers/nobody").status_code == 204
@@ -141,6 +161,16 @@ def test_a_deleted_connection_stays_readable_by_its_id(app: App) -> None:
         assert (answer.status_code, answer.json()["type"]) == (409, "connection-deleted")
     [company] = app.codat.state.companies()
     assert not company.connections
+
+
+def test_a_deletion_whose_answer_was_lost_is_the_callers(app: App) -> None:
+    """Its timeline says who deleted it, though Codat's second answer was that it is gone."""
+    linked = app.linked(app.customer()["customerId"])
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    app.codat.faults.add(Fault(kind="drop", method="DELETE", when="after", times=1))
+    assert app.http.delete(path(linked)).status_code == 204
+    newest = app.get(f"{path(linked)}/events?limit=1").json()["events"][0]
+    assert (newest["eventType"], newest["status"], newest["actor"]) == ("deleted", "Deleted", "caller")
 
 
 def test_deleting_a_connection_that_is_not_there(app: App) -> None:

@@ -1,6 +1,8 @@
 """Healing: the table and Codat compared, through the real plan, messages and batches."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from time import sleep
 from typing import Any
@@ -15,8 +17,11 @@ from shared.runtime import clock
 from shared.runtime.settings import read
 from shared.store.table import Table, put
 from tests.announcements import assert_as_documented, told
+from tests.at_once import at_once
 from tests.conftest import App
 from tests.crashes.process import Death, invoke
+from tests.faults.proxy import Exchange, Proxy
+from tests.functions.test_metrics import measured
 from tests.payloads import api_event
 
 
@@ -83,6 +88,65 @@ def test_what_stayed_dirty_is_sent_again(app: App) -> None:
     assert app.codat.state.company(changed["companyId"]).name == "Bank of Mary"
     assert app.codat.state.company(untagged["companyId"]).tags["uid"] == untagged["customerId"]
     assert reconcile(app)["drift"] == 0
+
+
+@pytest.mark.parametrize("ill", ["fails", "unreadable", "refuses"])
+def test_one_company_that_codat_can_not_tell_hides_no_other(
+    app: App, capsys: pytest.CaptureFixture[str], ill: str
+) -> None:
+    """GIVEN a batch with one whose company Codat fails to read, tells in a way that can't be read, or does not change
+    THEN the others are healed, what was found of them is counted, and the message comes back for the one.
+    """
+    bad = app.customer()
+    linked = [app.linked(app.customer()["customerId"]) for _ in range(2)]
+    lose_webhooks(app)
+    company = app.codat.state.company(bad["companyId"])
+    untagged = CompanyChange(name="By hand", tags={})
+    match ill:
+        case "fails":
+            app.codat.state.change_company(company.id, untagged)
+            app.codat.faults.add(Fault(kind="status", status=403, method="GET", path=f"/companies/{company.id}"))
+        case "unreadable":
+            company.name = 5  # type: ignore[assignment]
+        case _:
+            app.codat.state.change_company(company.id, untagged)
+            app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", path=f"/companies/{company.id}"))
+    for one in linked:
+        app.codat.state.revoke(one["companyId"], one["connectionId"])
+    capsys.readouterr()
+    found = reconcile(app)
+    assert [app.read(one)["status"] for one in linked] == ["Deauthorized"] * 2
+    assert (found["drift"], found["failed"] >= 1) == (2, True)
+    assert sum(measured(capsys.readouterr().out)["DriftFound",]) == 2
+
+
+def test_a_query_stays_within_what_codat_takes(app: App) -> None:
+    """However long the ids are: 2,048 characters, where `:` and `@` take three each."""
+    for number in range(12):
+        app.customer(f"{number:02}{':@' * 49}")
+    app.codat.calls.clear()
+    assert reconcile(app)["companies"] == 12
+    queries = [call.query for call in app.codat.calls.list("GET", "/companies") if "tags=" in call.query]
+    assert len(queries) >= 2
+    assert max(map(len, queries)) <= 2048
+
+
+def test_what_a_list_leaves_out_is_asked_for_by_its_id(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a company shown without its connections THEN they are not deleted by that alone."""
+
+    def without_connections(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.operation == "GET /companies":
+            told = json.loads(answer.body)
+            for company in told["results"]:
+                company["dataConnections"] = []
+            answer = replace(answer, body=json.dumps(told).encode())
+        exchange.answer(answer)
+
+    linked = app.linked(app.customer()["customerId"])
+    codat_wire.always(without_connections)
+    assert reconcile(app)["drift"] == 0
+    assert app.read(linked)["status"] == "Linked"
 
 
 def test_a_customer_that_came_back_meanwhile_is_let_alone(app: App) -> None:
@@ -178,15 +242,26 @@ def test_the_first_content_of_a_stray_reaches_codat_though_its_process_dies(
     assert company.name == "Bank of Dave"
 
 
+def test_the_first_content_of_a_stray_may_be_said_by_many_at_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same call, made eight times at one moment: each gets the customer."""
+    customer_id = f"s-{uuid4()}"
+    stray(app, customer_id, monkeypatch)
+    body = {"customerId": customer_id, "name": "Bank of Dave"}
+    answers = at_once(*[lambda: app.post("/customers", body)] * 8)
+    assert [(answer.status_code, answer.json()["name"]) for answer in answers] == [(200, "Bank of Dave")] * 8
+
+
 def test_a_connection_that_names_another_customer_is_put_right(app: App) -> None:
-    """Two may have been after one company: its connections are whose it is."""
+    """Two may have been after one company: its connections are whose it is, and the bus says so."""
     linked = app.linked(app.customer()["customerId"])
     table = Table(app.stack.dynamodb, app.stack.table_name)
     items = app.items(f"COMPANY#{linked['companyId']}")
     [item] = [item for item in items if item["sk"].startswith("CONNECTION#")]
-    table.write(put({**item, "customerId": "somebody-else"}))
-    reconcile(app)
+    table.write(put({**item, "customerId": "somebody-else", "version": item["version"] + 1}))
+    assert reconcile(app)["drift"] == 1
     assert app.read(linked)["customerId"] == linked["customerId"]
+    newest = told(app, linked["customerId"])[-1]
+    assert (newest["detail-type"], newest["detail"]["version"]) == ("connection.updated", item["version"] + 2)
 
 
 def test_of_two_strays_the_oldest_is_adopted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
