@@ -1,6 +1,7 @@
 """The lists: customers, connections by status, a connection's timeline."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -88,8 +89,12 @@ def test_the_initial_read_is_noted_even_without_tags_and_before_all_else(app: Ap
     about = {"company_id": customer["companyId"], "connection_id": connection_id}
     assert app.deliver(webhook_about("connection.connected", **about)).status_code == 204
     assert app.get(path).json()["initialReadAt"] == "2026-11-02T10:30:00.0000000Z"
-    assert app.deliver({**body, "generatedDate": "2026-11-05T00:00:00Z"}).status_code == 204
+    later = {**body, "id": str(uuid4()), "generatedDate": "2026-11-05T00:00:00Z"}
+    for _ in range(2):
+        assert app.deliver(later).status_code == 204
     assert app.get(path).json()["initialReadAt"] == "2026-11-02T10:30:00.0000000Z"
+    events = [one for one in app.get(f"{path}/events").json()["events"] if one["eventType"] == body["eventType"]]
+    assert [(one["eventId"], one["applied"]) for one in events] == [(later["id"], False), (body["id"], True)]
 
 
 @pytest.mark.parametrize(
@@ -102,6 +107,7 @@ def test_the_initial_read_is_noted_even_without_tags_and_before_all_else(app: Ap
         ("/customers?limit=-1", "limit"),
         ("/customers?cursor=nonsense", "cursor"),
         ("/customers?cursor=%00", "cursor"),
+        ("/customers?companyId=x&cursor=x", "cursor"),
         ("/customers?cursor=WyJDVVNUT01FUlMjMDAiLCB7InBrIjogIngifV0", "cursor"),  # pragma: allowlist secret
         ("/customers?status=Linked", "status"),
         ("/connections", "status"),

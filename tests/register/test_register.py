@@ -101,7 +101,9 @@ class Model:
         for _, status, reason in sorted(self.said, key=lambda one: one[0]):
             if reason is not None or status == "Linked":
                 error = None if status == "Linked" else reason
-        return None if self.status in {"Linked", "Deleted"} else error
+        if self.status in {"Linked", "Deleted"}:
+            return None
+        return error or (_REVOKED if self.status == "Deauthorized" else None)
 
 
 def items(app: App, company_id: str, prefix: str) -> list[dict[str, Any]]:
@@ -117,6 +119,9 @@ def items(app: App, company_id: str, prefix: str) -> list[dict[str, Any]]:
 def deliver(app: App, body: dict[str, Any]) -> None:
     raw = json.dumps(body).encode()
     assert knock(raw, signed(raw, app.stack.settings.webhook_secrets[0])) == (204, None)
+
+
+_REVOKED = "QuickBooks Online no longer allows access: it was revoked there, or has expired. Connect again."
 
 
 class Register(RuleBasedStateMachine):
