@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shared.runtime.edge import Request
     from shared.runtime.secrets import Secrets
     from shared.services.ports import Door
-    from shared.services.reconcile import World
+    from shared.services.walk import World
     from shared.store.claims import Claims
     from shared.store.connections import Connections
     from shared.store.customers import Customers
@@ -138,7 +138,7 @@ def queue() -> "Queue":
 
 def world(context: "LambdaContext") -> "World":
     """What a reconcile works with."""
-    from shared.services.reconcile import Rules, World
+    from shared.services.walk import Rules, World
 
     told = read(ReconcileSettings)
     return World(

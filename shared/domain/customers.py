@@ -87,6 +87,8 @@ class Ownership:
     """Whose a company is."""
 
     customer_id: str | None
+    reserved: bool = False
+    """For a customer whose adoption of it is not complete."""
     ended: bool = False
     """The company was deleted, or is being deleted: what comes late must not bring anything back."""
 

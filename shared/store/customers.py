@@ -96,13 +96,15 @@ class Customers:
         Raises CompanyTaken where the company is another customer's, or deleted.
         """
         try:
-            self._table.write(_point(company_id, claim.payload["customerId"]))
+            self._table.write(_point(company_id, claim.payload["customerId"], reserved=True))
         except ConditionFailed as failure:
             raise CompanyTaken(company_id) from failure
 
     def abandon(self, claim: Claim, company_id: str) -> None:
         """Drops the claim and what it has reserved; neither where another process has taken it over."""
-        reserved = Condition(_IS_THEIRS, {":theirs": claim.payload["customerId"]})
+        reserved = Condition(
+            f"{_IS_THEIRS} AND reserved = :yes", {":theirs": claim.payload["customerId"], ":yes": True}
+        )
         try:
             self._table.write(delete(claim.place, held_by(claim)), delete(keys.company(company_id), reserved))
         except ConditionFailed as failure:
@@ -238,7 +240,9 @@ class Customers:
 
 def ownership_of(pointer: Item | None) -> Ownership:
     pointer = pointer or {}
-    return Ownership(pointer.get("customerId"), ended=bool(pointer.get("ended")))
+    return Ownership(
+        pointer.get("customerId"), reserved=bool(pointer.get("reserved")), ended=bool(pointer.get("ended"))
+    )
 
 
 def customer_of(item: Item) -> Customer | None:
@@ -270,10 +274,10 @@ def _unchanged_since(seen: Customer) -> Condition:
 _IS_THEIRS = "customerId = :theirs AND attribute_not_exists(ended)"
 
 
-def _point(company_id: str, customer_id: str) -> Write:
+def _point(company_id: str, customer_id: str, *, reserved: bool | None = None) -> Write:
     """A company is one customer's: without the condition, a pointer could be bent to another."""
     unless_anothers = Condition(f"attribute_not_exists(pk) OR ({_IS_THEIRS})", {":theirs": customer_id})
-    return put({**_pointer(company_id), "customerId": customer_id}, unless_anothers)
+    return put({**_pointer(company_id), "customerId": customer_id, "reserved": reserved}, unless_anothers)
 
 
 def _pointer(company_id: str) -> dict[str, Any]:
