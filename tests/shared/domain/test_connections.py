@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from shared.domain.connections import Connection, Rank, Report, Source, Status, merge, read_initially, stamp, unheard
 from shared.domain.instants import Instant, instant
+from shared.domain.reasons import revoked
 
 NOW = instant("2026-11-22T12:00:00Z")
 SOURCE = Source("qhyg", "QuickBooks Online", "Accounting")
@@ -80,12 +81,14 @@ def test_at_one_time_an_event_stands_above_our_change_and_that_above_a_read(
 
 @given(st.lists(reports(), min_size=1, max_size=8))
 def test_the_error_is_the_newest_reason_since_the_last_link(said: list[Report]) -> None:
-    """A reason holds until the customer links, or a newer reason comes."""
+    """A reason holds until the customer links, or a newer reason comes; what was revoked without one says so."""
     reason = None
     for report in sorted(said, key=lambda report: report.stamp):
         if report.reason is not None or report.status is Status.LINKED:
             reason = None if report.status is Status.LINKED else report.reason
     state = heard(said)
+    if state.status is Status.DEAUTHORIZED:
+        reason = reason or revoked(state.source.platform_name)
     assert state.error == (None if state.status in {Status.LINKED, Status.DELETED} else reason)
 
 
