@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
@@ -33,6 +33,11 @@ class Death:
 
     def strikes(self, number: int, name: str, moment: Moment) -> bool:
         return self.io in {number, name} and self.moment == moment
+
+
+def every_death(exchanges: Sequence[str]) -> list[Death]:
+    """Before the first I/O, and after each: to die before one is to die after the one before it."""
+    return [Death(0, "before"), *(Death(io, "after") for io in range(len(exchanges)))]
 
 
 @dataclass(frozen=True)

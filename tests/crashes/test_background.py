@@ -12,7 +12,7 @@ from local.codat.faults import Fault
 from local.codat.state import CompanyChange
 from shared.runtime.settings import read
 from tests.conftest import App
-from tests.crashes.process import Death, Life, Moment, invoke
+from tests.crashes.process import Death, Life, Moment, every_death, invoke
 from tests.crashes.test_crashes import LEASE_OVER
 from tests.functions.test_reconcile import lose_webhooks, reconcile, same
 
@@ -98,7 +98,7 @@ def test_a_killed_reconcile_is_taken_up_by_its_message(
         assert life.answer is not None
         assert life.answer["batchItemFailures"] == []
         whole.holds()
-        deaths = [Death(io, moment) for io in range(len(life.exchanges)) for moment in MOMENTS]
+        deaths = every_death(life.exchanges)
         record_property("deaths", len(deaths))
         for death in deaths:
             app.start_afresh()
