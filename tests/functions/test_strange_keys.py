@@ -126,6 +126,20 @@ def test_after_a_rotation_a_page_of_codats_companies_proves_the_key(app: App) ->
         assert reconcile(app)["companiesDeleted"] == 1
 
 
+def test_after_a_rotation_a_deletion_that_codat_did_meanwhile_is_finished(app: App) -> None:
+    """GIVEN an unfinished deletion whose company is gone THEN another company of ours, shown, is proof enough."""
+    app.customer()
+    deleting = app.customer()
+    app.codat.faults.add(Fault(kind="status", status=403, method="DELETE", times=1))
+    app.http.delete(f"/customers/{deleting['customerId']}")
+    lose_webhooks(app)
+    app.codat.state.delete_company(deleting["companyId"])
+    with rotated(app):
+        found = reconcile(app)
+    assert (found["deletionsFinished"], found["failed"]) == (1, 0)
+    assert app.items(f"CUSTOMER#{deleting['customerId']}") == []
+
+
 def test_a_reconcile_notes_the_key(app: App) -> None:
     """Once it has shown the company, its 404 alone ends the customer."""
     customer = app.customer()
