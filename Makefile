@@ -23,7 +23,7 @@ WHEELS := .cache/wheels-$(ARCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check package replay bench clean
+.PHONY: help demo run test check package replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key
 
 help: ## list the targets
@@ -73,6 +73,9 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 
 replay: .venv/.synced ## put authentic webhooks that were kept unread through again (TABLE_NAME=…)
 	@exec $(PYTHON) -m local.replay
+
+restore: .venv/.synced ## bring back what a table has lost from one restored beside it (TABLE_NAME=… FROM=…)
+	@exec $(PYTHON) -m operations.restore
 
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
 rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
