@@ -9,6 +9,7 @@ from unicodedata import category
 from uuid import UUID
 
 from shared.domain.connections import Observed
+from shared.domain.errors import TooManyTags
 from shared.domain.instants import Instant
 
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}", re.ASCII)
@@ -133,6 +134,16 @@ def is_customer_id(text: str) -> bool:
 def customer_of(uid: str | None) -> str | None:
     """The customer that a company's tag names, where it is a valid customer id."""
     return uid if uid is not None and is_customer_id(uid) else None
+
+
+def kept_beside(content: Content, tags: Mapping[str, str]) -> dict[str, str]:
+    """Those of a company's earlier tags that stay beside the content's. Raises TooManyTags where Codat wouldn't take
+    all of them.
+    """
+    kept = {key: value for key, value in tags.items() if key not in content.tags}
+    if len(kept) + len(content.tags) > MAX_TAGS:
+        raise TooManyTags(len(kept))
+    return kept
 
 
 def company_name(content: Content, customer_id: str) -> str:

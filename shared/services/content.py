@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from shared.domain.customers import MAX_TAGS, Content, Customer
+from shared.domain.customers import Content, Customer, kept_beside
 from shared.domain.errors import (
     CodatNotFound,
     CompanyGone,
     CustomerConflict,
     StoreUnavailable,
-    TooManyTags,
 )
 from shared.domain.instants import instant_of
 from shared.services.existence import customer_or_refuse
@@ -67,9 +66,7 @@ def _set_content(
     seen: Customer, content: Content, *, call: Call, customers: Customers, codat: Codat
 ) -> Customer | None:
     """The customer with this content, stored and at Codat; None, with nothing done, where somebody was quicker."""
-    kept = {key: value for key, value in seen.kept_tags.items() if key not in content.tags}
-    if len(kept) + len(content.tags) > MAX_TAGS:
-        raise TooManyTags(len(kept))
+    kept_beside(content, seen.kept_tags)  # refused before it is stored
     changed = replace(
         seen,
         content=content,
@@ -88,7 +85,7 @@ def send_content(customer: Customer, *, customers: Customers, codat: Codat) -> N
     """Brings the content to Codat: the newest, since a request of ours may have overtaken that of a later change."""
     newest: Customer | None = customer
     while newest is not None:
-        kept = {key: value for key, value in newest.kept_tags.items() if key not in newest.content.tags}
+        kept = kept_beside(newest.content, newest.kept_tags)
         try:
             codat.update_company(newest.company_id, newest.customer_id, newest.content, kept)
         except CodatNotFound as gone:

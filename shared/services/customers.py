@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from shared.domain.claims import Claim
 from shared.domain.connections import Connection, Rank, stamp
-from shared.domain.customers import MAX_TAGS, Company, Content, Customer, as_codat_spells, content_of
+from shared.domain.customers import Company, Content, Customer, as_codat_spells, content_of, kept_beside
 from shared.domain.errors import (
     CodatError,
     CodatNotFound,
@@ -139,10 +139,7 @@ def _adoptable(customer_id: str, company_id: str, content: Content, customers: C
         raise CompanyUnknown(company_id)
     if {owner, company.customer_id} - {None, customer_id}:
         raise CompanyTaken(company_id)
-    kept = {key: value for key, value in company.tags.items() if key not in content.tags}
-    if len(kept) + len(content.tags) > MAX_TAGS:
-        raise TooManyTags(len(kept))
-    return replace(company, tags=kept)
+    return replace(company, tags=kept_beside(content, company.tags))
 
 
 def bring_in(company_id: str, customer_id: str, *, call: Call, connections: Connections, codat: Codat) -> None:

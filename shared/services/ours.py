@@ -1,6 +1,8 @@
 """The first walk: our own customers, compared with what Codat says of them."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 from shared.domain.connections import Connection, Observed, Rank, is_abandoned, says_otherwise, stamp
 from shared.domain.customers import Company, Content, Customer, company_name
@@ -38,16 +40,16 @@ def heal_ours(customer_ids: list[str], world: World) -> Found:
     for customer, known, company in there:
         with one_by_one:
             _compare(customer, known, company, world, found)
-    key = KeyProof(world, shown=bool(there))
+    key_is_ours = cache(lambda: bool(there) or _shows_one_of_ours(world))
     doubtful = len(gone) > _SURELY_SOMEBODY or any(customer.key_id != world.codat.key_id for customer in gone)
-    if doubtful and not key.is_ours():
+    if doubtful and not key_is_ours():
         raise NobodyThere(len(gone))
     for customer in gone:
         with one_by_one:
             _end(customer, world, found)
     for customer_id in world.customers.being_deleted(customer_ids):
         with one_by_one:
-            _finish_deletion(customer_id, key, world, found)
+            _finish_deletion(customer_id, key_is_ours, world, found)
     one_by_one.raise_failures()
     return found
 
@@ -61,20 +63,10 @@ def _tagged(customer_ids: list[str], world: World) -> dict[str, Company]:
         return {}
 
 
-class KeyProof:
-    """Whether the API key is our client's: under another's, Codat would answer that our companies don't exist."""
-
-    def __init__(self, world: World, *, shown: bool) -> None:
-        """`shown` says whether it has shown a company of ours already."""
-        self._world = world
-        self._shown: bool | None = shown or None
-
-    def is_ours(self) -> bool:
-        if self._shown is None:
-            companies, _ = self._world.codat.companies(1, PAGE_SIZE)
-            owners = (self._world.customers.ownership(one.company_id) for one in companies if one.customer_id)
-            self._shown = any(owner.customer_id for owner in owners)
-        return self._shown
+def _shows_one_of_ours(world: World) -> bool:
+    """Whether Codat does, on its first page of companies: under another client's API key it has none of them."""
+    companies, _ = world.codat.companies(1, PAGE_SIZE)
+    return any(world.customers.ownership(one.company_id).customer_id for one in companies if one.customer_id)
 
 
 def _compare(customer: Customer, known: list[Connection], company: Company, world: World, found: Found) -> None:
@@ -106,7 +98,7 @@ def _end(customer: Customer, world: World, found: Found) -> None:
     found["drift"] += 1
 
 
-def _finish_deletion(customer_id: str, key: KeyProof, world: World, found: Found) -> None:
+def _finish_deletion(customer_id: str, key_is_ours: Callable[[], bool], world: World, found: Found) -> None:
     """Goes on with a deletion whose process has died."""
     try:
         begun = world.customers.resume_deletion(customer_id, world.call.terms())
@@ -119,7 +111,7 @@ def _finish_deletion(customer_id: str, key: KeyProof, world: World, found: Found
             customers=world.customers,
             connections=world.connections,
             codat=world.codat,
-            key_is_ours=key.is_ours,
+            key_is_ours=key_is_ours,
         )
         found["deletionsFinished"] += 1
         found["drift"] += 1

@@ -10,11 +10,10 @@ import pytest
 
 from local.codat.faults import Fault
 from local.codat.state import CompanyChange
-from shared.runtime.settings import read
 from tests.conftest import App
 from tests.crashes.process import Death, Life, Moment, every_death, invoke
 from tests.crashes.test_crashes import LEASE_OVER
-from tests.functions.test_reconcile import lose_webhooks, reconcile, same
+from tests.functions.test_reconcile import adopting_strays, lose_webhooks, reconcile, same
 
 MOMENTS: tuple[Moment, ...] = ("before", "after")
 
@@ -85,14 +84,11 @@ def a_stray(app: App) -> Message:
 @pytest.mark.parametrize("message_of", [a_customer, a_deleted_company, an_unfinished_deletion, a_stray])
 def test_a_killed_reconcile_is_taken_up_by_its_message(
     app: App,
-    monkeypatch: pytest.MonkeyPatch,
     message_of: Callable[[App], Message],
     record_property: Callable[[str, object], None],
 ) -> None:
     """SQS shows the message again; by then the leases of the dead are over."""
-    monkeypatch.setenv("ADOPT_STRAYS", "true")
-    read.cache_clear()
-    try:
+    with adopting_strays():
         whole = message_of(app)
         life = whole.work()
         assert life.answer is not None
@@ -108,9 +104,6 @@ def test_a_killed_reconcile_is_taken_up_by_its_message(
             assert again.answer is not None
             assert again.answer["batchItemFailures"] == [], death
             message.holds()
-    finally:
-        monkeypatch.undo()
-        read.cache_clear()
 
 
 def test_a_killed_plan_is_made_again(app: App, record_property: Callable[[str, object], None]) -> None:
@@ -160,9 +153,10 @@ def test_killed_while_it_publishes_it_tells_all_of_it_again(
     life = invoke("functions.publish_changes.app", {"Records": records})
     assert life.exchanges == ["PutEvents"]
     told = _told(app, linked["customerId"])
-    record_property("deaths", len(MOMENTS))
-    for moment in MOMENTS:
-        assert invoke("functions.publish_changes.app", {"Records": records}, death=Death(0, moment)).answer is None
+    deaths = every_death(life.exchanges)
+    record_property("deaths", len(deaths))
+    for death in deaths:
+        assert invoke("functions.publish_changes.app", {"Records": records}, death=death).answer is None
         assert invoke("functions.publish_changes.app", {"Records": records}).answer == {"batchItemFailures": []}
     assert _told(app, linked["customerId"]) == told
 

@@ -1,7 +1,9 @@
 """Healing: the table and Codat compared, through the real plan, messages and batches."""
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from time import sleep
@@ -30,6 +32,18 @@ def reconcile(app: App) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
+
+
+@contextmanager
+def adopting_strays() -> Iterator[None]:
+    """As where the deployment says so."""
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("ADOPT_STRAYS", "true")
+            read.cache_clear()
+            yield
+    finally:
+        read.cache_clear()
 
 
 def lose_webhooks(app: App) -> None:
@@ -194,20 +208,15 @@ def test_strays_are_counted_and_left_alone(app: App) -> None:
     assert (found["strays"], found.get("straysAdopted", 0), found["drift"]) == (1, 0, 0)
 
 
-def test_strays_are_adopted_where_that_is_wanted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strays_are_adopted_where_that_is_wanted(app: App) -> None:
     """With their connections; the first POST then sets their content, and is no conflict."""
-    monkeypatch.setenv("ADOPT_STRAYS", "true")
-    read.cache_clear()
     customer_id = f"s-{uuid4()}"
     lose_webhooks(app)
     company = app.codat.state.create_company(CompanyChange(name="Stray", tags={"uid": customer_id}))
     connection = app.codat.state.create_connection(company.id, "gbol")
     app.codat.state.link(company.id, connection.id)
-    try:
+    with adopting_strays():
         assert reconcile(app)["straysAdopted"] == 1
-    finally:
-        monkeypatch.undo()
-        read.cache_clear()
     adopted = app.get(f"/customers/{customer_id}").json()
     assert (adopted["companyId"], adopted["name"]) == (company.id, "Stray")
     assert [one["status"] for one in adopted["connections"]] == ["Linked"]
@@ -217,35 +226,28 @@ def test_strays_are_adopted_where_that_is_wanted(app: App, monkeypatch: pytest.M
     assert app.post("/customers", {"customerId": customer_id, "name": "Else"}).status_code == 409
 
 
-def stray(app: App, customer_id: str, monkeypatch: pytest.MonkeyPatch) -> Company:
+def stray(app: App, customer_id: str) -> Company:
     """A company that a reconcile has adopted."""
-    monkeypatch.setenv("ADOPT_STRAYS", "true")
-    read.cache_clear()
     company = app.codat.state.create_company(CompanyChange(name="By hand", tags={"uid": customer_id}))
-    try:
+    with adopting_strays():
         assert reconcile(app)["straysAdopted"] == 1
-    finally:
-        monkeypatch.undo()
-        read.cache_clear()
     return company
 
 
-def test_the_first_content_of_a_stray_reaches_codat_though_its_process_dies(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_first_content_of_a_stray_reaches_codat_though_its_process_dies(app: App) -> None:
     """It is stored before Codat is asked: the same call, repeated, brings it there."""
     customer_id = f"s-{uuid4()}"
-    company = stray(app, customer_id, monkeypatch)
+    company = stray(app, customer_id)
     event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
     assert invoke("functions.create_company.app", event, death=Death("PATCH Codat", "before")).answer is None
     assert invoke("functions.create_company.app", event).status == 200
     assert company.name == "Bank of Dave"
 
 
-def test_the_first_content_of_a_stray_may_be_said_by_many_at_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_content_of_a_stray_may_be_said_by_many_at_once(app: App) -> None:
     """The same call, made eight times at one moment: each gets the customer."""
     customer_id = f"s-{uuid4()}"
-    stray(app, customer_id, monkeypatch)
+    stray(app, customer_id)
     body = {"customerId": customer_id, "name": "Bank of Dave"}
     answers = at_once(*[lambda: app.post("/customers", body)] * 8)
     assert [(answer.status_code, answer.json()["name"]) for answer in answers] == [(200, "Bank of Dave")] * 8
@@ -264,20 +266,15 @@ def test_a_connection_that_names_another_customer_is_put_right(app: App) -> None
     assert (newest["detail-type"], newest["detail"]["version"]) == ("connection.updated", item["version"] + 2)
 
 
-def test_of_two_strays_the_oldest_is_adopted(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_strays_the_oldest_is_adopted(app: App) -> None:
     """Whichever Codat lists first; the other stays as it is."""
-    monkeypatch.setenv("ADOPT_STRAYS", "true")
-    read.cache_clear()
     customer_id = f"s-{uuid4()}"
     listed_first, oldest = (
         app.codat.state.create_company(CompanyChange(name=name, tags={"uid": customer_id})) for name in ("New", "Old")
     )
     oldest.created = listed_first.created - timedelta(days=1)
-    try:
+    with adopting_strays():
         assert reconcile(app)["straysAdopted"] == 1
-    finally:
-        monkeypatch.undo()
-        read.cache_clear()
     assert app.get(f"/customers/{customer_id}").json()["companyId"] == oldest.id
     assert len(app.codat.state.companies()) == 2
 
