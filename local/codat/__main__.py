@@ -39,6 +39,8 @@ def main() -> None:
     parser.add_argument("--return-redirect", help="where a person goes after linking")
     parser.add_argument("--company-limit", type=int, help="companies beyond it are refused with 402")
     parser.add_argument("--quota", type=int, default=Settings.quota, help="requests a day")
+    parser.add_argument("--list-lag", type=float, default=Settings.list_lag, help="seconds that lists lag behind")
+    parser.add_argument("--omit-integration-key", action="store_true", help="leave integrationKey out of connections")
     parser.add_argument("--retry-scale", type=float, default=Settings.retry_scale)
     parser.add_argument(
         "--fault",
@@ -57,6 +59,8 @@ def main() -> None:
         quota=arguments.quota,
         return_redirect=arguments.return_redirect,
         retry_scale=arguments.retry_scale,
+        list_lag=arguments.list_lag,
+        omit_integration_key=arguments.omit_integration_key,
     )
     # A shell starts what runs in its background with the signal ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)

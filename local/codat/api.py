@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-from local.codat import query, requests, wire
+from local.codat import query, requests
 from local.codat.answers import Answer, success
 from local.codat.platforms import PLATFORMS, Platform
 from local.codat.records import Company, Connection
 from local.codat.refusals import integration_not_found, unresolved_property
 from local.codat.requests import ApiRequest, Page
+from local.codat.serializer import api_key_body, consumer_body
 from local.codat.simulator import SimulatedCodat
 
 _DAY = 86_400
@@ -21,31 +22,31 @@ Row = TypeVar("Row")
 
 def create_company(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     company = codat.state.create_company(requests.whole_company(request))
-    return success(wire.company_body(company, codat.links))
+    return success(codat.serializer.company(company))
 
 
 def list_companies(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     tags = request.query.get("tags", "").strip()
-    companies = codat.state.companies(query.parse(tags) if tags else None)
+    companies = codat.state.list_companies(query.parse(tags) if tags else None)
     companies = _filtered(request, companies, "Company", _company_fields)
-    return _page(request, companies, lambda company: wire.company_body(company, codat.links))
+    return _page(request, companies, codat.serializer.company)
 
 
 def get_company(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     company = codat.state.company(request.params["company_id"])
-    return success(wire.company_body(company, codat.links))
+    return success(codat.serializer.company(company))
 
 
 def replace_company(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     company_id = codat.state.company(request.params["company_id"]).id
     company = codat.state.change_company(company_id, requests.whole_company(request))
-    return success(wire.company_body(company, codat.links))
+    return success(codat.serializer.company(company))
 
 
 def update_company(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     company_id = codat.state.company(request.params["company_id"]).id
     company = codat.state.change_company(company_id, requests.company_change(request))
-    return success(wire.company_body(company, codat.links))
+    return success(codat.serializer.company(company))
 
 
 def delete_company(codat: SimulatedCodat, request: ApiRequest) -> Answer:
@@ -61,25 +62,25 @@ def company_access_token(codat: SimulatedCodat, request: ApiRequest) -> Answer:
 def create_connection(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     company = codat.state.company(request.params["company_id"])
     connection = codat.state.create_connection(company.id, requests.platform_key(request))
-    return success(wire.connection_body(connection, codat.links))
+    return success(codat.serializer.connection(connection))
 
 
 def list_connections(codat: SimulatedCodat, request: ApiRequest) -> Answer:
-    company = codat.state.company(request.params["company_id"])
-    connections = _filtered(request, list(company.connections.values()), "Connection", _connection_fields)
-    return _page(request, connections, lambda connection: wire.connection_body(connection, codat.links))
+    connections = codat.state.list_connections(request.params["company_id"])
+    connections = _filtered(request, connections, "Connection", _connection_fields)
+    return _page(request, connections, codat.serializer.connection)
 
 
 def get_connection(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     connection = codat.state.connection(request.params["company_id"], request.params["connection_id"])
-    return success(wire.connection_body(connection, codat.links))
+    return success(codat.serializer.connection(connection))
 
 
 def unlink_connection(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     company_id, connection_id = request.params["company_id"], request.params["connection_id"]
     codat.state.connection(company_id, connection_id)
     requests.is_unlink(request)
-    return success(wire.connection_body(codat.state.unlink(company_id, connection_id), codat.links))
+    return success(codat.serializer.connection(codat.state.unlink(company_id, connection_id)))
 
 
 def delete_connection(codat: SimulatedCodat, request: ApiRequest) -> Answer:
@@ -99,16 +100,33 @@ def get_integration(_: SimulatedCodat, request: ApiRequest) -> Answer:
     return success(PLATFORMS[key].body())
 
 
+def get_profile(_: SimulatedCodat, __: ApiRequest) -> Answer:
+    return success({"name": "Simulated client", "redirectUrl": "https://app.example.com/connected"})
+
+
 def create_consumer(codat: SimulatedCodat, request: ApiRequest) -> Answer:
-    return success(wire.consumer_body(codat.webhooks.register(requests.consumer(request))), 201)
+    return success(consumer_body(codat.webhooks.register(requests.consumer(request))), 201)
 
 
 def list_consumers(codat: SimulatedCodat, _: ApiRequest) -> Answer:
-    return success({"results": [wire.consumer_body(c) for c in codat.webhooks.consumers.values()]})
+    return success({"results": [consumer_body(c) for c in codat.webhooks.consumers.values()]})
 
 
 def delete_consumer(codat: SimulatedCodat, request: ApiRequest) -> Answer:
     codat.webhooks.remove(request.params["webhook_id"])
+    return Answer(204)
+
+
+def list_api_keys(codat: SimulatedCodat, _: ApiRequest) -> Answer:
+    return success({"results": [api_key_body(key) for key in codat.api_key_store.list()]})
+
+
+def create_api_key(codat: SimulatedCodat, request: ApiRequest) -> Answer:
+    return success(api_key_body(codat.api_key_store.create(requests.api_key_name(request))), 201)
+
+
+def delete_api_key(codat: SimulatedCodat, request: ApiRequest) -> Answer:
+    codat.api_key_store.delete(request.params["api_key_id"])
     return Answer(204)
 
 
@@ -127,9 +145,13 @@ ROUTES: tuple[tuple[str, str, Work], ...] = (
     ("DELETE", "/companies/{company_id}/connections/{connection_id}", delete_connection),
     ("GET", "/integrations", list_integrations),
     ("GET", "/integrations/{platform_key}", get_integration),
+    ("GET", "/profile", get_profile),
     ("POST", "/webhooks", create_consumer),
     ("GET", "/webhooks", list_consumers),
     ("DELETE", "/webhooks/{webhook_id}", delete_consumer),
+    ("GET", "/apiKeys", list_api_keys),
+    ("POST", "/apiKeys", create_api_key),
+    ("DELETE", "/apiKeys/{api_key_id}", delete_api_key),
 )
 
 

@@ -30,7 +30,7 @@ class Background:
             else:
                 self._loop.call_soon_threadsafe(self._start, job)
 
-    def spawn_later(self, seconds: float, action: Callable[[], None]) -> None:
+    def spawn_later(self, seconds: float, action: Callable[[], object]) -> None:
         async def wait() -> None:
             await asyncio.sleep(seconds)
             action()

@@ -1,6 +1,10 @@
 """`/_control/`: what the simulation can do that Codat can't.
 
     POST   /_control/companies/{companyId}/connections/{connectionId}/{authorize|cancel|revoke}
+    POST   /_control/companies/{companyId}/connections/{connectionId}/read
+                                sends read.completed.initial: {"failed": ["invoices"], "status": "FetchError"}
+    GET    /_control/settings   the settings that can be changed while the simulator runs
+    PATCH  /_control/settings   changes them: {"listLag": 2.5, "omitIntegrationKey": true}
     GET    /_control/faults     those switched on, with how often each fired
     POST   /_control/faults     switches one on: {"kind": "status", "status": 503, "when": "after", ...}
     DELETE /_control/faults     switches all off;  DELETE /_control/faults/{id}  one
@@ -20,12 +24,12 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.codat import wire
 from local.codat.faults import Fault
 from local.codat.refusals import Refusal
 from local.codat.simulator import SimulatedCodat
@@ -33,14 +37,26 @@ from local.codat.simulator import SimulatedCodat
 _MOST_SECONDS = 10 * 366 * 86_400
 
 
+class _SettingsChange(BaseModel):
+    """The settings to change. None keeps the current value."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
+
+    list_lag: float | None = Field(default=None, ge=0, le=_MOST_SECONDS)
+    omit_integration_key: bool | None = None
+
+
 class Control:
     def __init__(self, codat: SimulatedCodat) -> None:
         self._codat = codat
 
     def routes(self) -> list[Route]:
-        act = "/_control/companies/{company_id}/connections/{connection_id}/{action}"
+        connection = "/_control/companies/{company_id}/connections/{connection_id}"
         return [
-            Route(act, self.act, methods=["POST"]),
+            Route(f"{connection}/read", self.finish_initial_read, methods=["POST"]),
+            Route(f"{connection}/{{action}}", self.act, methods=["POST"]),
+            Route("/_control/settings", self.get_settings, methods=["GET"]),
+            Route("/_control/settings", self.change_settings, methods=["PATCH"]),
             Route("/_control/faults", self.list_faults, methods=["GET"]),
             Route("/_control/faults", self.add_fault, methods=["POST"]),
             Route("/_control/faults", self.clear_faults, methods=["DELETE"]),
@@ -65,10 +81,42 @@ class Control:
                 case "revoke":
                     connection = state.revoke(*ids)
                 case _:
-                    return _error(404, "one of authorize, cancel, revoke")
+                    return _error(404, "one of authorize, cancel, read, revoke")
         except Refusal as refusal:
             return _error(refusal.status, refusal.error)
-        return JSONResponse(wire.connection_body(connection, self._codat.links))
+        return JSONResponse(self._codat.serializer.connection(connection))
+
+    async def finish_initial_read(self, request: Request) -> Response:
+        state, body = self._codat.state, await _object(request)
+        failed, status = body.get("failed", []), body.get("status", "FetchError")
+        if not isinstance(failed, list) or not all(isinstance(text, str) for text in [*failed, status]):
+            return _error(400, "failed is a list of data types, status the status of a failed read")
+        try:
+            connection = state.connection(request.path_params["company_id"], request.path_params["connection_id"])
+            is_sent = state.finish_initial_read(
+                connection.company_id, connection.id, failed=failed, failure_status=status
+            )
+        except Refusal as refusal:
+            return _error(refusal.status, refusal.error)
+        except ValueError as error:
+            return _error(400, str(error))
+        if not is_sent:
+            return _error(409, f"a connection that is {connection.status} is not read")
+        return JSONResponse(self._codat.serializer.connection(connection))
+
+    async def get_settings(self, _: Request) -> Response:
+        return self._settings()
+
+    async def change_settings(self, request: Request) -> Response:
+        try:
+            change = _SettingsChange.model_validate_json(await request.body())
+        except ValidationError as error:
+            return _error(400, str(error))
+        if change.list_lag is not None:
+            self._codat.state.list_lag = change.list_lag
+        if change.omit_integration_key is not None:
+            self._codat.serializer.omit_integration_key = change.omit_integration_key
+        return self._settings()
 
     async def list_faults(self, _: Request) -> Response:
         return JSONResponse({"results": self._codat.faults.list()})
@@ -117,6 +165,14 @@ class Control:
             return _error(400, "secrets is a list of whsec_ and base64")
         self._codat.webhooks.secrets = tuple(secrets)
         return Response(status_code=204)
+
+    def _settings(self) -> Response:
+        return JSONResponse(
+            {
+                "listLag": self._codat.state.list_lag,
+                "omitIntegrationKey": self._codat.serializer.omit_integration_key,
+            }
+        )
 
     async def reset(self, _: Request) -> Response:
         await asyncio.to_thread(self._codat.reset)

@@ -2,7 +2,8 @@
 
 Answers of the API (they match by method and path):
     latency              the work takes `seconds` longer; `when`: the waiting comes before or after it
-    status               `status` is answered instead; `when`: the work is never done, or was done
+    status               the answer is `status`; `when`: before the work, which is skipped, or after it;
+                         `page`: as an HTML page; `omitCorrelationId`: without `correlationId`
     drop                 the connection is closed without an answer; `when` as above
 Webhooks (they match by event type):
     webhook-drop         the message is lost for good
@@ -42,8 +43,11 @@ When = Literal["before", "after"]
 class Fault(BaseModel):
     """
     path: `*` stands for one segment, `**` for anything.
-    cached: whether a `status` before the work is remembered under the idempotency key, as Codat's own
-        answers are; false is an outage in front of Codat.
+    cached: whether Codat itself answers `status`, and remembers it under the idempotency key. If false, a
+        gateway in front of Codat answers: the key is unused (before) or has the real answer (after).
+    page: whether the answer to a `status` fault is an HTML page, as from a gateway, instead of Codat's
+        error document. Combine it with `cached=False`.
+    omit_correlation_id: whether the error document of a `status` fault lacks `correlationId`.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
@@ -57,6 +61,8 @@ class Fault(BaseModel):
     status: int = Field(default=503, ge=400, le=599)
     retry_after: int | None = Field(default=None, ge=0)
     cached: bool = True
+    page: bool = False
+    omit_correlation_id: bool = False
     seconds: float = Field(default=1.0, ge=0, le=86_400)
     new_message: bool = False
     times: int | None = Field(default=None, ge=1)

@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from local.codat import refusals
-from local.codat.answers import Answer, failure
+from local.codat.answers import Answer, failure, failure_page
 from local.codat.api import Work
 from local.codat.calls import Call
+from local.codat.faults import Fault
 from local.codat.refusals import Refusal
 from local.codat.requests import ApiRequest
 from local.codat.simulator import SimulatedCodat
@@ -54,11 +55,11 @@ class ApiEndpoint:
 
     async def _answer(self, request: ApiRequest, call: Call, authorization: str) -> Answer:
         codat, faults = self._codat, self._codat.faults
-        # Before Codat itself: a broken network, an outage of what stands in front of it.
+        # Before Codat: a broken network, or an outage of a gateway.
         if faults.of_call("drop", "before", request.method, request.path):
             raise Dropped
         if outage := faults.of_call("status", "before", request.method, request.path, cached=False):
-            return failure(refusals.of_status(outage.status, outage.retry_after))
+            return _injected(outage)
         if not self._authorized(authorization):
             return failure(refusals.unauthorized())
         if exceeded := codat.quota.take():
@@ -69,6 +70,8 @@ class ApiEndpoint:
             answer = failure(refusal)
         if faults.of_call("drop", "after", request.method, request.path):
             raise Dropped
+        if outage := faults.of_call("status", "after", request.method, request.path, cached=False):
+            return _injected(outage)
         return answer
 
     async def _once(self, request: ApiRequest, call: Call) -> Answer:
@@ -93,13 +96,13 @@ class ApiEndpoint:
         if latency := faults.of_call("latency", "before", request.method, request.path):
             await asyncio.sleep(latency.seconds)
         if fault := faults.of_call("status", "before", request.method, request.path, cached=True):
-            return failure(refusals.of_status(fault.status, fault.retry_after))
+            return _injected(fault)
         try:
             answer = self._work(self._codat, request)
         except Refusal as refusal:
             answer = failure(refusal)
-        if fault := faults.of_call("status", "after", request.method, request.path):
-            answer = failure(refusals.of_status(fault.status, fault.retry_after))
+        if fault := faults.of_call("status", "after", request.method, request.path, cached=True):
+            answer = _injected(fault)
         if latency := faults.of_call("latency", "after", request.method, request.path):
             await asyncio.sleep(latency.seconds)
         return answer
@@ -120,6 +123,14 @@ def response(codat: SimulatedCodat, answer: Answer) -> Response:
         "Date": format_datetime(codat.clock.now().replace(microsecond=0), usegmt=True),
     }
     return Response(answer.body or None, answer.status, headers)
+
+
+def _injected(fault: Fault) -> Answer:
+    """Return the answer of a `status` fault."""
+    refusal = refusals.of_status(fault.status, fault.retry_after)
+    if fault.page:
+        return failure_page(refusal)
+    return failure(refusal, with_correlation_id=not fault.omit_correlation_id)
 
 
 def _fingerprint(request: ApiRequest) -> bytes:

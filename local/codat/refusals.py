@@ -68,6 +68,21 @@ def consumer_not_found(webhook_id: str) -> Refusal:
     return Refusal(404, f"Webhook consumer {webhook_id} not found")
 
 
+def api_key_not_found(api_key_id: str) -> Refusal:
+    return Refusal(404, f"API key {api_key_id} not found")
+
+
+def api_key_limit_reached() -> Refusal:
+    return Refusal(
+        409,
+        "Maximum number of API keys reached. To create a new API key, delete an unused key and try again.",
+    )
+
+
+def api_key_name_too_long(limit: int) -> Refusal:
+    return Refusal(400, f"Max string length ({limit}) for `name` reached.")
+
+
 def not_linked(connection_id: str, status: str) -> Refusal:
     return Refusal(
         400,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from local.codat.records import Consumer
-from local.codat.refusals import not_valid
+from local.codat.refusals import api_key_name_too_long, not_valid
 from local.codat.state import CompanyChange
 
 MOST_TAGS = 10
@@ -17,6 +17,7 @@ LONGEST_TAG_KEY = 27
 LONGEST_TAG_VALUE = 100
 LARGEST_PAGE = 5_000
 DEFAULT_PAGE = 100
+MAX_API_KEY_NAME = 50
 _LONGEST_COMPANY_TAG = 128
 
 # Characters that Codat removes from a company's name without a word.
@@ -77,6 +78,14 @@ def is_unlink(request: ApiRequest) -> None:
     """The only status that a connection can be given is Unlinked."""
     if request.json_object().get("status") != "Unlinked":
         raise not_valid("status", "The status of a connection can only be set to Unlinked.")
+
+
+def api_key_name(request: ApiRequest) -> str | None:
+    """Return the name for a new API key. The name and the whole body are optional."""
+    name = _text(request.json_object(), "name") if request.body else None
+    if name is not None and len(name) > MAX_API_KEY_NAME:
+        raise api_key_name_too_long(MAX_API_KEY_NAME)
+    return name
 
 
 def consumer(request: ApiRequest) -> Consumer:

@@ -8,6 +8,10 @@
         codat.calls.count("POST", "/companies")
         codat.clock.advance(timedelta(minutes=91))
         codat.webhooks.secrets = (old, new)  # a rotation; .deliveries is the log, .consumers who gets them
+        codat.api_keys = (old, new)         # the valid API keys; .api_key_store has their ids and names
+        codat.state.list_lag = 2.5          # lists return the state from 2.5 s ago
+        codat.serializer.omit_integration_key = True    # connections have no integrationKey
+        codat.state.finish_initial_read(company_id, connection_id, failed=("invoices",))
         codat.wait_idle()                   # until nothing is on its way any more
         codat.reset()                       # as at the start, for the next test
 

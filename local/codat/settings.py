@@ -18,7 +18,10 @@ class Settings:
     webhook_urls: each becomes a consumer of every event type.
     return_redirect: where a person is sent after linking, with `?companyId=`.
     retry_scale: what Svix's schedule of retries (5 s, 5 min, 30 min, ...) is multiplied with.
-    initial_read: seconds between a connection's first link and its `read.completed.initial`.
+    initial_read: seconds between each authorisation of a connection and its `read.completed.initial`.
+    list_lag: `GET /companies`, its tag filter and `GET /companies/{id}/connections` return the state from
+        this many seconds ago, by Codat's clock. Reads by id return the current state.
+    omit_integration_key: leave `integrationKey` out of connections, in answers and in events.
     """
 
     api_keys: tuple[str, ...] = (API_KEY,)
@@ -31,3 +34,5 @@ class Settings:
     retry_scale: float = 0.01
     delivery_timeout: float = 15.0
     initial_read: float = 0.2
+    list_lag: float = 0.0
+    omit_integration_key: bool = False

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import uuid4
 
+from local.codat.apikeys import ApiKeyStore
 from local.codat.background import Background
 from local.codat.calls import Calls
 from local.codat.clock import Clock, in_seconds
@@ -13,6 +14,7 @@ from local.codat.idempotency import IdempotencyCache
 from local.codat.linkurls import LinkUrls
 from local.codat.quota import Quota
 from local.codat.records import Consumer
+from local.codat.serializer import Serializer
 from local.codat.settings import Settings
 from local.codat.state import Event, State
 from local.codat.webhooks import Webhooks
@@ -21,13 +23,15 @@ from local.codat.webhooks import Webhooks
 class SimulatedCodat:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.api_keys = settings.api_keys
         self.clock = Clock()
+        self.api_key_store = ApiKeyStore(self.clock.now)
+        self.api_keys = settings.api_keys
         self.calls = Calls()
         self.faults = Faults()
         self.background = Background()
         self.idempotency = IdempotencyCache(self.clock.now)
         self.links = LinkUrls(self.clock.now)
+        self.serializer = Serializer(self.links, omit_integration_key=settings.omit_integration_key)
         self.webhooks = Webhooks(
             clock=self.clock,
             faults=self.faults,
@@ -38,10 +42,11 @@ class SimulatedCodat:
         )
         self.state = State(
             now=self.clock.now,
-            links=self.links,
+            serializer=self.serializer,
             emit=self.webhooks.publish,
-            first_linked=self._read_soon,
+            on_authorized=self._read_soon,
             company_limit=settings.company_limit,
+            list_lag=settings.list_lag,
         )
         self.quota = Quota(
             settings.quota,
@@ -50,6 +55,15 @@ class SimulatedCodat:
             reached=self._tell_quota_reached,
         )
         self._start()
+
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The values of the valid API keys. Assign a tuple to replace them all."""
+        return self.api_key_store.values
+
+    @api_keys.setter
+    def api_keys(self, values: tuple[str, ...]) -> None:
+        self.api_key_store.replace(values)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -62,14 +76,16 @@ class SimulatedCodat:
         Not from the server's own event loop: it waits for it.
         """
         self.background.cancel()
-        self.api_keys = self.settings.api_keys
         self.clock.reset()
+        self.api_keys = self.settings.api_keys
         self.calls.clear()
         self.faults.clear()
         self.idempotency.clear()
         self.links.clear()
         self.state.clear()
         self.state.company_limit = self.settings.company_limit
+        self.state.list_lag = self.settings.list_lag
+        self.serializer.omit_integration_key = self.settings.omit_integration_key
         self.quota.limit = self.settings.quota
         self.quota.refill()
         self.webhooks.secrets = self.settings.webhook_secrets

@@ -22,7 +22,8 @@ def run(*arguments: str) -> subprocess.Popen[str]:
 
 
 def test_it_serves_until_interrupted() -> None:
-    with run("--company-limit", "0", "--fault", "kind=status,method=GET,path=/companies,times=1") as process:
+    arguments = ["--company-limit", "0", "--list-lag", "2.5", "--omit-integration-key"]
+    with run(*arguments, "--fault", "kind=status,method=GET,path=/companies,times=1") as process:
         assert process.stdout is not None
         words = process.stdout.readline().split()
         url, authorization = words[3], " ".join(words[5:7]).removesuffix(")")
@@ -32,10 +33,12 @@ def test_it_serves_until_interrupted() -> None:
         with httpx.Client(base_url=url, headers={"Authorization": authorization}, trust_env=False) as client:
             statuses = [client.get("/companies").status_code for _ in range(2)]
             limited = client.post("/companies", json={"name": "None is allowed"}).status_code
+            settings = client.get("/_control/settings").json()
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=10)
 
     assert (statuses, limited) == ([503, 200], 402)
+    assert settings == {"listLag": 2.5, "omitIntegrationKey": True}
     assert (process.returncode, complaints) == (0, "")
 
 

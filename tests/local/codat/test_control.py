@@ -21,6 +21,49 @@ def test_connection_is_moved_by_a_program(api: httpx.Client, company: Json, conn
     assert api.post(f"{path}/smile").status_code == 404
 
 
+def test_initial_read_is_finished_by_a_program(
+    api: httpx.Client, codat: CodatServer, receiver: Receiver, company: Json, connection: Json
+) -> None:
+    path = f"/_control/companies/{company['id']}/connections/{connection['id']}/read"
+    assert api.post(path).status_code == 409
+    codat.state.link(company["id"], connection["id"])
+    codat.wait_idle()
+
+    body = {"failed": ["bills"], "status": "MapError"}
+    assert api.post(path, json=body).json()["status"] == "Linked"
+    codat.wait_idle()
+
+    rows = receiver.received[-1].event["payload"]["dataTypes"]
+    assert [row["dataType"] for row in rows if row["status"] == "MapError"] == ["bills"]
+    assert api.post(path.replace(connection["id"], company["id"])).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{"failed": "bills"}, {"failed": [1]}, {"failed": ["x"]}, {"status": 1}])
+def test_impossible_initial_read_is_rejected(
+    api: httpx.Client, codat: CodatServer, company: Json, connection: Json, body: Json
+) -> None:
+    codat.state.link(company["id"], connection["id"])
+
+    path = f"/_control/companies/{company['id']}/connections/{connection['id']}/read"
+    assert api.post(path, json=body).status_code == 400
+
+
+def test_settings_are_changed_one_by_one(api: httpx.Client) -> None:
+    assert api.get("/_control/settings").json() == {"listLag": 0.0, "omitIntegrationKey": False}
+
+    api.patch("/_control/settings", json={"listLag": 2.5})
+    changed = api.patch("/_control/settings", json={"omitIntegrationKey": True}).json()
+
+    assert changed == {"listLag": 2.5, "omitIntegrationKey": True}
+    api.post("/_control/reset")
+    assert api.get("/_control/settings").json() == {"listLag": 0.0, "omitIntegrationKey": False}
+
+
+@pytest.mark.parametrize("body", ['{"listLag": -1}', '{"listLag": NaN}', '{"listLag": "1"}', '{"colour": 1}', "{"])
+def test_impossible_settings_are_rejected(api: httpx.Client, body: str) -> None:
+    assert api.patch("/_control/settings", content=body).status_code == 400
+
+
 def test_faults_are_switched(api: httpx.Client) -> None:
     fault = {"kind": "status", "status": 500, "path": "/companies"}
     added = api.post("/_control/faults", json=fault)

@@ -30,6 +30,34 @@ def test_status_instead_of_the_answer(api: httpx.Client, codat: CodatServer, whe
     assert len(codat.state.companies()) == companies
 
 
+def test_status_fault_without_correlation_id(api: httpx.Client, codat: CodatServer) -> None:
+    codat.faults.add(Fault(kind="status", status=500, omit_correlation_id=True, times=1))
+
+    document = create(api).json()
+
+    assert "correlationId" not in document
+    assert document["statusCode"] == 500
+
+
+@pytest.mark.parametrize(("when", "companies"), [("before", 0), ("after", 1)])
+@pytest.mark.parametrize(("status", "title"), [(502, "502 Bad Gateway"), (599, "599 Error")])
+def test_status_fault_as_the_page_of_a_gateway(
+    api: httpx.Client, codat: CodatServer, *, status: int, title: str, when: str, companies: int
+) -> None:
+    """A gateway knows no idempotency keys: the retry gets Codat's own answer."""
+    fault = {"kind": "status", "status": status, "when": when, "page": True, "cached": False, "times": 1}
+    codat.faults.add(Fault.model_validate({**fault, "retryAfter": 7}))
+
+    page = create(api, KEY)
+
+    assert (page.status_code, page.headers["Content-Type"]) == (status, "text/html")
+    assert page.headers["Retry-After"] == "7"
+    assert f"<title>{title}</title>" in page.text
+    assert len(codat.state.companies()) == companies
+    assert create(api, KEY).status_code == 200
+    assert len(codat.state.companies()) == 1
+
+
 @pytest.mark.parametrize(("when", "companies"), [("before", 0), ("after", 1)])
 def test_dropped_connection(api: httpx.Client, codat: CodatServer, when: str, companies: int) -> None:
     """The client sees a connection that ended, not an answer with 500."""
@@ -164,9 +192,10 @@ def test_webhook_signed_with_another_secret(api: httpx.Client, codat: CodatServe
 
 
 def test_fault_in_words() -> None:
-    fault = Fault.from_words("kind=status, status=500, when=after, path=/companies, times=2, cached=false")
+    fault = Fault.from_words("kind=status, status=500, when=after, path=/companies, times=2, cached=false, page=true")
 
-    assert (fault.kind, fault.status, fault.when, fault.times, fault.cached) == ("status", 500, "after", 2, False)
+    assert (fault.kind, fault.status, fault.when, fault.times) == ("status", 500, "after", 2)
+    assert (fault.cached, fault.page, fault.omit_correlation_id) == (False, True, False)
 
 
 @pytest.mark.parametrize("words", ["status", "kind=earthquake", "kind=drop,colour=red", "kind=drop,times=0"])

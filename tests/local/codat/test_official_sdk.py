@@ -1,5 +1,6 @@
 """Codat's own clients drive the simulated Codat: what they can't read, Codat wouldn't say."""
 
+import base64
 from importlib import import_module
 from typing import Any
 from uuid import uuid4
@@ -115,6 +116,63 @@ def test_access_token_integrations_and_consumers(sdk: Any, company: Any) -> None
     assert sdk.webhooks.list_consumers().results == []
 
 
+def test_api_key_is_created_used_and_deleted(sdk: Any, codat: CodatServer) -> None:
+    (first,) = sdk.settings.list_api_keys().results
+    assert (first.api_key, bool(first.id), bool(first.created_date)) == (codat.api_keys[0], True, True)
+
+    created = sdk.settings.create_api_key(request={"name": "azure-invoice-finance-processor"})
+    assert (created.name, created.api_key) == ("azure-invoice-finance-processor", codat.api_keys[1])
+    unnamed = sdk.settings.create_api_key()
+    assert [key.id for key in sdk.settings.list_api_keys().results] == [first.id, created.id, unnamed.id]
+
+    value = base64.b64encode(created.api_key.encode()).decode()
+    other = codat_platform.CodatPlatform(
+        security=shared.Security(auth_header=f"Basic {value}"),
+        server_url=codat.base_url,
+        retry_config=retries.RetryConfig(strategy=ONCE),
+    )
+    assert other.companies.list().results == []
+
+    # Codat's OpenAPI file declares an error document for this 204, so the client rejects the empty body.
+    with pytest.raises(errors.ResponseValidationError) as empty:
+        sdk.settings.delete_api_key(request={"api_key_id": created.id})
+    assert (empty.value.status_code, empty.value.body) == (204, "")
+    assert [key.id for key in sdk.settings.list_api_keys().results] == [first.id, unnamed.id]
+    with pytest.raises(errors.ErrorMessage) as refusal:
+        other.companies.list()
+    assert refusal.value.data.status_code == 401
+    with pytest.raises(errors.ErrorMessage) as refusal:
+        sdk.settings.delete_api_key(request={"api_key_id": created.id})
+    assert refusal.value.data.status_code == 404
+
+
+def test_api_keys_are_limited(sdk: Any, codat: CodatServer) -> None:
+    codat.api_keys = (*codat.api_keys, *(f"key-{number}" for number in range(9)))
+
+    with pytest.raises(errors.ErrorMessage) as refusal:
+        sdk.settings.create_api_key(request={"name": "One too many"})
+    assert refusal.value.data.status_code == 409
+    assert "Maximum number of API keys reached" in refusal.value.data.error
+
+
+def test_connection_without_integration_key(sdk: Any, codat: CodatServer, company: Any) -> None:
+    codat.serializer.omit_integration_key = True
+
+    created = sdk.connections.create(request={"company_id": company.id, "request_body": {"platform_key": "gbol"}})
+
+    assert created.integration_key is None
+    found = sdk.connections.get(request={"company_id": company.id, "connection_id": created.id})
+    assert (found.integration_key, found.platform_name) == (None, "Xero")
+
+
+def test_page_of_a_gateway(sdk: Any, codat: CodatServer) -> None:
+    codat.faults.add(Fault(kind="status", status=503, page=True, cached=False, retry_after=0))
+
+    with pytest.raises(errors.SDKError) as error:
+        sdk.companies.list()
+    assert (error.value.status_code, "<html>" in error.value.body) == (503, True)
+
+
 def test_wrong_key(codat: CodatServer) -> None:
     stranger = codat_platform.CodatPlatform(
         security=shared.Security(auth_header="Basic d3Jvbmc="),
@@ -194,3 +252,18 @@ def test_events_are_read_by_the_models_of_the_client(
     assert disconnected.payload.connection.data_connection_errors[0].status_code == "401"
     read = shared.ReadCompletedWebhook.from_json(bodies["read.completed.initial"])
     assert read.payload.data_types[0].connection_id == connection.id
+
+
+def test_failed_read_is_read_by_the_models_of_the_client(
+    receiver: Receiver, codat: CodatServer, company: Any, connection: Any
+) -> None:
+    codat.state.link(company.id, connection.id)
+    codat.wait_idle()
+    codat.state.finish_initial_read(company.id, connection.id, failed=("invoices",))
+    codat.wait_idle()
+
+    read = shared.ReadCompletedWebhook.from_json(receiver.received[-1].body.decode())
+
+    (failed,) = [row for row in read.payload.data_types if row.status.value != "Complete"]
+    assert (failed.data_type.value, failed.status.value) == ("invoices", "FetchError")
+    assert [bool(issue.type and issue.message) for issue in failed.issues] == [True]

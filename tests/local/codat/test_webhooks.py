@@ -28,6 +28,7 @@ def test_life_of_a_connection_in_events(
     codat.wait_idle()
     codat.state.revoke(*ids)
     codat.state.link(*ids)
+    codat.wait_idle()
     path = f"/companies/{ids[0]}/connections/{ids[1]}"
     api.patch(path, json={"status": "Unlinked"})
     api.delete(path)
@@ -43,6 +44,7 @@ def test_life_of_a_connection_in_events(
         ("read.completed.initial", None),
         ("connection.disconnected", "Deauthorized"),
         ("connection.reconnected", "Linked"),
+        ("read.completed.initial", None),
         ("connection.disconnected", "Unlinked"),
         ("connection.deleted", "Unlinked"),
         ("company.deleted", None),
@@ -82,6 +84,79 @@ def test_first_read_is_told_without_tags(
     assert "tags" not in payload["referenceCompany"]
     assert {row["connectionId"] for row in payload["dataTypes"]} == {connection["id"]}
     assert codat.state.connection(company["id"], connection["id"]).last_sync is not None
+
+
+def test_initial_read_follows_each_authorisation(
+    codat: CodatServer, receiver: Receiver, company: Json, connection: Json
+) -> None:
+    ids = company["id"], connection["id"]
+    for _ in range(2):
+        codat.state.link(*ids)
+        codat.wait_idle()
+        codat.state.revoke(*ids)
+    codat.wait_idle()
+
+    assert [t for t in receiver.types if t.startswith(("connection.c", "connection.r", "read."))] == [
+        "connection.created",
+        "connection.connected",
+        "read.completed.initial",
+        "connection.reconnected",
+        "read.completed.initial",
+    ]
+    data_types = receiver.received[-2].event["payload"]["dataTypes"]
+    assert {row["dataType"] for row in data_types} == {"chartOfAccounts", "suppliers", "bills", "invoices"}
+    assert {(row["connectionId"], row["status"], len(row["issues"])) for row in data_types} == {
+        (connection["id"], "Complete", 0)
+    }
+
+
+def test_initial_read_of_some_data_types_fails(
+    codat: CodatServer, receiver: Receiver, company: Json, connection: Json
+) -> None:
+    ids = company["id"], connection["id"]
+    assert not codat.state.finish_initial_read(*ids)
+    codat.state.link(*ids)
+    codat.wait_idle()
+
+    assert codat.state.finish_initial_read(*ids, failed=("invoices",), failure_status="AuthError")
+    codat.wait_idle()
+
+    rows = {row["dataType"]: row for row in receiver.received[-1].event["payload"]["dataTypes"]}
+    assert {name: row["status"] for name, row in rows.items()} == {
+        "chartOfAccounts": "Complete",
+        "suppliers": "Complete",
+        "bills": "Complete",
+        "invoices": "AuthError",
+    }
+    (issue,) = rows["invoices"]["issues"]
+    assert "invoices could not be read from QuickBooks Online" in issue["message"]
+
+
+def test_initial_read_without_any_data_is_no_sync(codat: CodatServer, receiver: Receiver, company: Json) -> None:
+    bank = codat.state.create_connection(company["id"], "dfxm")
+    codat.state.link(company["id"], bank.id)
+    codat.wait_idle()
+    bank.last_sync = None
+
+    codat.state.finish_initial_read(company["id"], bank.id, failed=("banking-accounts", "banking-transactions"))
+    codat.wait_idle()
+
+    assert bank.last_sync is None
+    assert {row["status"] for row in receiver.received[-1].event["payload"]["dataTypes"]} == {"FetchError"}
+
+
+@pytest.mark.parametrize("wrong", [{"failed": ["invoice"]}, {"failed": ["bills"], "failure_status": "Complete"}])
+def test_impossible_initial_read_is_rejected(
+    codat: CodatServer, receiver: Receiver, company: Json, connection: Json, wrong: Json
+) -> None:
+    codat.state.link(company["id"], connection["id"])
+    codat.wait_idle()
+
+    with pytest.raises(ValueError, match="not "):
+        codat.state.finish_initial_read(company["id"], connection["id"], **wrong)
+
+    codat.wait_idle()
+    assert receiver.types.count("read.completed.initial") == 1
 
 
 def test_signature_is_standard(codat: CodatServer, receiver: Receiver, company: Json) -> None:
