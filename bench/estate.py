@@ -14,14 +14,15 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from local.codat.clock import in_seconds
 from local.codat.records import LinkError
 from local.codat.state import CompanyChange
-from shared.codat.transport import key_id
-from shared.domain.claims import Claim
-from shared.domain.connections import Rank, Report, Source, Status, stamp
-from shared.domain.customers import Content
-from shared.domain.instants import instant, instant_of
+from shared.codat.transport import api_key_fingerprint
+from shared.domain.connections import Precedence, Source, Status, StatusUpdate, stamp
+from shared.domain.customers import Profile
+from shared.domain.leases import CreationLease, LeaseRequest
 from shared.domain.timeline import Actor
-from shared.services.ports import Call
-from shared.services.register import hear
+from shared.domain.timestamps import timestamp, timestamp_of
+from shared.services.connection_state import record_update
+from shared.services.context import Context
+from shared.store.api_keys import ApiKeys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
 from shared.store.table import Key, Table, Write
@@ -109,35 +110,36 @@ class Estate:
         self._state = state
         self._client = client
         self._table_name = table_name
-        self._key_id = key_id(api_key)
+        self._fingerprint = api_key_fingerprint(api_key)
         self._random = random.Random(seed)  # noqa: S311 - chance to repeat, not to protect
 
     def fill(self, companies: int, connections_each: int) -> None:
         """Fills Codat and the table with the same."""
         table = EmptyTable(self._client, self._table_name)
-        customers, connections = Customers(table), Connections(table, timeline_kept_for=timedelta(days=400))
+        customers = Customers(table)
         told_at = datetime.now(UTC) - _TOLD
-        call = Call(
+        ApiKeys(table).trust(self._fingerprint, "bench", told_at)
+        context = Context(
             actor=Actor("webhook"),
             telemetry=Silence(),
             now=lambda: told_at,
             new_id=self._id,
-            seconds_left=lambda: 60.0,
+            customers=customers,
+            connections=Connections(table, timeline_lifetime=timedelta(days=400)),
         )
         for number in range(companies):
             company = self._company(number, connections_each, told_at)
-            content = Content(company.name)
-            claim = customers.claim(company.tags["uid"], content, call.terms())
-            assert isinstance(claim, Claim)
-            customers.activate(claim, company.id, told_at, key_id=self._key_id)
+            request = LeaseRequest(told_at, timedelta(minutes=1), self._id(), self._id(), self._id())
+            lease = customers.acquire(company.tags["uid"], Profile(company.name), request)
+            assert isinstance(lease, CreationLease)
+            customers.activate(lease, company.id, told_at, {})
             for connection in company.connections.values():
-                hear(
-                    _report(connection, told_at, self._id()),
+                record_update(
+                    _update(connection, told_at, self._id()),
+                    context,
                     customer_id=company.tags["uid"],
-                    happening="connection.created",
-                    call=call,
-                    connections=connections,
-                    known=None,
+                    event_type="connection.created",
+                    stored=None,
                 )
         table.flush()
 
@@ -191,7 +193,7 @@ class Estate:
         pages = self._client.get_paginator("scan").paginate(
             TableName=self._table_name,
             ConsistentRead=True,
-            ProjectionExpression="sk, companyId, connectionId, customerId, #status, reason",
+            ProjectionExpression="sk, companyId, connectionId, customerId, #status, reportedError",
             FilterExpression="sk = :customer OR begins_with(sk, :connection)",
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues={":customer": {"S": "CUSTOMER"}, ":connection": {"S": "CONNECTION#"}},
@@ -201,7 +203,7 @@ class Estate:
             if one["sk"] == "CUSTOMER":
                 yield f"customer {one['customerId']}", one["companyId"]
             elif one["sk"].startswith("CONNECTION#") and one["status"] != Status.DELETED:
-                reason = one.get("reason") if one["status"] == Status.DEAUTHORIZED else None
+                reason = one.get("reportedError") if one["status"] == Status.DEAUTHORIZED else None
                 yield f"connection {one['connectionId']}", (one["customerId"], one["companyId"], one["status"], reason)
 
     def _actual(self) -> Iterator[tuple[str, Any]]:
@@ -223,14 +225,14 @@ def _become(connection: Connection, status: Any, at: datetime) -> None:
     connection.error = revoked if status == Status.DEAUTHORIZED else None
 
 
-def _report(connection: Connection, at: datetime, event_id: str) -> Report:
+def _update(connection: Connection, at: datetime, event_id: str) -> StatusUpdate:
     platform = connection.platform
-    return Report(
-        stamp=stamp(instant_of(at), Rank.EVENT, event_id),
+    return StatusUpdate(
+        stamp=stamp(timestamp_of(at), Precedence.EVENT, event_id),
         company_id=connection.company_id,
         connection_id=connection.id,
         source=Source(platform.key, platform.name, platform.source_type),
-        created_at=instant(in_seconds(connection.created)),
+        created_at=timestamp(in_seconds(connection.created)),
         status=Status(connection.status),
-        reason=connection.error.message if connection.error else None,
+        error=connection.error.message if connection.error else None,
     )

@@ -14,7 +14,7 @@ from local.event_sources import queue_sources, schedules, stream_sources
 from local.gateway.invocation import invoke_and_wait
 from local.poller import Poller
 from local.queue_runner import QueueRunner
-from local.reconcile import Reconcile
+from local.reconcile import Reconcile, schedule_event
 from local.stream import StreamReader
 from local.template import TemplateError
 
@@ -68,11 +68,14 @@ class Background:
             logger.warning("Not all that was written is on the bus yet")
         return self.bus.events()
 
-    def reconcile(self) -> dict[str, Any]:
-        """Runs a reconcile to its end; what it found. Raises FunctionError where it could not be planned."""
+    def reconcile(self, *, adopt_ours: bool = False) -> dict[str, Any]:
+        """Run a reconcile to its end, and return its counts; `adopt_ours` as after a restore.
+
+        Raises FunctionError if it could not be planned.
+        """
         if self._reconcile is None:
             raise TemplateError("the template has no queue with a function behind it")
-        return self._reconcile.run()
+        return self._reconcile.run({"adoptOurs": True} if adopt_ours else schedule_event())
 
     @contextmanager
     def _stream(

@@ -30,7 +30,7 @@ class Reconcile:
         self._dead_letters_url = dead_letters_url
         self._running = threading.Lock()
 
-    def run(self) -> dict[str, Any]:
+    def run(self, event: dict[str, Any]) -> dict[str, Any]:
         """The sum of what was found, and `failed`: how many messages ended among the dead letters.
 
         Raises FunctionError where nothing could be planned.
@@ -38,7 +38,7 @@ class Reconcile:
         with self._running:
             dead = self._dead_letters()
             found = Counter({"companies": 0, "connections": 0, "drift": 0})
-            self._plan(schedule_event())
+            self._plan(event)
             for answer in self._work.drain():
                 # Lambda itself takes no notice of it.
                 found.update((answer or {}).get("found", {}))

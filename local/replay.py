@@ -28,22 +28,15 @@ def main(environment: MutableMapping[str, str] = os.environ) -> int:
         environment.setdefault(name, value)
 
     from shared import bootstrap  # noqa: PLC0415 - reads the environment that is only now complete
-    from shared.domain.timeline import WEBHOOK, Actor  # noqa: PLC0415 - as above
     from shared.services.webhooks import replay  # noqa: PLC0415 - as above
 
     context = LambdaContext(template.functions["CodatWebhookFunction"])
-    understood, left = replay(
-        call=bootstrap.call_by(Actor(WEBHOOK), context),
-        door=bootstrap.door(),
-        customers=bootstrap.customers(),
-        connections=bootstrap.connections(),
-        unreadables=bootstrap.unreadables(),
-    )
-    for kept in understood:
-        print(f"stored  {kept.received_at}  {kept.webhook_id}")
-    for kept in left:
-        print(f"unread  {kept.received_at}  {kept.webhook_id}  {kept.why}")
-    print(f"{len(understood)} understood and stored, {len(left)} left.")
+    stored, remaining = replay(bootstrap.webhook_context_until(lambda: context.get_remaining_time_in_millis() / 1000))
+    for webhook in stored:
+        print(f"stored  {webhook.received_at}  {webhook.webhook_id}")
+    for webhook in remaining:
+        print(f"unread  {webhook.received_at}  {webhook.webhook_id}  {webhook.cause}")
+    print(f"{len(stored)} understood and stored, {len(remaining)} left.")
     return 0
 
 

@@ -13,6 +13,7 @@ import os
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -155,7 +156,19 @@ def _resources(template: Template, settings: LocalSettings) -> tuple[DynamoDBCli
         api_key=settings.codat_api_key,
         webhook_secrets=settings.webhook_secrets,
     )
+    if not is_new and not settings.codat_base_url:
+        _trust_api_key(dynamodb, template.table(_TABLE).name, settings.codat_api_key)
     return dynamodb, is_new
+
+
+def _trust_api_key(dynamodb: DynamoDBClient, table_name: str, api_key: str) -> None:
+    """Confirm the key of a new simulated Codat for a table that an earlier one was used with."""
+    from shared.codat.transport import api_key_fingerprint  # noqa: PLC0415 - see running_stack
+    from shared.store.api_keys import ApiKeys  # noqa: PLC0415
+    from shared.store.table import Table  # noqa: PLC0415
+
+    proof = "the key of a new simulated Codat"
+    ApiKeys(Table(dynamodb, table_name)).trust(api_key_fingerprint(api_key), proof, datetime.now(UTC))
 
 
 def _endpoints(moto_url: str, dynamodb_endpoint: str | None) -> dict[str, str]:

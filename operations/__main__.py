@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from operations.asking import API_KEYS
 from operations.deployment import Deployment
 from operations.errors import OperatorError
-from operations.rotation import retire_webhook_secret, rotate_api_key, rotate_webhook_secret
+from operations.rotation import retire_webhook_secret, rotate_api_key, rotate_webhook_secret, trust_api_key
 from operations.webhook_consumer import webhook_consumer
 from shared.domain.errors import CodatError, CodatRejectedCredentials
 
@@ -29,6 +29,7 @@ COMMANDS = {
     "rotate-webhook-secret": rotate_webhook_secret,
     "retire-webhook-secret": retire_webhook_secret,
     "rotate-api-key": rotate_api_key,
+    "trust-api-key": trust_api_key,
 }
 
 

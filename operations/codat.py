@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from shared.codat import wire
+from shared.codat.client import Codat as CodatClient
 from shared.codat.transport import Transport
-from shared.domain.errors import CodatNotFound
 from shared.retrying import retrying
+from shared.services.api_keys import ApiKeyTrust
+from shared.store.api_keys import ApiKeys
+from shared.store.customers import Customers
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from shared.codat.transport import Answer
+    from shared.store.table import Table
 
 MOST_CONSUMERS = 50
 _SECONDS = 30.0
@@ -33,6 +37,10 @@ class _Consumers(wire.Wire):
     results: list[Consumer]
 
 
+class _Profile(wire.Wire):
+    name: str
+
+
 class Codat:
     """Every method raises the CodatErrors of `shared.domain.errors`."""
 
@@ -41,6 +49,11 @@ class Codat:
         self._transport = Transport(
             self._client, _Key(api_key), lambda: _SECONDS, lambda: datetime.now(UTC), _Uncounted()
         )
+
+    def require_trusted_key(self, table: Table) -> None:
+        """Raise CodatRejectedCredentials unless the deployment trusts the API key, or it proves itself now."""
+        trust = ApiKeyTrust(ApiKeys(table), Customers(table), lambda: datetime.now(UTC), set())
+        CodatClient(self._transport, tag_key="", trust=trust).require_trusted_key()
 
     def __enter__(self) -> Self:
         return self
@@ -58,21 +71,12 @@ class Codat:
     def delete_consumer(self, consumer_id: str) -> None:
         self._transport.send("DELETE", "webhooks", consumer_id).read_nothing()
 
-    def any_company(self) -> str | None:
-        """A company's id; None where the account has none."""
-        found = self._get("companies", page_size=1).read(wire.Companies).results
-        return found[0].id if found else None
+    def client_name(self) -> str:
+        """Return the name of the Codat client that the API key belongs to."""
+        return self._get("profile").read(_Profile).name
 
-    def has_company(self, company_id: str) -> bool:
-        try:
-            self._get("companies", company_id)
-        except CodatNotFound:
-            return False
-        return True
-
-    def _get(self, *path: str, page_size: int | None = None) -> Answer:
-        params = {} if page_size is None else {"pageSize": page_size}
-        return retrying(lambda: _SECONDS)(lambda: self._transport.send("GET", *path, params=params))
+    def _get(self, *path: str) -> Answer:
+        return retrying(lambda: _SECONDS)(lambda: self._transport.send("GET", *path))
 
 
 class _Key:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from operations import asking
 from operations.codat import Codat
 from operations.errors import OperatorError
+from shared.codat.transport import api_key_fingerprint
 from shared.domain.errors import CodatRejectedCredentials
 from shared.runtime.secrets import CACHE_SECONDS
+from shared.store.api_keys import ApiKeys
 
 if TYPE_CHECKING:
     from operations.asking import Ask
@@ -45,16 +47,23 @@ def retire_webhook_secret(deployment: Deployment, ask: Ask) -> None:
 
 
 def rotate_api_key(deployment: Deployment, ask: Ask) -> None:
-    """`make rotate-api-key`: the new key is stored once Codat took it, for the account of the old one."""
+    """`make rotate-api-key`: store a new key, after Codat accepted it and it proved to be this deployment's."""
     old = deployment.secret.read().api_key
     print(f"Create a new API key and copy it: {asking.API_KEYS}")
     new = asking.api_key(ask)
     if new == old:
         raise OperatorError("That API key is stored already. Nothing was changed.")
     with Codat(deployment.codat_base_url, new) as codat:
-        codat.any_company()
-        if (known := _company_of(deployment, old)) and not codat.has_company(known):
-            raise OperatorError("That API key is another Codat account's: it lacks our companies. Nothing was changed.")
+        try:
+            codat.require_trusted_key(deployment.table())
+        except CodatRejectedCredentials as error:
+            if error.status is not None:
+                raise
+            raise OperatorError(
+                "That API key shows none of this deployment's companies, so it seems to be another Codat client's. "
+                "Nothing was changed. If it is right after all, store it with `aws secretsmanager put-secret-value`, "
+                "from a file, and confirm it with `make trust-api-key`."
+            ) from error
     with deployment.secret.changing() as content:
         content.api_key = new
     print("Stored the API key.")
@@ -62,13 +71,17 @@ def rotate_api_key(deployment: Deployment, ask: Ask) -> None:
         print(f"Functions may use the old one until {_caches_are_over()}; then delete it: {asking.API_KEYS}")
 
 
-def _company_of(deployment: Deployment, api_key: str) -> str | None:
-    """None where the key sees none, or is no longer good: then there is nothing to compare with."""
-    try:
-        with Codat(deployment.codat_base_url, api_key) as codat:
-            return codat.any_company()
-    except CodatRejectedCredentials:
-        return None
+def trust_api_key(deployment: Deployment, ask: Ask) -> None:
+    """`make trust-api-key`: let functions create and delete under the stored key, although it proved nothing."""
+    api_key = deployment.secret.read().api_key
+    table = deployment.table()
+    with Codat(deployment.codat_base_url, api_key) as codat:
+        print(f"The stored API key belongs to the Codat client {codat.client_name()!r}.")
+    print("Under another client's key, new companies are created there, and all of this deployment's count as deleted.")
+    if ask("Type `trust` to confirm (not shown): ").strip() != "trust":
+        raise OperatorError("Not confirmed. Nothing was changed.")
+    ApiKeys(table).trust(api_key_fingerprint(api_key), "confirmed by the operator", datetime.now(UTC))
+    print("The API key is trusted.")
 
 
 def _caches_are_over() -> str:

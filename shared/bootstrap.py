@@ -1,100 +1,93 @@
-"""The composition root: the one place that builds clients, each on its first use and then kept.
+"""The composition root: the one place that builds clients and contexts.
 
-Imports stand inside the functions, so that a cold start pays only for what its function uses.
+Clients are built on first use and kept. Imports are inside the functions, so that a cold start pays only for what its
+function uses.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from shared.domain.platforms import Offer
+from shared.domain.platforms import PlatformCatalog
 from shared.domain.timeline import CALLER, RECONCILE, Actor
 from shared.runtime import clock
 from shared.runtime.observability import Telemetry
 from shared.runtime.settings import ChangesSettings, PlanSettings, ReconcileSettings, read, settings
-from shared.services.ports import Call
+from shared.services.context import CodatContext, Context, WebhookContext
 
 if TYPE_CHECKING:
     import httpx
     from botocore.config import Config
+    from mypy_boto3_dynamodb import DynamoDBClient
 
-    from shared.codat.api import Codat
+    from shared.codat.client import Codat
     from shared.domain.changes import Change
-    from shared.messaging.bus import Bus
+    from shared.http.router import Request
+    from shared.messaging.event_bus import EventBus
     from shared.messaging.queue import Queue
     from shared.runtime.clock import LambdaContext
-    from shared.runtime.edge import Request
     from shared.runtime.secrets import Secrets
-    from shared.services.ports import Door
-    from shared.services.walk import World
-    from shared.store.claims import Claims
-    from shared.store.connections import Connections
-    from shared.store.customers import Customers
+    from shared.services.reconcile import ReconcileContext
     from shared.store.table import Table
-    from shared.store.unreadable import Unreadables
+
+STORE_RESERVE_SECONDS = 6.0
+"""Kept back from Codat: its answer still has to be stored, and the caller answered."""
+
+WEBHOOK_SECONDS = 11.0
+"""Codat counts a webhook as failed after 15 s, and sends it again. A last request to DynamoDB takes up to 3 s."""
 
 
-class Stores(TypedDict):
-    """What reading takes."""
-
-    customers: "Customers"
-    connections: "Connections"
+def context(request: "Request") -> Context:
+    """Build what reads work with."""
+    return Context(**_base(_caller(request), lambda: clock.seconds_left(request.context)))
 
 
-_TO_STORE_THE_ANSWER = 6.0
-"""Seconds kept back from Codat: what it answers still has to be written, and the caller to be told."""
+def webhook_context(request: "Request") -> WebhookContext:
+    """Build what the webhook works with. Its time ends before Codat gives up waiting, whatever Lambda allows."""
+    deadline = clock.now() + timedelta(seconds=WEBHOOK_SECONDS)
+    return webhook_context_until(
+        lambda: min((deadline - clock.now()).total_seconds(), clock.seconds_left(request.context))
+    )
 
 
-def call(request: "Request") -> Call:
-    return call_by(Actor(CALLER, request.caller), request.context)
+def webhook_context_until(seconds_left: Callable[[], float]) -> WebhookContext:
+    from shared.codat.signature import WebhookVerifier
+    from shared.codat.webhook_events import parse_event
+    from shared.store.quarantine import Quarantine
+
+    return WebhookContext(
+        **_base(Actor(CALLER), seconds_left),
+        verifier=WebhookVerifier(secrets()),
+        parse_event=parse_event,
+        quarantine=Quarantine(_table(seconds_left)),
+    )
 
 
-def call_by(actor: Actor, context: "LambdaContext") -> Call:
-    return Call(
-        actor=actor,
-        telemetry=Telemetry(),
-        now=clock.now,
-        new_id=lambda: str(uuid4()),
-        seconds_left=lambda: clock.seconds_left(context),
+def codat_context(request: "Request") -> CodatContext:
+    """Build what the other routes work with."""
+    return CodatContext(**_with_codat(_caller(request), request.context))
+
+
+def plan_context(context: "LambdaContext") -> CodatContext:
+    return CodatContext(**_with_codat(Actor(RECONCILE), context))
+
+
+def reconcile_context(context: "LambdaContext") -> "ReconcileContext":
+    from shared.services.reconcile import ReconcileContext
+
+    rules = read(ReconcileSettings)
+    return ReconcileContext(
+        **_with_codat(Actor(RECONCILE), context),
+        adopt_orphans=rules.adopt_strays,
+        abandoned_after=timedelta(days=rules.abandoned_after_days),
     )
 
 
 @cache
-def offer() -> Offer:
-    return Offer.of(settings().platform_keys, allow_sandbox=settings().allow_sandbox)
-
-
-@cache
-def customers() -> "Customers":
-    from shared.store.customers import Customers
-
-    return Customers(_table())
-
-
-@cache
-def connections() -> "Connections":
-    from shared.store.connections import Connections
-
-    return Connections(_table(), timeline_kept_for=timedelta(days=settings().timeline_days))
-
-
-def stores() -> Stores:
-    return {"customers": customers(), "connections": connections()}
-
-
-@cache
-def claims() -> "Claims":
-    from shared.store.claims import Claims
-
-    return Claims(_table())
-
-
-@cache
-def unreadables() -> "Unreadables":
-    from shared.store.unreadable import Unreadables
-
-    return Unreadables(_table())
+def platform_catalog() -> PlatformCatalog:
+    return PlatformCatalog.of(settings().platform_keys, allow_sandbox=settings().allow_sandbox)
 
 
 @cache
@@ -104,27 +97,20 @@ def secrets() -> "Secrets":
     return Secrets(settings().codat_secret_id)
 
 
-@cache
-def door() -> "Door":
-    from shared.codat.door import Door
-
-    return Door(settings().codat_tag_key)
-
-
 def change_of(record: Any) -> "Change | None":
-    """The change that a record of the table's stream tells."""
+    """Return the change in a record of the table's stream."""
     from shared.store.changes import change_of
 
     return change_of(record)
 
 
 @cache
-def bus() -> "Bus":
+def event_bus() -> "EventBus":
     import boto3
 
-    from shared.messaging.bus import Bus
+    from shared.messaging.event_bus import EventBus
 
-    return Bus(boto3.client("events", config=_aws_config()), read(ChangesSettings).event_bus_name)
+    return EventBus(boto3.client("events", config=_aws_config(attempts=2)), read(ChangesSettings).event_bus_name)
 
 
 @cache
@@ -133,33 +119,61 @@ def queue() -> "Queue":
 
     from shared.messaging.queue import Queue
 
-    return Queue(boto3.client("sqs", config=_aws_config()), read(PlanSettings).reconcile_queue_url)
+    return Queue(boto3.client("sqs", config=_aws_config(attempts=2)), read(PlanSettings).reconcile_queue_url)
 
 
-def world(context: "LambdaContext") -> "World":
-    """What a reconcile works with."""
-    from shared.services.walk import Rules, World
-
-    told = read(ReconcileSettings)
-    return World(
-        call=call_by(Actor(RECONCILE), context),
-        customers=customers(),
-        connections=connections(),
-        claims=claims(),
-        codat=codat(context),
-        rules=Rules(told.adopt_strays, timedelta(days=told.abandoned_after_days)),
-    )
+def _caller(request: "Request") -> Actor:
+    return Actor(CALLER, request.caller)
 
 
-def codat(context: "LambdaContext") -> "Codat":
-    """Codat within what is left of this invocation; the connections to it are kept across invocations."""
-    from shared.codat.api import Codat
+def _base(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
+    from shared.store.connections import Connections
+    from shared.store.customers import Customers
+
+    table = _table(seconds_left)
+    return {
+        "actor": actor,
+        "telemetry": Telemetry(),
+        "now": clock.now,
+        "new_id": lambda: str(uuid4()),
+        "customers": Customers(table),
+        "connections": Connections(table, timeline_lifetime=timedelta(days=settings().timeline_days)),
+    }
+
+
+def _with_codat(actor: Actor, context: "LambdaContext") -> dict[str, Any]:
+    from shared.store.leases import Leases
+
+    def seconds_left() -> float:
+        return clock.seconds_left(context)
+
+    base = _base(actor, seconds_left)
+    table = _table(seconds_left)
+    return {
+        **base,
+        "seconds_left": seconds_left,
+        "leases": Leases(table),
+        "codat": _codat(lambda: seconds_left() - STORE_RESERVE_SECONDS, table),
+    }
+
+
+def _codat(seconds_left: Callable[[], float], table: "Table") -> "Codat":
+    """Build Codat for one invocation; the connections to it are kept across invocations."""
+    from shared.codat.client import Codat
     from shared.codat.transport import Transport
+    from shared.services.api_keys import ApiKeyTrust
+    from shared.store.api_keys import ApiKeys
+    from shared.store.customers import Customers
 
-    def left() -> float:
-        return clock.seconds_left(context) - _TO_STORE_THE_ANSWER
+    trust = ApiKeyTrust(ApiKeys(table), Customers(table), clock.now, _trusted_api_keys())
+    transport = Transport(_http(), secrets(), seconds_left, clock.now, Telemetry())
+    return Codat(transport, tag_key=settings().codat_tag_key, trust=trust)
 
-    return Codat(Transport(_http(), secrets(), left, clock.now, Telemetry()), tag_key=settings().codat_tag_key)
+
+@cache
+def _trusted_api_keys() -> set[str]:
+    """Fingerprints that proved themselves in this process: once trusted, an API key stays so."""
+    return set()
 
 
 @cache
@@ -170,16 +184,20 @@ def _http() -> "httpx.Client":
 
 
 @cache
-def _table() -> "Table":
+def _dynamodb() -> "DynamoDBClient":
     import boto3
 
+    return boto3.client("dynamodb", config=_aws_config(attempts=1))
+
+
+def _table(seconds_left: Callable[[], float]) -> "Table":
     from shared.store.table import Table
 
-    return Table(boto3.client("dynamodb", config=_aws_config()), settings().table_name)
+    return Table(_dynamodb(), settings().table_name, seconds_left=seconds_left)
 
 
-def _aws_config() -> "Config":
-    """One try is bounded, and the table repeats what is worth it: together well under Codat's 15 s."""
+def _aws_config(*, attempts: int) -> "Config":
+    """Bound each request well below Codat's timeout. The table retries by itself, so botocore does not."""
     from botocore.config import Config
 
-    return Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
+    return Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": attempts, "mode": "standard"})

@@ -1,4 +1,4 @@
-"""When a request is worth sending again: where its error says so, and the caller's time allows."""
+"""When a request to Codat is sent again: if its error allows it, and the caller's time does."""
 
 from collections.abc import Callable
 
@@ -6,23 +6,32 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 
 from shared.domain.errors import CodatError
 
-_LEAST_FOR_A_TRY = 1.0
-"""Seconds: with less than this left after the wait, another try could only time out."""
+MIN_SECONDS_FOR_ATTEMPT = 1.0
+"""With less than this left after the wait, another attempt could only time out."""
 
 _full_jitter = wait_random_exponential(multiplier=0.25, max=4.0)
 
 
-def retrying(seconds_left: Callable[[], float], *, attempts: int = 4) -> Retrying:
-    """Tries again after a retryable CodatError, and raises the last one where that is over.
+def is_retryable(error: BaseException) -> bool:
+    return isinstance(error, CodatError) and error.retryable
 
-    Waits as long as Codat said (`Retry-After`), otherwise exponentially with full jitter, and never past the
+
+def retrying(
+    seconds_left: Callable[[], float],
+    *,
+    attempts: int = 4,
+    retry_if: Callable[[BaseException], bool] = is_retryable,
+) -> Retrying:
+    """Return a caller that retries an error that `retry_if` accepts, and finally raises the last one.
+
+    It waits as long as Codat's `Retry-After` says, otherwise exponentially with full jitter, and never past the
     caller's remaining time.
     """
     return Retrying(
-        retry=retry_if_exception(lambda error: isinstance(error, CodatError) and error.retryable),
+        retry=retry_if_exception(retry_if),
         wait=_wait,
         stop=lambda state: (
-            stop_after_attempt(attempts)(state) or state.upcoming_sleep + _LEAST_FOR_A_TRY > seconds_left()
+            stop_after_attempt(attempts)(state) or state.upcoming_sleep + MIN_SECONDS_FOR_ATTEMPT > seconds_left()
         ),
         reraise=True,
     )
@@ -30,5 +39,5 @@ def retrying(seconds_left: Callable[[], float], *, attempts: int = 4) -> Retryin
 
 def _wait(state: RetryCallState) -> float:
     error = state.outcome.exception() if state.outcome else None
-    told = error.retry_after if isinstance(error, CodatError) else None
-    return _full_jitter(state) if told is None else told
+    retry_after = error.retry_after if isinstance(error, CodatError) else None
+    return _full_jitter(state) if retry_after is None else retry_after

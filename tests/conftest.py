@@ -4,16 +4,22 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime, timedelta, tzinfo
+from types import SimpleNamespace
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
 import hypothesis
 import pytest
+import standardwebhooks.webhooks
+import tenacity
 
 from local.codat.server import CodatServer
 from local.settings import LocalSettings, new_webhook_secret
 from local.stack import Stack, _forget_caches, running_stack
+from shared import bootstrap
+from shared.runtime import clock as runtime_clock
 from shared.store.table import Table, unmarshal
 from tests.faults.proxy import Proxy
 from tests.payloads import signed
@@ -102,6 +108,7 @@ class App:
     def start_afresh(self) -> None:
         """Codat as at its start, and an empty table: moto copies all of it for every transaction."""
         self.codat.reset()
+        bootstrap._trusted_api_keys.cache_clear()
         table = Table(self.stack.dynamodb, self.stack.table_name)
         while items := self.stack.dynamodb.scan(TableName=self.stack.table_name)["Items"]:
             table.delete_many((item["pk"]["S"], item["sk"]["S"]) for item in items)
@@ -128,6 +135,34 @@ def app(stack: Stack) -> Iterator[App]:
         one.start_afresh()
         yield one
     stack.codat.background.cancel()
+
+
+class Clock:
+    """The functions' clock and the simulated Codat's, ahead of the real one by as much as a test says."""
+
+    def __init__(self, codat: CodatServer) -> None:
+        self.ahead = timedelta()
+        self._codat = codat
+
+    def advance(self, seconds: float) -> None:
+        self.ahead += timedelta(seconds=seconds)
+        self._codat.clock.advance(timedelta(seconds=seconds))
+
+
+@pytest.fixture
+def clock(app: App, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """A clock that the test moves; the functions' waits between retries move it too, and take no real time."""
+    moved, real = Clock(app.codat), runtime_clock.now
+    monkeypatch.setattr(runtime_clock, "now", lambda: real() + moved.ahead)
+    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=moved.advance))
+
+    class MovedDatetime(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + moved.ahead
+
+    monkeypatch.setattr(standardwebhooks.webhooks, "datetime", MovedDatetime)
+    return moved
 
 
 # Wires between the functions and the world, on which a test lets things go wrong.

@@ -3,26 +3,20 @@
 from http import HTTPStatus
 
 from shared import bootstrap
-from shared.runtime.bodies import ChangedCustomer
-from shared.runtime.documents import customer_document
-from shared.runtime.edge import Answer, Request, http_handler
+from shared.http.requests import ChangedCustomer
+from shared.http.responses import customer_document
+from shared.http.router import Request, Response, http_handler
 from shared.runtime.settings import settings
-from shared.services.content import change_customer
 from shared.services.customers import with_connections
+from shared.services.profile import change_customer
 
 
-def change(request: Request) -> Answer:
+def change(request: Request) -> Response:
     customer_id = request.customer_id
     body = request.read(ChangedCustomer, tag_key=settings().codat_tag_key)
-    customer = change_customer(
-        customer_id,
-        body.changes,
-        call=bootstrap.call(request),
-        customers=bootstrap.customers(),
-        codat=bootstrap.codat(request.context),
-    )
-    view = with_connections(customer, bootstrap.connections())
-    return Answer(HTTPStatus.OK, customer_document(view.customer, view.connections))
+    context = bootstrap.codat_context(request)
+    view = with_connections(change_customer(customer_id, body.changes, context), context)
+    return Response(HTTPStatus.OK, customer_document(view.customer, view.connections))
 
 
 handler = http_handler({"PATCH /customers/{customerId}": change})

@@ -4,37 +4,29 @@ from http import HTTPStatus
 
 from shared import bootstrap
 from shared.domain.errors import NotAuthentic
-from shared.runtime.edge import Answer, BadRequest, Request, http_handler
-from shared.runtime.problems import TOO_LARGE, Problem
+from shared.http.problems import TOO_LARGE, Problem
+from shared.http.router import BadRequest, Request, Response, http_handler
 from shared.services.webhooks import receive
 
 MAX_BODY_BYTES = 256 * 1024
 _BASE64_OVERHEAD = 4 / 3
 
 
-def accept(request: Request) -> Answer:
+def accept(request: Request) -> Response:
     # Before any work, decoding included.
     if len(request.event.get("body") or "") > MAX_BODY_BYTES * _BASE64_OVERHEAD + 4:
         raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
+    context = bootstrap.webhook_context(request)
     try:
         body = request.body
     except BadRequest as error:
-        # Nobody has signed what can't be decoded.
-        bootstrap.call(request).telemetry.count("WebhookRefused", reason="malformed")
+        # What can't be decoded carries no signature.
+        context.telemetry.count("WebhookRefused", reason="malformed")
         raise NotAuthentic("malformed") from error
     if len(body) > MAX_BODY_BYTES:
         raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
-    receive(
-        body,
-        request.headers,
-        call=bootstrap.call(request),
-        door=bootstrap.door(),
-        secrets=bootstrap.secrets(),
-        customers=bootstrap.customers(),
-        connections=bootstrap.connections(),
-        unreadables=bootstrap.unreadables(),
-    )
-    return Answer(HTTPStatus.NO_CONTENT)
+    receive(body, request.headers, context)
+    return Response(HTTPStatus.NO_CONTENT)
 
 
 handler = http_handler({"POST /webhooks/codat": accept})

@@ -1,30 +1,22 @@
-"""POST /customers/{customerId}/connections: ensures a connection to a platform, with a fresh link."""
+"""POST /customers/{customerId}/connections: creates or reuses a connection to a platform, with a fresh link."""
 
 from http import HTTPStatus
 
 from shared import bootstrap
-from shared.runtime.bodies import NewConnection
-from shared.runtime.documents import connection_document
-from shared.runtime.edge import Answer, Request, http_handler
+from shared.http.requests import NewConnection
+from shared.http.responses import connection_document
+from shared.http.router import Request, Response, http_handler
 from shared.services.connections import create_connection
 
 
-def create(request: Request) -> Answer:
+def create(request: Request) -> Response:
     customer_id = request.customer_id
-    platform = bootstrap.offer().platform(request.read(NewConnection).platform_key)
-    ensured = create_connection(
-        customer_id,
-        platform,
-        call=bootstrap.call(request),
-        customers=bootstrap.customers(),
-        connections=bootstrap.connections(),
-        claims=bootstrap.claims(),
-        codat=bootstrap.codat(request.context),
-    )
-    return Answer(
-        HTTPStatus.CREATED if ensured.created else HTTPStatus.OK,
-        {**connection_document(ensured.connection), "linkUrl": ensured.link_url},
-        {"location": f"/customers/{customer_id}/connections/{ensured.connection.connection_id}"},
+    platform = bootstrap.platform_catalog().platform(request.read(NewConnection).platform_key)
+    result = create_connection(customer_id, platform, bootstrap.codat_context(request))
+    return Response(
+        HTTPStatus.CREATED if result.created else HTTPStatus.OK,
+        {**connection_document(result.connection), "linkUrl": result.link_url},
+        {"location": f"/customers/{customer_id}/connections/{result.connection.connection_id}"},
     )
 
 

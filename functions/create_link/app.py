@@ -3,41 +3,23 @@
 from http import HTTPStatus
 
 from shared import bootstrap
-from shared.runtime.documents import link_document, token_document
-from shared.runtime.edge import Answer, Request, http_handler
+from shared.http.responses import link_document, token_document
+from shared.http.router import Request, Response, http_handler
 from shared.services.links import access_token, company_link, connection_link
 
 
-def company(request: Request) -> Answer:
-    link = company_link(
-        request.customer_id,
-        call=bootstrap.call(request),
-        customers=bootstrap.customers(),
-        codat=bootstrap.codat(request.context),
-    )
-    return Answer(HTTPStatus.OK, link_document(link.url, link.issued_at))
+def company(request: Request) -> Response:
+    link = company_link(request.customer_id, bootstrap.codat_context(request))
+    return Response(HTTPStatus.OK, link_document(link.url, link.issued_at))
 
 
-def connection(request: Request) -> Answer:
-    link = connection_link(
-        request.customer_id,
-        request.connection_id,
-        call=bootstrap.call(request),
-        customers=bootstrap.customers(),
-        connections=bootstrap.connections(),
-        codat=bootstrap.codat(request.context),
-    )
-    return Answer(HTTPStatus.OK, link_document(link.url, link.issued_at))
+def connection(request: Request) -> Response:
+    link = connection_link(request.customer_id, request.connection_id, bootstrap.codat_context(request))
+    return Response(HTTPStatus.OK, link_document(link.url, link.issued_at))
 
 
-def token(request: Request) -> Answer:
-    issued = access_token(
-        request.customer_id,
-        call=bootstrap.call(request),
-        customers=bootstrap.customers(),
-        codat=bootstrap.codat(request.context),
-    )
-    return Answer(HTTPStatus.OK, token_document(issued))
+def token(request: Request) -> Response:
+    return Response(HTTPStatus.OK, token_document(access_token(request.customer_id, bootstrap.codat_context(request))))
 
 
 handler = http_handler(

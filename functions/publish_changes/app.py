@@ -1,4 +1,4 @@
-"""The table's stream: one announcement on the bus for each real change."""
+"""The table's stream: one event on the bus for each real change."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from shared.runtime.observability import Telemetry, logger
 from shared.services.changes import publish
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
     records = event["Records"]
     logger.thread_safe_clear_keys()
-    logger.thread_safe_append_keys(function_request_id=context.aws_request_id)
-    failed = publish([bootstrap.change_of(record) for record in records], bus=bootstrap.bus(), telemetry=Telemetry())
+    logger.thread_safe_append_keys(function_request_id=lambda_context.aws_request_id)
+    failed = publish([bootstrap.change_of(record) for record in records], bootstrap.event_bus(), Telemetry())
     logger.info("published", extra={"records": len(records), "failed_from": failed})
     if failed is None:
         return {"batchItemFailures": []}

@@ -4,29 +4,29 @@ from http import HTTPStatus
 
 from functions.read_customers import lists
 from shared import bootstrap
-from shared.runtime.documents import connection_document, customer_document, platform_document
-from shared.runtime.edge import Answer, Request, http_handler
-from shared.services.connections import read_connection
+from shared.http.responses import connection_document, customer_document, platform_document
+from shared.http.router import Request, Response, http_handler
+from shared.services.connections import find_connection
 from shared.services.customers import read_customer
 
 
-def customer(request: Request) -> Answer:
-    view = read_customer(request.customer_id, **bootstrap.stores())
-    return Answer(HTTPStatus.OK, customer_document(view.customer, view.connections))
+def customer(request: Request) -> Response:
+    view = read_customer(request.customer_id, bootstrap.context(request))
+    return Response(HTTPStatus.OK, customer_document(view.customer, view.connections))
 
 
-def connections(request: Request) -> Answer:
-    view = read_customer(request.customer_id, **bootstrap.stores())
-    return Answer(HTTPStatus.OK, {"connections": [connection_document(one) for one in view.connections]})
+def connections(request: Request) -> Response:
+    view = read_customer(request.customer_id, bootstrap.context(request))
+    return Response(HTTPStatus.OK, {"connections": list(map(connection_document, view.connections))})
 
 
-def connection(request: Request) -> Answer:
-    found = read_connection(request.customer_id, request.connection_id, **bootstrap.stores())
-    return Answer(HTTPStatus.OK, connection_document(found))
+def connection(request: Request) -> Response:
+    connection = find_connection(request.customer_id, request.connection_id, bootstrap.context(request))
+    return Response(HTTPStatus.OK, connection_document(connection))
 
 
-def platforms(_: Request) -> Answer:
-    return Answer(HTTPStatus.OK, {"platforms": [platform_document(one) for one in bootstrap.offer().platforms]})
+def platforms(_: Request) -> Response:
+    return Response(HTTPStatus.OK, {"platforms": list(map(platform_document, bootstrap.platform_catalog().platforms))})
 
 
 handler = http_handler(

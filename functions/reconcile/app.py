@@ -1,31 +1,31 @@
-"""One message of a reconcile: a batch of our customers, or a page of Codat's companies."""
+"""Messages of a reconcile: batches of our customers, and pages of Codat's companies."""
 
 import json
 from collections import Counter
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.errors import CodatCustomersError, PartlyReconciled
+from shared.domain.errors import CodatCustomersError, PartialFailure
 from shared.runtime.clock import LambdaContext
-from shared.runtime.observability import Telemetry, logger
-from shared.services.reconcile import work_on
+from shared.runtime.observability import logger
+from shared.services.reconcile import process
 
 
-def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Fails the messages that could not be done, each alone; `found` is for whoever runs it by hand."""
+def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
+    """Report each failed message alone, so that it is retried alone; `found` is for manual runs."""
     logger.thread_safe_clear_keys()
-    logger.thread_safe_append_keys(function_request_id=context.aws_request_id)
-    world = bootstrap.world(context)
-    found: Counter[str] = Counter()
+    logger.thread_safe_append_keys(function_request_id=lambda_context.aws_request_id)
+    context = bootstrap.reconcile_context(lambda_context)
+    counts: Counter[str] = Counter()
     failed: list[dict[str, str]] = []
     for record in event["Records"]:
         try:
-            found += work_on(json.loads(record["body"]), world)
+            counts += process(json.loads(record["body"]), context)
         except CodatCustomersError as error:
-            if isinstance(error, PartlyReconciled):
-                found.update(error.found)
-            logger.warning("batch put back", extra={"message_id": record["messageId"], "why": str(error)})
+            if isinstance(error, PartialFailure):
+                counts.update(error.counts)
+            logger.warning("batch put back", extra={"message_id": record["messageId"], "cause": str(error)})
             failed.append({"itemIdentifier": record["messageId"]})
-    Telemetry().measure("DriftFound", found["drift"])
-    logger.info("reconciled", extra={"found": dict(found), "failed": len(failed)})
-    return {"batchItemFailures": failed, "found": dict(found)}
+    context.telemetry.measure("DriftFound", counts["drift"])
+    logger.info("reconciled", extra={"found": dict(counts), "failed": len(failed)})
+    return {"batchItemFailures": failed, "found": dict(counts)}

@@ -3,21 +3,14 @@
 from http import HTTPStatus
 
 from shared import bootstrap
-from shared.runtime.documents import connection_document
-from shared.runtime.edge import Answer, Request, http_handler
+from shared.http.responses import connection_document
+from shared.http.router import Request, Response, http_handler
 from shared.services.connections import unlink_connection
 
 
-def unlink(request: Request) -> Answer:
-    connection = unlink_connection(
-        request.customer_id,
-        request.connection_id,
-        call=bootstrap.call(request),
-        customers=bootstrap.customers(),
-        connections=bootstrap.connections(),
-        codat=bootstrap.codat(request.context),
-    )
-    return Answer(HTTPStatus.OK, connection_document(connection))
+def unlink(request: Request) -> Response:
+    connection = unlink_connection(request.customer_id, request.connection_id, bootstrap.codat_context(request))
+    return Response(HTTPStatus.OK, connection_document(connection))
 
 
 handler = http_handler({"POST /customers/{customerId}/connections/{connectionId}/unlink": unlink})

@@ -1,6 +1,7 @@
 """Whether a webhook comes from Codat: its signature over the raw bytes, by any of the active secrets."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -8,15 +9,36 @@ from shared.domain.errors import NotAuthentic
 
 MAX_HEADER_BYTES = 1024
 """A real id has about 30, a signature 47; during a rotation there are two signatures. The id may become a key of the
-table, which takes this many.
+table, which allows this many.
 """
 
 
-def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> str:
-    """The message's id (`webhook-id`), where one of `secrets` vouches for the body; header names in lower case.
+class SigningSecrets(Protocol):
+    def webhook_secrets(self) -> Sequence[str]: ...
 
-    Raises NotAuthentic in every other case, with a reason for the metric: `no-secret`, `missing-header`,
-    `oversized-header`, `timestamp`, `malformed`, `mismatch`.
+    def refresh_webhook_secrets(self) -> Sequence[str]: ...
+
+
+class WebhookVerifier:
+    def __init__(self, secrets: SigningSecrets) -> None:
+        self._secrets = secrets
+
+    def verify(self, body: bytes, headers: Mapping[str, str]) -> str:
+        """Return the message's id. Raises NotAuthentic, as `verify` below does, and SecretsUnavailable."""
+        try:
+            return verify(body, headers, self._secrets.webhook_secrets())
+        except NotAuthentic as rejection:
+            if rejection.reason not in {"mismatch", "no-secret"}:
+                raise
+            # The secret may have been rotated since it was read.
+            return verify(body, headers, self._secrets.refresh_webhook_secrets())
+
+
+def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> str:
+    """Return the message's id (`webhook-id`) if one of `secrets` signed the body; header names in lower case.
+
+    Otherwise raises NotAuthentic, with a reason for the metric: `no-secret`, `missing-header`, `oversized-header`,
+    `timestamp`, `malformed`, `mismatch`. See https://docs.codat.io/using-the-api/webhooks/webhook-security.
     """
     verifiers = [verifier for secret in secrets if (verifier := _verifier(secret))]
     if not verifiers:
@@ -26,25 +48,25 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> s
         raise NotAuthentic("missing-header")
     if any(len(value.encode(errors="replace")) > MAX_HEADER_BYTES for value in signed.values()):
         raise NotAuthentic("oversized-header")
-    refusals = [refusal for verifier in verifiers if (refusal := _refusal(verifier, body, signed))]
-    if len(refusals) == len(verifiers):
-        raise NotAuthentic(refusals[0])
+    reasons = [reason for verifier in verifiers if (reason := _rejection(verifier, body, signed))]
+    if len(reasons) == len(verifiers):
+        raise NotAuthentic(reasons[0])
     return signed["webhook-id"]
 
 
 def _verifier(secret: str) -> Webhook | None:
-    """None for what is no secret: one misspelt entry must not stop the others from being tried."""
+    """Return None for an invalid secret: one misspelt entry must not stop the others from being tried."""
     try:
         return Webhook(secret)
     except Exception:  # noqa: BLE001  # base64's errors, and the library's own
         return None
 
 
-def _refusal(verifier: Webhook, body: bytes, signed: dict[str, str]) -> str | None:
+def _rejection(verifier: Webhook, body: bytes, signed: dict[str, str]) -> str | None:
     try:
         verifier.verify(body, signed, json_parse=False)
     except WebhookVerificationError as error:
         return "mismatch" if "signature found" in str(error) else "timestamp"
-    except Exception:  # noqa: BLE001  # a malformed header raises ValueError, binascii.Error, UnicodeError, …: all mean no
+    except Exception:  # noqa: BLE001  # a malformed header raises ValueError, binascii.Error, UnicodeError, …
         return "malformed"
     return None

@@ -1,4 +1,9 @@
-"""HTTP to Codat: one request, its answer or one error of the tree, inside the caller's remaining time."""
+"""HTTP to Codat: one request, its answer or one error of the tree, within the caller's remaining time.
+
+An error answer counts as Codat's only if it is Codat's own document. Anything else came from a gateway in front of
+Codat and says nothing about the request: a 404 page must not delete a connection. 401 and 429 are refusals before any
+work, whichever of the two sent them.
+"""
 
 import json
 import re
@@ -17,7 +22,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from shared.codat.wire import ErrorMessage, what_was_wrong
+from shared.codat.wire import ErrorMessage, summarize
 from shared.domain.customers import Quota
 from shared.domain.errors import (
     CodatAccountLimit,
@@ -31,22 +36,23 @@ from shared.domain.errors import (
     CodatTimedOut,
     CodatUnavailable,
 )
-from shared.domain.instants import CLOCK_TOLERANCE, Instant, instant_of
+from shared.domain.timestamps import CLOCK_TOLERANCE, Timestamp, timestamp_of
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 9.0
-"""Two tries fit into the time of one call."""
+"""Two attempts fit into the time of one call."""
 MAX_ANSWER_BYTES = 20 * 1024 * 1024
 
-_REFUSALS: Mapping[int, type[CodatError]] = {
+_ERROR_TYPES: Mapping[int, type[CodatError]] = {
     401: CodatRejectedCredentials,
     402: CodatAccountLimit,
     403: CodatRejectedCredentials,
     404: CodatNotFound,
+    429: CodatRateLimited,
 }
 
 _CREDENTIALS = re.compile(r"https?://\S+|Basic \S+")
-"""What Codat's words might quote of a request: they are logged, and shown to the caller."""
+"""What Codat's text might quote of a request: the text is logged, and shown to the caller."""
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -73,51 +79,47 @@ class Answer:
 
     @property
     def date(self) -> datetime:
-        """Codat's clock when it answered, in whole seconds; ours where it didn't say, or is further ahead than clocks
-        may differ: it would outrank every event that follows.
+        """Codat's clock when it answered, in whole seconds. Ours if the header is missing, or further ahead than
+        clocks may differ: it would outrank every event that follows.
         """
         try:
-            told = parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
+            date = parsedate_to_datetime(self.headers["date"]).astimezone(UTC)
         except (KeyError, ValueError, OverflowError):
             return self.asked_at
-        return told if told <= self.asked_at + self.took + CLOCK_TOLERANCE else self.asked_at
+        return date if date <= self.asked_at + self.took + CLOCK_TOLERANCE else self.asked_at
 
     @property
     def quota(self) -> Quota | None:
-        told = [self.headers.get(f"x-rate-limit-{name}", "") for name in ("limit", "remaining")]
-        return Quota(*map(int, told)) if all(value.isascii() and value.isdigit() for value in told) else None
+        values = [self.headers.get(f"x-rate-limit-{name}", "") for name in ("limit", "remaining")]
+        return Quota(*map(int, values)) if all(value.isascii() and value.isdigit() for value in values) else None
 
     @property
-    def changed_at(self) -> Instant:
-        """The time of a change that this answer confirms: the second that Codat tells, and in it the moment of asking.
-        Else what happened earlier in that second, and is told by a webhook with fractions, would stand above it.
+    def changed_at(self) -> Timestamp:
+        """The time of a change that this answer confirms: Codat's second, and within it the moment of asking.
+
+        Otherwise an earlier event of that second, which has fractions, would outrank the change.
         """
         within = self.date <= self.asked_at < self.date + timedelta(seconds=1)
-        return instant_of(self.asked_at if within else self.date)
+        return timestamp_of(self.asked_at if within else self.date)
 
     @property
-    def read_at(self) -> Instant:
-        """A time at which what was read was certainly not older: the read happened at some moment of the request."""
-        return instant_of(self.date - self.took)
+    def read_at(self) -> Timestamp:
+        """A time at which what was read was certainly not older: it was read at some moment of the request."""
+        return timestamp_of(self.date - self.took)
 
     def read(self, model: type[_Model]) -> _Model:
-        """Raises CodatMadeNoSense where the answer is not what Codat's contract says."""
+        """Parse the body. Raises CodatMadeNoSense if it breaks Codat's contract."""
         try:
             return model.model_validate_json(self.body)
         except ValidationError as error:
-            raise self._nonsense(what_was_wrong(error), is_json=error.errors()[0]["type"] != "json_invalid") from error
+            raise CodatMadeNoSense(f"Codat's answer made no sense ({summarize(error)}).") from error
 
     def read_nothing(self) -> None:
-        """For an answer whose status says it all. Raises CodatMadeNoSense where it is some page instead of Codat's."""
+        """Accept an answer whose status says it all. Raises CodatMadeNoSense if the body is a gateway's page."""
         try:
             json.loads(self.body or "null")
         except (ValueError, RecursionError) as error:
-            raise self._nonsense("body", is_json=False) from error
-
-    def _nonsense(self, what: str, *, is_json: bool) -> CodatMadeNoSense:
-        # A page is a gateway's, as in `_is_a_gateways`.
-        fingerprint = _fingerprint(self.status, self.body) if is_json else None
-        return CodatMadeNoSense(f"Codat's answer made no sense ({what}).", fingerprint=fingerprint)
+            raise CodatMadeNoSense("Codat's answer made no sense (body).") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,11 @@ class _Request:
 
 
 class Transport:
+    """HTTP to Codat for one invocation, under one API key.
+
+    The key is read once, and again only after a 401: what one request of a call proves holds for the next.
+    """
+
     def __init__(
         self,
         client: httpx.Client,
@@ -139,12 +146,18 @@ class Transport:
     ) -> None:
         self._client = client
         self._credentials = credentials
+        self._api_key: str | None = None
         self.seconds_left = seconds_left
         self.quota: Quota | None = None
-        self.key_id = ""
-        """The API key's of the last request."""
         self._now = now
         self._telemetry = telemetry
+
+    @property
+    def api_key(self) -> str:
+        """The key that is in use. Raises SecretsUnavailable."""
+        if self._api_key is None:
+            self._api_key = self._credentials.api_key()
+        return self._api_key
 
     def send(
         self,
@@ -154,39 +167,39 @@ class Transport:
         json: Any = None,
         idempotency_key: str | None = None,
     ) -> Answer:
-        """One request, sent once; path segments are quoted here. Raises a CodatError unless Codat says 2xx.
+        """Send one request once; path segments are quoted here. Raises a CodatError unless Codat answers 2xx.
 
-        A 401 reads the API key again. Where it has changed, a request without an idempotency key is sent once more;
-        with one the error is raised as retryable, since Codat may replay its 401 under that key.
+        After a 401 the API key is read again. If it has changed, a GET is sent once more; of any other method the error
+        is raised as retryable. The caller has to check the new key first, and Codat may replay a 401 under an
+        idempotency key.
         """
         request = _Request(method, "/" + "/".join(quote(segment, safe="") for segment in path), params, json)
-        used = self._credentials.api_key()
         try:
-            return self._send(request, used, idempotency_key)
+            return self._send(request, idempotency_key)
         except CodatRejectedCredentials as error:
-            refreshed = self._credentials.refresh_api_key()
-            if refreshed == used:
+            if error.status != HTTPStatus.UNAUTHORIZED:
                 raise
-            if idempotency_key is not None:
-                raise CodatRejectedCredentials(
-                    str(error), refreshed=True, correlation_id=error.correlation_id
-                ) from error
-            return self._send(request, refreshed, None)
+            rejected, self._api_key = self.api_key, self._credentials.refresh_api_key()
+            if self._api_key == rejected:
+                raise
+            if method != "GET":
+                error.retryable = True
+                raise
+            return self._send(request, None)
 
-    def _send(self, request: _Request, api_key: str, idempotency_key: str | None) -> Answer:
-        if not api_key:
-            raise CodatRejectedCredentials("No Codat API key is configured.")
-        self.key_id = key_id(api_key)
+    def _send(self, request: _Request, idempotency_key: str | None) -> Answer:
+        if not self.api_key:
+            raise _without_effect(CodatRejectedCredentials("No Codat API key is configured."))
         left = self.seconds_left()
         if left <= 0:
-            raise CodatTimedOut("No time was left to ask Codat.")
+            raise _without_effect(CodatTimedOut("No time was left to ask Codat."))
         built = self._client.build_request(
             request.method,
             request.path,
             params=request.params,
             json=request.json,
             headers={
-                "Authorization": f"Basic {b64encode(api_key.encode()).decode()}",
+                "Authorization": f"Basic {b64encode(self.api_key.encode()).decode()}",
                 **({} if idempotency_key is None else {"Idempotency-Key": idempotency_key}),
             },
             timeout=httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left)),
@@ -215,17 +228,21 @@ class Transport:
                 body = self._body(response)
             finally:
                 response.close()
+        except httpx.ConnectTimeout as error:
+            raise _without_effect(CodatTimedOut("Codat did not answer in time.")) from error
+        except httpx.ConnectError as error:
+            raise _without_effect(CodatUnavailable("Codat can't be reached.")) from error
         except httpx.TimeoutException as error:
             raise CodatTimedOut("Codat did not answer in time.") from error
         except httpx.HTTPError as error:
             if self.seconds_left() <= 0:
                 raise CodatTimedOut("Codat did not answer in time.") from error
-            raise CodatUnavailable("Codat is out of reach.") from error
+            raise CodatUnavailable("The connection to Codat broke.") from error
         took = timedelta(seconds=monotonic() - started)
         return Answer(response.status_code, body, response.headers, asked_at, took)
 
     def _body(self, response: httpx.Response) -> bytes:
-        """The body, read in pieces: httpx's read timeout is one piece's, and a server that drips would outlive it."""
+        """Read the body in pieces: httpx's read timeout applies to one piece, and a slow server would outlast it."""
         body = bytearray()
         for piece in response.iter_bytes():
             body += piece
@@ -236,48 +253,51 @@ class Transport:
         return bytes(body)
 
 
-def key_id(api_key: str) -> str:
-    """Tells an API key from another one, and nothing else about it: it may be stored."""
+def api_key_fingerprint(api_key: str) -> str:
+    """Return 64 bits of a hash: they distinguish API keys and reveal nothing else, so they may be stored."""
     return sha256(b"codat-customers:" + api_key.encode()).hexdigest()[:16]
 
 
+def _without_effect(error: CodatError) -> CodatError:
+    error.had_no_effect = True
+    return error
+
+
 def _error(answer: Answer, *, creating: bool) -> CodatError:
+    """Translate an error answer to the tree."""
     try:
-        told = ErrorMessage.model_validate_json(answer.body)
+        document = ErrorMessage.model_validate_json(answer.body)
     except ValidationError:
-        told = ErrorMessage()
-    words = f"Codat answered {answer.status}" + (f": {_CREDENTIALS.sub('…', told.error)[:300]}" if told.error else ".")
-    correlation_id = told.correlation_id
-    if refusal := _REFUSALS.get(answer.status):
-        return refusal(words, correlation_id=correlation_id)
-    match answer.status:
-        case 409 if creating:
-            return CodatBusy(words, correlation_id=correlation_id)
-        case 429:
-            return CodatRateLimited(words, retry_after=_retry_after(answer), correlation_id=correlation_id)
-        case status if 400 <= status < 500:  # noqa: PLR2004  # the class of refusals
-            return CodatRejected(words, correlation_id=correlation_id)
-        case status:
-            fingerprint = None if _is_a_gateways(status, correlation_id) else _fingerprint(status, answer.body)
-            wait = _retry_after(answer) if "retry-after" in answer.headers else None
-            return CodatUnavailable(words, fingerprint=fingerprint, retry_after=wait, correlation_id=correlation_id)
+        document = ErrorMessage()
+    is_codats = document.is_codats(answer.status)
+    text = f"Codat answered {answer.status}"
+    text += f": {_CREDENTIALS.sub('…', document.error)[:300]}" if document.error else "."
+    error_type = _error_type(answer.status, creating=creating)
+    if not is_codats and answer.status not in {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}:
+        text = f"A gateway answered {answer.status} in place of Codat. If this persists, check CodatBaseUrl."
+        error_type = CodatUnavailable
+    error = error_type(text, correlation_id=document.correlation_id)
+    error.status = answer.status
+    error.is_answer = is_codats and error_type is not CodatBusy
+    error.had_no_effect = answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
+    if error_type is CodatRateLimited or "retry-after" in answer.headers:
+        error.retry_after = _retry_after(answer)
+    return error
 
 
-def _is_a_gateways(status: int, correlation_id: str | None) -> bool:
-    """Codat's errors carry a correlation id. What stands in front of it answers for a request that may still run."""
-    return correlation_id is None and status > HTTPStatus.INTERNAL_SERVER_ERROR
+def _error_type(status: int, *, creating: bool) -> type[CodatError]:
+    if status == HTTPStatus.CONFLICT and creating:
+        return CodatBusy
+    is_rejection = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return _ERROR_TYPES.get(status, CodatRejected if is_rejection else CodatUnavailable)
 
 
 def _retry_after(answer: Answer) -> int:
-    """`Retry-After` in either of its forms; a second where Codat names none."""
-    said = answer.headers.get("retry-after", "")
-    if said.isascii() and said.isdigit():
-        return max(1, int(said[:9]))
+    """Return `Retry-After` in seconds, in either of its forms; 1 if Codat names none."""
+    header = answer.headers.get("retry-after", "")
+    if header.isascii() and header.isdigit():
+        return max(1, int(header[:9]))
     try:
-        return max(1, ceil((parsedate_to_datetime(said).astimezone(UTC) - answer.date).total_seconds()))
+        return max(1, ceil((parsedate_to_datetime(header).astimezone(UTC) - answer.date).total_seconds()))
     except (ValueError, OverflowError):
         return 1
-
-
-def _fingerprint(status: int, body: bytes) -> str:
-    return f"{status}:{sha256(body).hexdigest()}"

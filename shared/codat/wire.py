@@ -1,52 +1,55 @@
 """What Codat sends, as far as it is read here.
 
-Unknown fields are ignored, since Codat adds some; a wrong type is refused, since a guess would end up in the table.
-Times may come in any of Codat's forms and leave in one.
+Unknown fields are ignored, because Codat adds some. A wrong type is rejected: a guess would end up in the table. Times
+come in any of Codat's forms and leave in one.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from shared.domain.connection_errors import error_text
 from shared.domain.connections import Source, Status
-from shared.domain.instants import Instant, instant
-from shared.domain.reasons import in_words
+from shared.domain.timestamps import Timestamp, timestamp
 
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
-"""Codat's ids are GUIDs. Nothing that means something in a key or a path may pass."""
+"""Codat's ids are GUIDs. Nothing may pass that has a meaning in a key or a path."""
 
-_LONGEST_NAME = 200
-"""So that ten announcements together stay far below the 256 KB that EventBridge takes in one call."""
+MAX_NAME = 200
+"""So that ten change events together stay far below the 256 KB that EventBridge accepts in one call."""
 
-_MOST_WORDS = 500
+MAX_SUMMARY = 500
 
 
-def what_was_wrong(error: ValidationError) -> str:
-    """Where, and of what kind, never what: an answer or a webhook may hold personal data, in the keys of tags too."""
+def summarize(error: ValidationError) -> str:
+    """Say where a document is wrong and how, without its content: that may be personal data, also in tag keys."""
     lines = error.errors(include_url=False, include_context=False, include_input=False)[:5]
-    return "; ".join(f"{_place(line['loc'])}: {line['type']}" for line in lines)[:_MOST_WORDS]
+    return "; ".join(f"{_location(line['loc'])}: {line['type']}" for line in lines)[:MAX_SUMMARY]
 
 
-def _place(loc: tuple[int | str, ...]) -> str:
+def _location(loc: tuple[int | str, ...]) -> str:
     keys = [str(part) for part in loc]
     named = keys[: keys.index("tags") + 1] if "tags" in keys else keys
     return ".".join(named) or "body"
 
 
-Time = Annotated[str, AfterValidator(instant)]
+Time = Annotated[str, AfterValidator(timestamp)]
 
 
 class Wire(BaseModel):
-    # An error that is logged must not show what was sent: it may be a link URL.
+    # A logged error must not show the document: it may contain a link URL.
     model_config = ConfigDict(
         strict=True, extra="ignore", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
     )
 
     def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
-        """Nor may a message that quotes the thing itself."""
+        """Show nothing: a log message may quote the object."""
         return ()
+
+
+Model = TypeVar("Model", bound=Wire)
 
 
 class DataConnectionError(Wire):
@@ -57,15 +60,15 @@ class DataConnectionError(Wire):
     status: str | None = None
 
     @property
-    def still_holds(self) -> bool:
+    def is_active(self) -> bool:
         return self.status != "Resolved" and bool(self.error_message or self.status_text or self.status_code)
 
 
 class DataConnection(Wire):
     id: Identifier
-    integration_key: Annotated[str, Field(max_length=_LONGEST_NAME)] | None = None
-    platform_name: Annotated[str, Field(max_length=_LONGEST_NAME)]
-    source_type: Annotated[str, Field(max_length=_LONGEST_NAME)]
+    integration_key: Annotated[str, Field(max_length=MAX_NAME)] | None = None
+    platform_name: Annotated[str, Field(max_length=MAX_NAME)]
+    source_type: Annotated[str, Field(max_length=MAX_NAME)]
     status: Literal["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
     created: Time
     last_sync: Time | None = None
@@ -76,34 +79,36 @@ class DataConnection(Wire):
         return Source(self.integration_key or "", self.platform_name, self.source_type)
 
     @property
-    def known_status(self) -> Status:
+    def domain_status(self) -> Status:
         return Status(self.status)
 
     @property
-    def created_at(self) -> Instant:
-        return Instant(self.created)
+    def created_at(self) -> Timestamp:
+        return Timestamp(self.created)
 
     @property
-    def synced_at(self) -> Instant | None:
-        return Instant(self.last_sync) if self.last_sync else None
+    def synced_at(self) -> Timestamp | None:
+        return Timestamp(self.last_sync) if self.last_sync else None
 
     @property
-    def reason(self) -> str | None:
-        """The newest error that still holds, in words."""
-        errors = [error for error in self.data_connection_errors or [] if error.still_holds]
+    def error(self) -> str | None:
+        """The newest active error, in words."""
+        errors = [error for error in self.data_connection_errors or [] if error.is_active]
         if not errors:
             return None
         newest = max(errors, key=lambda error: error.errored_on_utc or "")
-        return in_words([newest.error_message, newest.status_text], newest.status_code, self.platform_name)
+        return error_text([newest.error_message, newest.status_text], newest.status_code, self.platform_name)
 
 
 class LinkableConnection(DataConnection):
     link_url: str
 
 
-class Connections(Wire):
-    results: list[DataConnection]
-    total_results: int = 0
+class Page(Wire):
+    """A page of a list. Its entries are parsed one by one, so that one which can't be hides no other."""
+
+    results: list[Any] = []
+    total_results: int
 
 
 class Company(Wire):
@@ -113,7 +118,7 @@ class Company(Wire):
     redirect: str | None = None
     created: Time | None = None
     tags: dict[str, str] | None = None
-    data_connections: list[DataConnection] | None = None
+    data_connections: list[Any] | None = None
 
 
 class AccessToken(Wire):
@@ -126,13 +131,26 @@ class Count(Wire):
     total_results: int
 
 
-class Companies(Count):
-    results: list[Company]
+class ApiKey(Wire):
+    api_key: str
+
+
+class ApiKeys(Wire):
+    results: list[Any] = []
 
 
 class ErrorMessage(Wire):
+    status_code: int | None = None
+    service: str | None = None
     error: str | None = None
     correlation_id: str | None = None
+
+    def is_codats(self, status: int) -> bool:
+        """Return whether the document is Codat's own, and not that of a gateway in front of it.
+
+        See https://docs.codat.io/platform-api#/schemas/ErrorMessage.
+        """
+        return self.status_code == status and bool(self.correlation_id or (self.service and self.error))
 
 
 class Envelope(Wire):
@@ -144,18 +162,36 @@ class Envelope(Wire):
 
 class ReferenceCompany(Wire):
     id: Identifier
-    tags: dict[str, str] | None = None
 
 
-class DataType(Wire):
-    connection_id: Identifier
+DataTypeName = Annotated[str, Field(max_length=100)]
+
+
+class DataTypeRead(Wire):
+    connection_id: Identifier | None = None
+    data_type: DataTypeName = ""
+    status: DataTypeName | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Return whether the data could not be read. A type that the platform doesn't have is no failure.
+
+        See https://docs.codat.io/platform-api#/schemas/PullOperation for the statuses.
+        """
+        return self.status not in {None, "Complete", "NotSupported"}
 
 
 class InitialReadPayload(Wire):
     reference_company: ReferenceCompany
-    data_types: list[DataType]
+    data_types: list[DataTypeRead]
 
 
 class ConnectionPayload(Wire):
     reference_company: ReferenceCompany
     connection: DataConnection
+
+
+def platform_hint(document: Any) -> Mapping[str, str]:
+    """Return what names the platform in a connection that can't be parsed, as far as it is text."""
+    fields = document if isinstance(document, dict) else {}
+    return {name: value for name in ("integrationKey", "platformName") if isinstance(value := fields.get(name), str)}

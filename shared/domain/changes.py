@@ -1,7 +1,7 @@
-"""What the app is told: one announcement for each real change of a customer or a connection.
+"""The events that the app receives: one for each real change of a customer or a connection.
 
-The bus promises no order, so each carries the `version` of what it tells of: whoever follows ignores one that is not
-above the version that they have.
+The bus guarantees no order, so each event carries the `version` of its subject. A consumer ignores an event whose
+version is not above the one it has.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from shared.domain.customers import Customer
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
+class ChangeEvent:
     detail_type: str
     detail: Mapping[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerChange:
-    """Before and after; None where there was none, or is none any more."""
+    """Before and after; None if it did not exist."""
 
     before: Customer | None
     after: Customer | None
@@ -35,38 +35,38 @@ class ConnectionChange:
 Change = CustomerChange | ConnectionChange
 
 
-def announcement(change: Change) -> Announcement | None:
-    """None where nothing changed that an app can see."""
-    return _of_customer(change) if isinstance(change, CustomerChange) else _of_connection(change)
+def change_event_for(change: Change) -> ChangeEvent | None:
+    """Return the event for a change; None if nothing changed that an app can see."""
+    return _customer_event(change) if isinstance(change, CustomerChange) else _connection_event(change)
 
 
-def _of_customer(change: CustomerChange) -> Announcement | None:
+def _customer_event(change: CustomerChange) -> ChangeEvent | None:
     before, after = change.before, change.after
     if after is None and before is not None:
-        # Forgotten: above everything that was said of it.
-        return Announcement("customer.deleted", _customer_detail(before, before.version + 1))
+        # Above every version that was published of it.
+        return ChangeEvent("customer.deleted", _customer_detail(before, before.version + 1))
     if after is not None and before is None:
-        return Announcement("customer.created", _customer_detail(after, after.version))
-    if after is not None and before is not None and before.content != after.content:
-        return Announcement("customer.updated", _customer_detail(after, after.version))
+        return ChangeEvent("customer.created", _customer_detail(after, after.version))
+    if after is not None and before is not None and before.profile != after.profile:
+        return ChangeEvent("customer.updated", _customer_detail(after, after.version))
     return None
 
 
-def _of_connection(change: ConnectionChange) -> Announcement | None:
+def _connection_event(change: ConnectionChange) -> ChangeEvent | None:
     before, after = change.before, change.after
     if after is None:
         return None
     if before is None:
         kind = "deleted" if after.is_deleted else "created"
-        return Announcement(f"connection.{kind}", _connection_detail(after, None))
-    # A tombstone has lost whose it was.
+        return ChangeEvent(f"connection.{kind}", _connection_detail(after, None))
+    # A tombstone no longer contains its customer.
     customer_id = after.customer_id or before.customer_id
     if after.is_deleted and not before.is_deleted:
-        return Announcement("connection.deleted", _connection_detail(after, before.status, customer_id))
+        return ChangeEvent("connection.deleted", _connection_detail(after, before.status, customer_id))
     if after.abandoned_at is not None and before.abandoned_at is None:
-        return Announcement("connection.abandoned", _connection_detail(after, before.status, customer_id))
+        return ChangeEvent("connection.abandoned", _connection_detail(after, before.status, customer_id))
     if not after.is_deleted and _visible(before) != _visible(after):
-        return Announcement("connection.updated", _connection_detail(after, before.status, customer_id))
+        return ChangeEvent("connection.updated", _connection_detail(after, before.status, customer_id))
     return None
 
 
@@ -77,7 +77,9 @@ def _visible(connection: Connection) -> tuple[Any, ...]:
         connection.next_action,
         connection.error,
         connection.last_sync,
+        connection.linked_at,
         connection.initial_read_at,
+        connection.initial_read_issues,
         connection.source,
     )
 
@@ -105,8 +107,15 @@ def _connection_detail(
         "nextAction": connection.next_action,
         "reason": connection.error,
         "lastSync": connection.last_sync,
+        "linkedAt": connection.linked_at,
         "initialReadAt": connection.initial_read_at,
+        "initialReadIssues": issue_documents(connection),
         "asOf": connection.as_of,
         "version": connection.version,
         "eventId": f"{connection.connection_id}:{connection.version}",
     }
+
+
+def issue_documents(connection: Connection) -> list[dict[str, str]]:
+    """Return a connection's `initialReadIssues`, as the API and the events show them."""
+    return [{"dataType": data_type, "status": status} for data_type, status in connection.initial_read_issues]

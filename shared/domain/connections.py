@@ -1,28 +1,29 @@
-"""What a connection is, and the rule by which what Codat says of it becomes its state.
+"""What a connection is, and the rule by which Codat's reports become its state.
 
-Codat speaks through three mouths: webhooks (at least once, in any order), answers to our own changes, and answers
-to our reads. Every such `Report` carries a stamp, `time#rank#id`, on Codat's clock, and a connection is a
-last-writer-wins register over it. Status, reason and the rest are registers of their own, because not every report
-speaks of each: `connection.failed` brings a reason and leaves the status as it was. So the state depends on the set
-of reports alone, never on the order in which they came or how often.
+Codat reports a connection in three ways: webhooks (at least once, in any order), answers to our own changes, and
+answers to our reads. Every such `StatusUpdate` carries a stamp, `time#precedence#id`, on Codat's clock. A connection is
+a last-writer-wins register over them. Status and error are registers of their own, because some updates contain only
+one of them: `connection.failed` carries an error and leaves the status as it was. So the state depends on the set of
+updates alone, not on their order or repetition.
 """
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import NewType
 
-from shared.domain import reasons
-from shared.domain.instants import Instant, just_after
+from shared.domain import connection_errors
+from shared.domain.initial_reads import NO_EVIDENCE, InitialRead, ReadEvidence
 from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
+from shared.domain.timestamps import Timestamp, just_after
 
 Stamp = NewType("Stamp", str)
-"""Compares as text: the time has a fixed width, and the rank one digit."""
+"""Compares as text: the time has a fixed width, and the precedence one digit."""
 
 NEVER = Stamp("")
 
 
-class Rank(IntEnum):
-    """Who is believed when two reports carry the same time, so that a tie doesn't depend on arrival."""
+class Precedence(IntEnum):
+    """Which update wins at equal times, so that a tie doesn't depend on arrival."""
 
     READ = 0
     OUR_CHANGE = 1
@@ -39,6 +40,9 @@ class Status(StrEnum):
     DELETED = "Deleted"
 
 
+SEVERED = frozenset({Status.UNLINKED, Status.DEAUTHORIZED})
+
+
 class NextAction(StrEnum):
     AUTHORIZE = "authorize"
     RECONNECT = "reconnect"
@@ -46,12 +50,12 @@ class NextAction(StrEnum):
     NONE = "none"
 
 
-def stamp(when: Instant, rank: Rank, identity: str) -> Stamp:
-    return Stamp(f"{when}#{int(rank)}#{identity}")
+def stamp(when: Timestamp, precedence: Precedence, identity: str) -> Stamp:
+    return Stamp(f"{when}#{int(precedence)}#{identity}")
 
 
-def time_of(stamped: Stamp) -> Instant:
-    return Instant(stamped.partition("#")[0])
+def time_of(stamped: Stamp) -> Timestamp:
+    return Timestamp(stamped.partition("#")[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,60 +63,69 @@ class Source:
     """What a connection connects to; it never changes."""
 
     platform_key: str
-    """Empty where Codat left it out, as its contract allows."""
+    """Empty if Codat left it out, as its contract allows."""
     platform_name: str
     source_type: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What Codat said of one connection at one moment."""
+class StatusUpdate:
+    """What Codat reported of one connection at one moment."""
 
     stamp: Stamp
     company_id: str
     connection_id: str
     source: Source
-    created_at: Instant
+    created_at: Timestamp
     status: Status | None
-    """None: this report does not speak of the status (`connection.failed`)."""
-    reason: str | None = field(default=None, repr=False)
-    last_sync: Instant | None = None
+    """None: this update contains no status (`connection.failed`)."""
+    error: str | None = field(default=None, repr=False)
+    last_sync: Timestamp | None = None
 
     @property
-    def identity(self) -> str:
+    def event_id(self) -> str:
         return self.stamp.split("#", 2)[2]
 
     @property
-    def is_read(self) -> bool:
-        return self.stamp.split("#", 2)[1] == str(int(Rank.READ))
+    def precedence(self) -> Precedence:
+        return Precedence(int(self.stamp.split("#", 2)[1]))
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
+class ConnectionSnapshot:
     """A connection as one of Codat's answers shows it."""
 
-    at: Instant
+    at: Timestamp
     """When it was so, on Codat's clock."""
     connection_id: str
     source: Source
-    created_at: Instant
+    created_at: Timestamp
     status: Status
-    reason: str | None = field(repr=False)
-    last_sync: Instant | None
+    error: str | None = field(repr=False)
+    last_sync: Timestamp | None
     link_url: str | None = field(default=None, repr=False)
-    """A one-time credential: given to the caller that asked, never stored or logged."""
+    """A one-time credential: returned to the caller, never stored or logged."""
 
-    def report(self, company_id: str, stamped: Stamp) -> Report:
-        return Report(
+    def update(self, company_id: str, stamped: Stamp) -> StatusUpdate:
+        return StatusUpdate(
             stamp=stamped,
             company_id=company_id,
             connection_id=self.connection_id,
             source=self.source,
             created_at=self.created_at,
             status=self.status,
-            reason=self.reason,
+            error=self.error,
             last_sync=self.last_sync,
         )
+
+    def differs_from(self, connection: "Connection") -> bool:
+        """Return whether the app would see a difference, apart from a newer sync."""
+        error_differs = self.status is not Status.LINKED and self.error not in {None, connection.reported_error}
+        names_platform = bool(self.source.platform_key) and not connection.source.platform_key
+        return self.status is not connection.status or error_differs or names_platform
+
+    def has_newer_sync(self, connection: "Connection") -> bool:
+        return (self.last_sync or "") > (connection.last_sync or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,51 +134,77 @@ class Connection:
     connection_id: str
     customer_id: str
     source: Source
-    created_at: Instant
-    updated_at: Instant
+    created_at: Timestamp
+    updated_at: Timestamp
     """Our clock, at the last write."""
 
     status: Status
     status_stamp: Stamp
-    reason: str | None = field(repr=False)
-    reason_stamp: Stamp
-    heard_stamp: Stamp
-    """The newest report of any kind."""
-    last_sync: Instant | None = None
-    initial_read_at: Instant | None = None
-    """When the first read of its data was complete, on Codat's clock: from then on bills can be worked with."""
-    abandoned_at: Instant | None = None
-    """When its link was reported as left unused; None again once the status changes."""
-    buried: bool = False
-    """A tombstone: its company is gone, and nothing changes it any more."""
+    reported_error: str | None = field(repr=False)
+    error_stamp: Stamp
+    last_update_stamp: Stamp
+    """Of the newest update of any kind."""
+    last_sync: Timestamp | None = None
+    linked_event_at: Timestamp | None = None
+    """The newest webhook that says Linked."""
+    severed_at: Timestamp | None = None
+    """The newest update that says Unlinked or Deauthorized."""
+    evidence: ReadEvidence = NO_EVIDENCE
+    link_issued_at: Timestamp | None = None
+    """When the app last received a link, on our clock."""
+    abandoned_at: Timestamp | None = None
+    """When its link was reported as unused. None again after a new link, or another status."""
+    is_tombstone: bool = False
+    """Its company is gone, and nothing changes it any more."""
     version: int = 0
-    """Grows by one with every write; 0 is not stored yet."""
+    """0: not stored yet. Starts at the millisecond of the first write and grows with every write."""
 
     @property
-    def is_heard(self) -> bool:
-        """False for one of which only the initial read is known yet: it is kept, and shown to nobody."""
-        return self.heard_stamp != NEVER
+    def is_placeholder(self) -> bool:
+        """True if only its initial read is known yet: it is stored, and not shown."""
+        return self.last_update_stamp == NEVER
 
     @property
-    def as_of(self) -> Instant:
-        """The time, on Codat's clock, of what the state rests on."""
+    def as_of(self) -> Timestamp:
+        """The time of the reported state, on Codat's clock."""
         if self.status is Status.DELETED:
             return time_of(self.status_stamp)
-        return time_of(max(self.status_stamp, self.reason_stamp))
+        return time_of(max(self.status_stamp, self.error_stamp))
+
+    @property
+    def linked_at(self) -> Timestamp | None:
+        """When it last became Linked, on Codat's clock. None if it never did.
+
+        If the webhook was lost, the lower bound of that moment: when it was severed before, or created.
+        """
+        event_arrived = self.linked_event_at is not None and self.linked_event_at >= (self.severed_at or "")
+        if self.status is Status.LINKED and not event_arrived:
+            return self.severed_at or self.created_at
+        return self.linked_event_at
+
+    @property
+    def initial_read_at(self) -> Timestamp | None:
+        """When the first read after `linked_at` was complete: from then on the app can work with the data."""
+        return self.evidence.initial_read_at(self.linked_at)
+
+    @property
+    def initial_read_issues(self) -> tuple[tuple[str, str], ...]:
+        """The data types that could not be read, each with Codat's status."""
+        return self.evidence.issues(self.linked_at)
 
     @property
     def error(self) -> str | None:
-        """What keeps it from working, in words; gone once linked."""
+        """What keeps it from working, in words. None if it is Linked."""
         name = self.source.platform_name
         match self.status:
             case Status.LINKED | Status.DELETED:
                 return None
             case Status.DEAUTHORIZED:
-                return self.reason or reasons.revoked(name)
+                return self.reported_error or connection_errors.revoked(name)
             case Status.UNLINKED:
-                return self.reason
-        told = self.reason or (reasons.unused(name) if self.abandoned_at else None)
-        return reasons.with_connector(told, name) if told and self._needs_connector else told
+                return self.reported_error
+        error = self.reported_error or (connection_errors.unused(name) if self.abandoned_at else None)
+        return connection_errors.with_connector(error, name) if error and self._needs_connector else error
 
     @property
     def _needs_connector(self) -> bool:
@@ -187,9 +226,14 @@ class Connection:
     def is_deleted(self) -> bool:
         return self.status is Status.DELETED
 
+    def is_abandoned(self, *, before: Timestamp) -> bool:
+        """Return whether its newest link has been waiting for the customer since `before`."""
+        waiting_since = max(self.created_at, self.link_issued_at or self.created_at)
+        return self.status is Status.PENDING_AUTH and not self.is_placeholder and waiting_since < before
 
-def unheard(company_id: str, connection_id: str, customer_id: str, now: Instant) -> Connection:
-    """A connection of which nothing was heard yet."""
+
+def placeholder(company_id: str, connection_id: str, customer_id: str, now: Timestamp) -> Connection:
+    """Return a connection before its first update."""
     return Connection(
         company_id=company_id,
         connection_id=connection_id,
@@ -199,77 +243,97 @@ def unheard(company_id: str, connection_id: str, customer_id: str, now: Instant)
         updated_at=now,
         status=Status.PENDING_AUTH,
         status_stamp=NEVER,
-        reason=None,
-        reason_stamp=NEVER,
-        heard_stamp=NEVER,
+        reported_error=None,
+        error_stamp=NEVER,
+        last_update_stamp=NEVER,
     )
 
 
-def merge(known: Connection, report: Report, now: Instant) -> Connection:
-    """`known` after `report`; `known` itself where the report adds nothing (stale, or heard before)."""
-    if known.buried:
-        return known
-    merged = known
-    if report.status is not None and _outranks(report.status, report.stamp, known):
-        still = known.abandoned_at if report.status is known.status else None
-        merged = replace(merged, status=report.status, status_stamp=report.stamp, abandoned_at=still)
-    if _speaks_of_reason(report) and report.stamp > known.reason_stamp:
-        reason = None if report.status is Status.LINKED else report.reason
-        merged = replace(merged, reason=reason, reason_stamp=report.stamp)
-    newer = report.stamp > known.heard_stamp
+def merge(connection: Connection, update: StatusUpdate, now: Timestamp) -> Connection:
+    """Return the connection after `update`, or `connection` itself if the update adds nothing."""
+    if connection.is_tombstone:
+        return connection
+    merged = connection
+    if update.status is not None and _outranks(update.status, update.stamp, connection):
+        abandoned_at = connection.abandoned_at if update.status is connection.status else None
+        merged = replace(merged, status=update.status, status_stamp=update.stamp, abandoned_at=abandoned_at)
+    contains_error = update.error is not None or update.status is Status.LINKED
+    if contains_error and update.stamp > connection.error_stamp:
+        error = None if update.status is Status.LINKED else update.error
+        merged = replace(merged, reported_error=error, error_stamp=update.stamp)
+    newer = update.stamp > connection.last_update_stamp
     if newer:
-        merged = replace(merged, created_at=report.created_at, heard_stamp=report.stamp)
-    # Not every report names the key. Which one did is all that counts, not which came last: it never changes.
-    names_it, known_already = bool(report.source.platform_key), bool(known.source.platform_key)
-    if (names_it and not known_already) or (newer and names_it == known_already):
-        merged = replace(merged, source=report.source)
-    if report.last_sync is not None and report.last_sync > (known.last_sync or ""):
-        merged = replace(merged, last_sync=report.last_sync)
-    return known if merged is known else replace(merged, updated_at=now)
+        merged = replace(merged, created_at=update.created_at, last_update_stamp=update.stamp)
+    # The platform never changes, and not every update names its key: a key that is known once stays.
+    has_key, had_key = bool(update.source.platform_key), bool(connection.source.platform_key)
+    if (has_key and not had_key) or (newer and has_key == had_key):
+        merged = replace(merged, source=update.source)
+    return _stored_if_changed(connection, _with_times(merged, update), now)
 
 
-def read_initially(known: Connection, at: Instant, now: Instant) -> Connection:
-    """`known` after its initial read was reported; the first report stands."""
-    if known.buried or (known.initial_read_at is not None and known.initial_read_at <= at):
-        return known
-    return replace(known, initial_read_at=at, updated_at=now)
+def with_initial_read(connection: Connection, read: InitialRead, now: Timestamp) -> Connection:
+    """Return the connection after an initial read was reported; `connection` itself if it was before."""
+    if connection.is_tombstone:
+        return connection
+    return _stored_if_changed(
+        connection, _pruned(replace(connection, evidence=connection.evidence.with_read(read))), now
+    )
 
 
-def says_otherwise(observed: Observed, known: Connection) -> bool:
-    """Whether an answer tells anything that an app can see differently; a walk writes down nothing else."""
-    reason_differs = observed.status is not Status.LINKED and observed.reason not in {None, known.reason}
-    synced_since = (observed.last_sync or "") > (known.last_sync or "")
-    names_source = bool(observed.source.platform_key) and not known.source.platform_key
-    return observed.status is not known.status or reason_differs or synced_since or names_source
+def with_issued_link(connection: Connection, now: Timestamp) -> Connection:
+    """Return the connection after the app received a link: a new one is not abandoned."""
+    if connection.is_tombstone or connection.is_deleted:
+        return connection
+    return replace(connection, link_issued_at=now, abandoned_at=None, updated_at=now)
 
 
-def abandoned(known: Connection, now: Instant) -> Connection:
-    """`known`, reported as abandoned; unchanged where it no longer waits, or was reported before."""
-    if known.status is not Status.PENDING_AUTH or known.abandoned_at is not None:
-        return known
-    return replace(known, abandoned_at=now, updated_at=now)
+def with_abandoned_link(connection: Connection, now: Timestamp) -> Connection:
+    """Return the connection, marked as abandoned; unchanged if it no longer waits, or is marked already."""
+    if connection.status is not Status.PENDING_AUTH or connection.abandoned_at is not None:
+        return connection
+    return replace(connection, abandoned_at=now, updated_at=now)
 
 
-def is_abandoned(connection: Connection, *, before: Instant) -> bool:
-    """Whether its link has been waiting for the customer since `before`."""
-    return connection.status is Status.PENDING_AUTH and connection.is_heard and connection.created_at < before
+def stamp_of_answer(
+    answered_at: Timestamp, precedence: Precedence, connection: Connection | None, identity: str
+) -> Stamp:
+    """Return the stamp of Codat's answer to a request that was sent when `connection` was the state.
 
-
-def stamp_of_answer(answered_at: Instant, rank: Rank, known: Connection | None, identity: str) -> Stamp:
-    """The stamp of Codat's answer to a change or a read of ours, asked when `known` was the state.
-
-    It came after that state, so it stands at least just above it. Without this floor the `Date` header, which has
-    whole seconds, would make an unlink in the same second as the link older than the link.
+    The answer is newer than that state, so its stamp is at least just above it. Without this floor the `Date` header,
+    which has whole seconds, would make an unlink in the same second as the link older than the link.
     """
-    if known is not None:
-        answered_at = max(answered_at, just_after(time_of(known.heard_stamp)))
-    return stamp(answered_at, rank, identity)
+    if connection is not None and not connection.is_placeholder:
+        answered_at = max(answered_at, just_after(time_of(connection.last_update_stamp)))
+    return stamp(answered_at, precedence, identity)
 
 
-def _outranks(status: Status, stamped: Stamp, known: Connection) -> bool:
-    """Newer wins, but a deletion is final: it wins over everything but a newer deletion."""
-    return (status is Status.DELETED, stamped) > (known.is_deleted, known.status_stamp)
+def _outranks(status: Status, stamped: Stamp, connection: Connection) -> bool:
+    """Newer wins, but a deletion is final: it wins over everything except a newer deletion."""
+    return (status is Status.DELETED, stamped) > (connection.is_deleted, connection.status_stamp)
 
 
-def _speaks_of_reason(report: Report) -> bool:
-    return report.reason is not None or report.status is Status.LINKED
+def _with_times(connection: Connection, update: StatusUpdate) -> Connection:
+    """Raise the times that the update confirms. Each is a maximum, so that late updates count as well."""
+    when = time_of(update.stamp)
+    if update.status is Status.LINKED and update.precedence is Precedence.EVENT:
+        linked_event_at = max(connection.linked_event_at or when, when)
+        connection = replace(connection, linked_event_at=linked_event_at)
+    if update.status in SEVERED:
+        connection = replace(connection, severed_at=max(connection.severed_at or when, when))
+    if update.last_sync is not None:
+        last_sync = max(connection.last_sync or update.last_sync, update.last_sync)
+        evidence = connection.evidence.with_sync(update.last_sync)
+        connection = replace(connection, last_sync=last_sync, evidence=evidence)
+    return _pruned(connection)
+
+
+def _pruned(connection: Connection) -> Connection:
+    """Drop evidence from before the newest authorisation: `linked_at` is never earlier than that."""
+    evidence = connection.evidence
+    if connection.linked_event_at is not None:
+        evidence = evidence.since(connection.linked_event_at)
+    return replace(connection, evidence=evidence.thinned(connection.severed_at))
+
+
+def _stored_if_changed(before: Connection, after: Connection, now: Timestamp) -> Connection:
+    return before if after == before else replace(after, updated_at=now)

@@ -1,4 +1,4 @@
-"""What a customer is: the app's SMB, and the company that stands for it at Codat."""
+"""What a customer is: the app's SMB, and the company that represents it at Codat."""
 
 import re
 from collections.abc import Mapping
@@ -8,105 +8,122 @@ from typing import Any
 from unicodedata import category
 from uuid import UUID
 
-from shared.domain.connections import Observed
+from shared.domain.connections import ConnectionSnapshot
 from shared.domain.errors import TooManyTags
-from shared.domain.instants import Instant
+from shared.domain.timestamps import Timestamp
 
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}", re.ASCII)
-"""The id goes into a Codat query, so nothing that means something there (`=`, `|`, `&`, `{`, …) may pass."""
+"""The id becomes part of a Codat query, so it contains nothing that has a meaning there (`=`, `|`, `&`, `{`, …)."""
 
-MAX_TAGS = 9
-"""Codat takes ten, and one of them is ours."""
+CREATION_TAG = "creationId"
+"""The company tag that holds the random id of the creation that made it."""
+
+MAX_TAGS = 8
+"""Codat allows ten. Two are ours: the customer id and the creation id."""
+
+MAX_OTHER_TAGS = 9
+"""Codat's ten, without the customer id."""
 
 _FORBIDDEN_IN_NAMES = re.compile(r"[^A-Za-z0-9\s\-',&@.?!]", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What the caller says of a customer. The table is its truth; Codat gets a copy.
+class Profile:
+    """What the app says of a customer. The table holds the truth; Codat gets a copy.
 
-    Like all that people say of themselves or may recognise them by, here and in connections, it is left out of what
-    `repr` shows: ids are enough for a log.
+    Personal data is left out of every `repr`, here and in connections: ids are enough for a log.
     """
 
     name: str = field(repr=False)
     description: str | None = field(default=None, repr=False)
     tags: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def differing_fields(self, other: "Content") -> list[str]:
+    def differing_fields(self, other: "Profile") -> list[str]:
         return [name for name in ("name", "description", "tags") if getattr(self, name) != getattr(other, name)]
 
 
-def as_codat_spells(company_id: str) -> str:
-    """Codat takes a GUID in any form and tells it in one; what is stored under another is found by no webhook."""
+def normalize_company_id(company_id: str) -> str:
+    """Return the id as Codat writes it. Codat accepts a GUID in any form, and its webhooks contain one."""
     try:
         return str(UUID(company_id))
     except ValueError:
         return company_id
 
 
-def content_of(told: Mapping[str, Any]) -> Content:
-    """The content among other things that are stored of a customer, or of the claim on its creation."""
-    return Content(name=told["name"], description=told.get("description"), tags=told["tags"])
+def profile_of(item: Mapping[str, Any]) -> Profile:
+    """Read the profile from a stored customer, or from the lease on its creation."""
+    return Profile(name=item["name"], description=item.get("description"), tags=item["tags"])
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
     customer_id: str
     company_id: str
-    content: Content
-    created_at: Instant
-    updated_at: Instant
+    profile: Profile
+    created_at: Timestamp
+    updated_at: Timestamp
     version: int
-    """Grows with every change. It starts at the millisecond of the creation: a customer that is created again after
-    its deletion stands above everything that was said of the first one.
+    """Grows with every write. It starts at the millisecond of the creation, so a customer that is created again after
+    its deletion is above every version of the first one.
     """
-    dirty: bool = False
-    """Codat has not confirmed the content yet."""
-    adopted: bool = False
-    """Found at Codat, not asked for: nobody has said yet what its content shall be."""
-    kept_tags: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """What an adopted company was tagged with before; Codat gets them along with the content's own."""
-    key_id: str = ""
-    """Of the API key under which Codat has shown the company."""
+    confirmed_profile: Profile | None = None
+    """What Codat confirmed last, if `profile` is newer than that."""
+    profile_unset: bool = False
+    """Adopted by reconcile: the app has not said yet what the profile is."""
+    existing_tags: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The company's tags beside the profile's: the creation id, and what an adopted company had before."""
+
+    @property
+    def sync_pending(self) -> bool:
+        """True if Codat has not confirmed the profile yet."""
+        return self.confirmed_profile is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A customer that is being deleted; whoever owns the lease is at it."""
+    """A customer that is being deleted; the owner of the lease is doing it."""
 
     customer_id: str
     company_id: str
-    key_id: str
-    """As the customer's."""
     owner: str
     lease_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Whose a company is."""
+    """What the pointer from a company to its customer says."""
 
-    customer_id: str | None
-    reserved: bool = False
-    """For a customer whose adoption of it is not complete."""
-    ended: bool = False
-    """The company was deleted, or is being deleted: what comes late must not bring anything back."""
+    customer_id: str | None = None
+    """The customer; also while `is_reserved` or `has_ended`. None without a pointer."""
+    is_reserved: bool = False
+    """For a customer whose adoption of the company is not complete."""
+    has_ended: bool = False
+    """The company was deleted, or is being deleted: late events must not bring anything back."""
+    is_restoring: bool = False
+    """Its customer is being restored from a backup: until that is done, a webhook has to come again."""
+    discarded: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What the company was before an adoption that was undone, for a few days."""
+
+    @property
+    def owner(self) -> str | None:
+        """The customer that owns the company. The pointer alone decides that, never a tag."""
+        return None if self.is_reserved or self.has_ended else self.customer_id
 
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """A company as Codat tells it."""
+    """A company as Codat returns it."""
 
     company_id: str
-    customer_id: str | None
-    """Whose it is by its tag; None where the tag is missing, or can't be a customer id."""
-    created_at: Instant
+    tagged_customer_id: str | None
+    """The customer id in its tag; None if the tag is missing, or can't be a customer id."""
+    created_at: Timestamp
     name: str = field(repr=False)
     description: str | None = field(repr=False)
     tags: Mapping[str, str] = field(repr=False)
-    """The others."""
-    connections: tuple[Observed, ...] = ()
+    """All other tags."""
+    connections: tuple[ConnectionSnapshot, ...] = ()
+    unparseable_connections: int = 0
     link_url: str | None = field(default=None, repr=False)
     """Of its Hosted Link page; a one-time credential, as a connection's is."""
 
@@ -121,7 +138,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Of requests to Codat, for this day and all of its users together."""
+    """Codat's daily quota of requests, shared by all that use the Codat client."""
 
     limit: int
     remaining: int
@@ -131,34 +148,35 @@ def is_customer_id(text: str) -> bool:
     return CUSTOMER_ID.fullmatch(text) is not None
 
 
-def customer_of(uid: str | None) -> str | None:
-    """The customer that a company's tag names, where it is a valid customer id."""
+def customer_id_from_tag(uid: str | None) -> str | None:
+    """Return the customer id that a company's tag contains, if it is a valid one."""
     return uid if uid is not None and is_customer_id(uid) else None
 
 
-def kept_beside(content: Content, tags: Mapping[str, str]) -> dict[str, str]:
-    """Those of a company's earlier tags that stay beside the content's. Raises TooManyTags where Codat wouldn't take
-    all of them.
+def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
+    """Return a company's tags without the customer id: the profile's win over existing ones.
+
+    Raises TooManyTags if Codat would not accept all of them.
     """
-    kept = {key: value for key, value in tags.items() if key not in content.tags}
-    if len(kept) + len(content.tags) > MAX_TAGS:
-        raise TooManyTags(len(kept))
-    return kept
+    merged = {**existing, **profile.tags}
+    if len(merged) > MAX_OTHER_TAGS:
+        raise TooManyTags(len(merged) - len(profile.tags))
+    return merged
 
 
-def company_name(content: Content, customer_id: str) -> str:
-    """The customer's name as Codat would keep it: the characters it would strip in silence are left out.
+def company_name(profile: Profile, customer_id: str) -> str:
+    """Return the customer's name as Codat stores it: without the characters that Codat strips silently.
 
-    Where nothing is left ("株式会社"), the customer's id, stripped likewise, stands in: Codat wants a name.
+    If nothing remains ("株式会社"), return the customer's id, stripped in the same way: Codat requires a name.
     """
-    return _FORBIDDEN_IN_NAMES.sub("", content.name).strip() or _FORBIDDEN_IN_NAMES.sub("", customer_id)
+    return _FORBIDDEN_IN_NAMES.sub("", profile.name).strip() or _FORBIDDEN_IN_NAMES.sub("", customer_id)
 
 
 def is_printable(text: str) -> bool:
-    """Joiners count as printable, since Persian, Hindi and emoji can't be written without them; so do the spaces of
-    other scripts ("株式会社　日本").
+    """Return whether a text can be shown. Joiners count as printable, because Persian, Hindi and emoji need them; so
+    do the spaces of other scripts ("株式会社　日本").
     """
-    return all(one.isprintable() or one in _JOINERS or category(one) == "Zs" for one in text)
+    return all(character.isprintable() or character in _JOINERS or category(character) == "Zs" for character in text)
 
 
 _JOINERS = "\u200c\u200d"

@@ -9,45 +9,45 @@
     │   ├── CompanyTaken                 the company belongs to another customer
     │   ├── CompanyUnknown               Codat has no such company
     │   ├── CompanyGone                  the customer's company was deleted
-    │   ├── TooManyTags                  with those that an adopted company had before
+    │   ├── TooManyTags                  together with the tags that an adopted company had before
     │   ├── InvalidQuery                 a query parameter
     │   ├── UnknownPlatform
     │   ├── ConnectionNotFound
     │   ├── AccountingConnectionExists   another platform is linked
     │   ├── ConnectionNotLinked
     │   └── ConnectionIsDeleted
-    ├── CodatError                       correlation_id, retryable
-    │   ├── CodatRejectedCredentials     401, 403
+    ├── CodatError                       correlation_id, retryable, is_answer, had_no_effect
+    │   ├── CodatRejectedCredentials     401, 403; or an API key that isn't trusted
     │   ├── CodatAccountLimit            402
     │   ├── CodatNotFound                404
-    │   ├── CodatBusy                    409: a request with this idempotency key still runs
+    │   ├── CodatBusy                    409: a request with this idempotency key is still running
     │   ├── CodatRejected                any other 4xx
     │   ├── CodatRateLimited             429; retry_after
-    │   └── CodatUnavailable             5xx
+    │   └── CodatUnavailable             5xx, or an error that isn't Codat's own document
     │       ├── CodatTimedOut            no answer: the work may have been done
-    │       └── CodatMadeNoSense         an answer that is not what Codat's contract says
-    ├── StoreUnavailable                 DynamoDB is throttled or out of reach
+    │       └── CodatMadeNoSense         an answer that breaks Codat's contract
+    ├── StoreUnavailable                 DynamoDB throttles or can't be reached
     ├── SecretsUnavailable               the secret can't be read
-    ├── QueueUnavailable                 SQS is out of reach
-    ├── QuotaReserved                    what is left of Codat's quota is kept for the app's own calls
-    ├── NobodyThere                      Codat knows none of a batch's companies: is it another client's API key?
-    ├── PartlyReconciled                 some of a batch could not be compared
-    ├── NotAuthentic                     reason; a webhook that nobody vouches for
-    └── Unreadable                       an authentic webhook that the code does not understand
+    ├── QueueUnavailable                 SQS can't be reached
+    ├── QuotaReserved                    the rest of Codat's quota is kept for the app's own calls
+    ├── NoCompanyVisible                 Codat returns none of a batch's companies
+    ├── PartialFailure                   some of a batch could not be compared
+    ├── NotAuthentic                     reason; a webhook without a valid signature
+    └── UnparseableEvent                 an authentic webhook that this version can't parse
 
-Messages are shown to callers: they name ids and what to change, never a secret or a link URL.
+Messages are shown to callers: they contain ids and what to change, never a secret or a link URL.
 """
 
 from collections.abc import Mapping
 
 
 class CodatCustomersError(Exception):
-    """The root: anything else that is raised is a bug."""
+    """The root: any other exception is a bug."""
 
 
 class Refused(CodatCustomersError):
     retry_after: int | None = None
-    """Whole seconds after which the same call can succeed; None where waiting changes nothing."""
+    """Whole seconds after which the same call can succeed; None if waiting changes nothing."""
 
 
 class CustomerNotFound(Refused):
@@ -64,8 +64,8 @@ class CustomerConflict(Refused):
 
 
 class CreationInProgress(Refused):
-    def __init__(self, what: str, retry_after: int) -> None:
-        super().__init__(f"{what} is being created. Repeat this call in {retry_after} s.")
+    def __init__(self, subject: str, retry_after: int) -> None:
+        super().__init__(f"{subject} is being created. Repeat this call in {retry_after} s.")
         self.retry_after = retry_after
 
 
@@ -88,14 +88,14 @@ class CompanyUnknown(Refused):
 class CompanyGone(Refused):
     def __init__(self, customer_id: str) -> None:
         super().__init__(
-            f"The company of customer {customer_id} was deleted at Codat. The customer goes with Codat's webhook or "
-            f"the next reconcile, or at once with DELETE /customers/{customer_id}; then it can be created again."
+            f"The company of customer {customer_id} was deleted at Codat. Codat's webhook or the next reconcile "
+            f"deletes the customer. To create it again at once, call DELETE /customers/{customer_id} first."
         )
 
 
 class TooManyTags(Refused):
-    def __init__(self, kept: int) -> None:
-        super().__init__(f"The company keeps {kept} tags of its own, and Codat takes ten: leave some out.")
+    def __init__(self, existing: int) -> None:
+        super().__init__(f"The company keeps {existing} tags of its own, and Codat allows ten. Send fewer tags.")
 
 
 class InvalidQuery(Refused):
@@ -126,7 +126,7 @@ class AccountingConnectionExists(Refused):
 
 class ConnectionNotLinked(Refused):
     def __init__(self, connection_id: str, status: str) -> None:
-        super().__init__(f"Connection {connection_id} is {status}: only a Linked one can be unlinked.")
+        super().__init__(f"Connection {connection_id} is {status}. Only a Linked connection can be unlinked.")
 
 
 class ConnectionIsDeleted(Refused):
@@ -135,22 +135,33 @@ class ConnectionIsDeleted(Refused):
 
 
 class CodatError(CodatCustomersError):
+    status: int | None = None
+    """HTTP status of the answer; None without one."""
+
     retryable = False
-    """Whether the same request, sent again, can succeed without anybody changing anything."""
+    """True: the same request, sent again, can succeed although nobody changes anything."""
 
     retry_after: int | None = None
-    """Whole seconds, where Codat said so."""
+    """Whole seconds, if Codat named them."""
+
+    is_answer = False
+    """True: Codat's own document, so the request is no longer running."""
+
+    had_no_effect = False
+    """True: the request was refused before any work, or never left this process."""
 
     def __init__(self, message: str, *, correlation_id: str | None = None) -> None:
         super().__init__(message)
         self.correlation_id = correlation_id
 
+    @property
+    def answer_id(self) -> str | None:
+        """Identify Codat's answer: the same again is a replay. None without a correlation id, which alone is unique."""
+        return f"{self.status}:{self.correlation_id}" if self.is_answer and self.correlation_id else None
+
 
 class CodatRejectedCredentials(CodatError):
-    def __init__(self, message: str, *, refreshed: bool = False, correlation_id: str | None = None) -> None:
-        super().__init__(message, correlation_id=correlation_id)
-        self.retryable = refreshed
-        """True where the credentials were another's by now, and have just been read again."""
+    pass
 
 
 class CodatAccountLimit(CodatError):
@@ -171,29 +182,11 @@ class CodatBusy(CodatError):
 
 class CodatRateLimited(CodatError):
     retryable = True
-
-    def __init__(self, message: str, *, retry_after: int, correlation_id: str | None = None) -> None:
-        super().__init__(message, correlation_id=correlation_id)
-        self.retry_after = retry_after
+    had_no_effect = True
 
 
 class CodatUnavailable(CodatError):
     retryable = True
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        fingerprint: str | None = None,
-        retry_after: int | None = None,
-        correlation_id: str | None = None,
-    ) -> None:
-        super().__init__(message, correlation_id=correlation_id)
-        self.retry_after = retry_after
-        self.fingerprint = fingerprint
-        """Tells one answer of Codat's from another; None where the request may still run: there was no answer, or it
-        came from a gateway in front of Codat.
-        """
 
 
 class CodatTimedOut(CodatUnavailable):
@@ -218,29 +211,31 @@ class QueueUnavailable(CodatCustomersError):
 
 class QuotaReserved(CodatCustomersError):
     def __init__(self, remaining: int) -> None:
-        super().__init__(f"{remaining} requests are left of Codat's quota; they are kept for callers.")
-
-
-class NobodyThere(CodatCustomersError):
-    def __init__(self, companies: int) -> None:
         super().__init__(
-            f"Codat knows none of {companies} companies; is the API key another client's? Nothing was ended."
+            f"{remaining} requests are left of Codat's daily quota. They are kept for the app's own calls."
         )
 
 
-class PartlyReconciled(CodatCustomersError):
-    def __init__(self, failures: int, first: str, found: Mapping[str, int]) -> None:
+class NoCompanyVisible(CodatCustomersError):
+    def __init__(self, companies: int) -> None:
+        super().__init__(
+            f"Codat returns none of {companies} companies of this batch, nor any other of ours. Nothing was deleted."
+        )
+
+
+class PartialFailure(CodatCustomersError):
+    def __init__(self, failures: int, first: str, counts: Mapping[str, int]) -> None:
         super().__init__(f"{failures} could not be reconciled; the first: {first}")
-        self.found = found
-        """What was found, and healed, of the others."""
+        self.counts = counts
+        """What was compared and healed of the others."""
 
 
 class NotAuthentic(CodatCustomersError):
     def __init__(self, reason: str) -> None:
         super().__init__("The webhook's signature could not be verified.")
         self.reason = reason
-        """A word for the metric; the sender is not told which check failed."""
+        """A word for the metric. The sender doesn't learn which check failed."""
 
 
-class Unreadable(CodatCustomersError):
-    """The message says what was not understood, without quoting the body."""
+class UnparseableEvent(CodatCustomersError):
+    """The message says what could not be parsed, without quoting the body."""

@@ -1,11 +1,13 @@
 """Codat's webhook events, and what each says of a connection."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from shared.domain.connections import Rank, Report, Source, Status, stamp
-from shared.domain.errors import Unreadable
-from shared.domain.instants import CLOCK_TOLERANCE, Instant, instant_of
+from shared.domain.connections import Precedence, Source, Status, StatusUpdate, stamp
+from shared.domain.errors import UnparseableEvent
+from shared.domain.initial_reads import InitialRead
+from shared.domain.timestamps import CLOCK_TOLERANCE, Timestamp, timestamp_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,35 +16,33 @@ class Event:
 
     event_id: str
     event_type: str
-    generated_at: Instant
+    generated_at: Timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEvent(Event):
     company_id: str
-    uid: str | None
-    """The company's tag that holds our customer id; None where the event carries none."""
     connection_id: str
     source: Source
-    created_at: Instant
+    created_at: Timestamp
     payload_status: Status
-    reason: str | None = field(repr=False)
-    last_sync: Instant | None
+    error: str | None = field(repr=False)
+    last_sync: Timestamp | None
 
-    def report(self) -> Report:
-        return Report(
-            stamp=stamp(self.generated_at, Rank.EVENT, self.event_id),
+    def update(self) -> StatusUpdate:
+        return StatusUpdate(
+            stamp=stamp(self.generated_at, Precedence.EVENT, self.event_id),
             company_id=self.company_id,
             connection_id=self.connection_id,
             source=self.source,
             created_at=self.created_at,
             status=self._status(),
-            reason=self.reason,
+            error=self.error,
             last_sync=self.last_sync,
         )
 
     def _status(self) -> Status | None:
-        """The type decides; Codat's own example of `connection.deleted` still says `Linked` in its payload."""
+        """The type decides: Codat's own example of `connection.deleted` still has the status `Linked`."""
         match self.event_type:
             case "connection.connected" | "connection.reconnected":
                 return Status.LINKED
@@ -58,17 +58,16 @@ class ConnectionEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class InitialReadEvent(Event):
-    """`read.completed.initial`: the first read of these connections' data is complete."""
+    """`read.completed.initial`: the data of these connections was read after an authorisation."""
 
     company_id: str
-    uid: str | None
-    connection_ids: tuple[str, ...]
+    reads: Mapping[str, InitialRead]
+    """By connection id."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompanyDeletedEvent(Event):
     company_id: str
-    uid: str | None
 
 
 CONNECTION_EVENT_TYPES = frozenset(
@@ -82,24 +81,16 @@ EVENT_TYPES = CONNECTION_EVENT_TYPES | {COMPANY_DELETED, INITIAL_READ}
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """A webhook that proved authentic: the message's id, the same on every retry, and its event."""
-
-    webhook_id: str
-    event: Event
-
-
-@dataclass(frozen=True, slots=True)
-class KeptWebhook:
-    """An authentic webhook that was not understood when it came."""
+class QuarantinedWebhook:
+    """An authentic webhook that could not be parsed when it came."""
 
     webhook_id: str
     body: bytes = field(repr=False)
-    why: str
-    received_at: Instant
+    cause: str
+    received_at: Timestamp
 
 
-def refuse_future(generated_at: Instant, now: datetime) -> None:
-    """Raises Unreadable where the event claims to come from further ahead than clocks may differ."""
-    if generated_at > instant_of(now.astimezone(UTC) + CLOCK_TOLERANCE):
-        raise Unreadable(f"generatedDate {generated_at} lies more than 5 minutes ahead")
+def refuse_future(generated_at: Timestamp, now: datetime) -> None:
+    """Raise UnparseableEvent if the event is dated further ahead than clocks may differ."""
+    if generated_at > timestamp_of(now.astimezone(UTC) + CLOCK_TOLERANCE):
+        raise UnparseableEvent(f"generatedDate {generated_at} is more than 5 minutes ahead")

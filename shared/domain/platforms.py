@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from shared.domain.errors import UnknownPlatform
 
+ACCOUNTING = "Accounting"
+
 
 @dataclass(frozen=True, slots=True)
 class Platform:
     key: str
     name: str
-    source_type: str = "Accounting"
+    source_type: str = ACCOUNTING
     needs_connector: bool = False
     """True where the customer installs a connector on their own computer before they can authorise."""
 
@@ -35,13 +37,13 @@ CATALOGUE: Mapping[str, Platform] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class PlatformCatalog:
     """The platforms that this deployment lets customers connect, in the order of its configuration."""
 
     platforms: tuple[Platform, ...]
 
     @classmethod
-    def of(cls, keys: Iterable[str], *, allow_sandbox: bool) -> "Offer":
+    def of(cls, keys: Iterable[str], *, allow_sandbox: bool) -> "PlatformCatalog":
         """Raises ValueError on a key that the catalogue lacks: a misspelt setting must not pass in silence."""
         wanted = [key for key in keys if key != SANDBOX_KEY]
         if unknown := [key for key in wanted if key not in CATALOGUE]:

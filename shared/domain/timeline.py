@@ -1,17 +1,17 @@
-"""The history of a connection: every report that could change it, once."""
+"""The history of a connection: every update that could change it, once."""
 
 from dataclasses import dataclass, field
 
-from shared.domain.connections import Connection, Report, Status, time_of
-from shared.domain.events import InitialReadEvent
-from shared.domain.instants import Instant
+from shared.domain.connections import Connection, Status, StatusUpdate, time_of
+from shared.domain.initial_reads import InitialRead
+from shared.domain.timestamps import Timestamp
 
 CALLER, WEBHOOK, RECONCILE = "caller", "webhook", "reconcile"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who or what brought a report: `caller` (with its identity), `webhook` (with its webhook-id), `reconcile`."""
+    """Where an update came from: `caller` (with its ARN), `webhook` (with its webhook-id) or `reconcile`."""
 
     kind: str
     identity: str | None = None
@@ -21,7 +21,7 @@ class Actor:
 class TimelineEntry:
     company_id: str
     connection_id: str
-    at: Instant
+    at: Timestamp
     """On Codat's clock."""
     event_id: str
     event_type: str
@@ -30,43 +30,38 @@ class TimelineEntry:
     status: Status
     reason: str | None = field(repr=False)
     applied: bool
-    """False: it came late, and the state was already newer."""
+    """False: it came late, and the state was newer already."""
 
 
-def entry(
-    report: Report,
-    *,
-    event_type: str,
-    actor: Actor,
-    before: Connection | None,
-    after: Connection,
+def entry_for_update(
+    update: StatusUpdate, event_type: str, actor: Actor, before: Connection | None, after: Connection
 ) -> TimelineEntry:
     return TimelineEntry(
-        company_id=report.company_id,
-        connection_id=report.connection_id,
-        at=time_of(report.stamp),
-        event_id=report.identity,
+        company_id=update.company_id,
+        connection_id=update.connection_id,
+        at=time_of(update.stamp),
+        event_id=update.event_id,
         event_type=event_type,
         actor=actor,
         previous_status=before.status if before else None,
         status=after.status,
-        reason=report.reason,
-        applied=report.stamp in {after.heard_stamp, after.status_stamp, after.reason_stamp},
+        reason=update.error,
+        applied=update.stamp in {after.last_update_stamp, after.status_stamp, after.error_stamp},
     )
 
 
-def entry_of_initial_read(
-    event: InitialReadEvent, actor: Actor, before: Connection | None, after: Connection
+def entry_for_initial_read(
+    read: InitialRead, event_type: str, actor: Actor, before: Connection | None, after: Connection
 ) -> TimelineEntry:
     return TimelineEntry(
         company_id=after.company_id,
         connection_id=after.connection_id,
-        at=event.generated_at,
-        event_id=event.event_id,
-        event_type=event.event_type,
+        at=read.completed_at,
+        event_id=read.event_id,
+        event_type=event_type,
         actor=actor,
         previous_status=before.status if before else None,
         status=after.status,
         reason=None,
-        applied=after.initial_read_at == event.generated_at,
+        applied=read in after.evidence.reads and after.initial_read_at in {None, read.completed_at},
     )

@@ -1,4 +1,4 @@
-"""Work for later, on an SQS queue."""
+"""Messages on an SQS queue."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,8 +12,8 @@ from shared.domain.errors import QueueUnavailable
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-_MOST_MESSAGES = 10
-"""SQS takes ten a call."""
+MAX_MESSAGES = 10
+"""SQS accepts ten a call."""
 
 
 class Queue:
@@ -22,18 +22,18 @@ class Queue:
         self._url = url
 
     def send(self, messages: Iterable[Mapping[str, Any]]) -> int:
-        """Sends them as they come, so that their number needs no memory; how many there were.
+        """Send the messages as they are generated, so that their number needs no memory; return how many.
 
-        Raises QueueUnavailable where one was not taken.
+        Raises QueueUnavailable if one was not accepted.
         """
-        waiting, sent = iter(messages), 0
-        while batch := list(islice(waiting, _MOST_MESSAGES)):
-            entries: Any = [{"Id": str(index), "MessageBody": json.dumps(one)} for index, one in enumerate(batch)]
+        remaining, sent = iter(messages), 0
+        while batch := list(islice(remaining, MAX_MESSAGES)):
+            entries: Any = [{"Id": str(index), "MessageBody": json.dumps(body)} for index, body in enumerate(batch)]
             try:
                 answer = self._client.send_message_batch(QueueUrl=self._url, Entries=entries)
             except (BotoCoreError, ClientError) as error:
-                raise QueueUnavailable("The queue is out of reach.") from error
+                raise QueueUnavailable("The queue can't be reached.") from error
             if answer.get("Failed"):
-                raise QueueUnavailable("The queue did not take a message.")
+                raise QueueUnavailable("The queue did not accept a message.")
             sent += len(batch)
         return sent

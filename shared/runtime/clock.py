@@ -16,5 +16,5 @@ def now() -> datetime:
 
 
 def seconds_left(context: LambdaContext) -> float:
-    """Until Lambda ends the function."""
+    """Return the seconds until Lambda ends the function."""
     return context.get_remaining_time_in_millis() / 1000

@@ -1,24 +1,32 @@
-"""Telling the app: the table's stream onto the bus."""
+"""Publishing changes: from the table's stream to the event bus."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from shared.domain.changes import Change, announcement
-from shared.services.ports import Bus, Telemetry
+from shared.domain.changes import Change, change_event_for
+from shared.services.context import Telemetry
+
+if TYPE_CHECKING:
+    from shared.messaging.event_bus import EventBus
 
 
-def publish(changes: Sequence[Change | None], *, bus: Bus, telemetry: Telemetry) -> int | None:
-    """Puts an announcement for each real change; the position of the first that was not taken, None where all were.
+def publish(changes: Sequence[Change | None], event_bus: "EventBus", telemetry: Telemetry) -> int | None:
+    """Publish an event for each real change, and return the position of the first that failed; None if none did.
 
-    From that one on the stream is read again: what was taken already is put twice, and its version says so.
+    Lambda reads the stream again from that position. Events that were published already come twice, with the same
+    version.
     """
-    told = [(position, announcement(change)) for position, change in enumerate(changes) if change is not None]
-    announcements = [(position, one) for position, one in told if one is not None]
-    refused = bus.put([one for _, one in announcements])
-    for index, (_, one) in enumerate(announcements):
-        if index not in refused:
-            telemetry.count("ChangePublished", detailType=one.detail_type)
-    if refused:
-        telemetry.count("ChangeNotPublished")
-        telemetry.warn("changes not published", number=len(refused), error_codes=sorted(set(refused.values())))
-        return announcements[min(refused)][0]
-    return None
+    events = [
+        (position, event)
+        for position, change in enumerate(changes)
+        if change is not None and (event := change_event_for(change)) is not None
+    ]
+    failures = event_bus.put([event for _, event in events])
+    for index, (_, event) in enumerate(events):
+        if index not in failures:
+            telemetry.count("ChangePublished", detailType=event.detail_type)
+    if not failures:
+        return None
+    telemetry.count("ChangeNotPublished")
+    telemetry.warn("changes not published", number=len(failures), error_codes=sorted(set(failures.values())))
+    return events[min(failures)][0]

@@ -1,12 +1,14 @@
-"""A customer's connections: ensured, read, unlinked."""
+"""A customer's connections: created or reused, read, unlinked."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from shared.domain.connections import Connection, Observed, Rank, Status, stamp_of_answer
+from shared.domain.connections import Connection, ConnectionSnapshot, Precedence, Source, Status, stamp_of_answer
 from shared.domain.customers import Customer
 from shared.domain.errors import (
     AccountingConnectionExists,
     CodatCustomersError,
+    CodatMadeNoSense,
     CodatNotFound,
     CodatRejected,
     CompanyGone,
@@ -15,243 +17,246 @@ from shared.domain.errors import (
     ConnectionNotLinked,
 )
 from shared.domain.pages import Page
-from shared.domain.platforms import Platform
+from shared.domain.platforms import ACCOUNTING, Platform
 from shared.domain.timeline import TimelineEntry
-from shared.services.creation import Creation
-from shared.services.existence import customer_or_refuse, hear_gone
-from shared.services.ports import Call, Claims, Codat, Connections, Customers
-from shared.services.register import hear, hear_deleted, hear_read
+from shared.services.connection_state import (
+    record_deletion,
+    record_missing,
+    record_snapshot,
+    record_update,
+    sync_connection,
+)
+from shared.services.context import CodatContext, Context
+from shared.services.creation import IdempotentCreation
+from shared.services.profile import get_customer
 
 
 @dataclass(frozen=True, slots=True)
-class LinkedUp:
+class ConnectionResult:
     connection: Connection
     link_url: str = field(repr=False)
     created: bool
 
 
-def create_connection(
-    customer_id: str,
-    platform: Platform,
-    *,
-    call: Call,
-    customers: Customers,
-    connections: Connections,
-    claims: Claims,
-    codat: Codat,
-) -> LinkedUp:
-    """A connection of the customer to the platform with a fresh link, an existing one where there is one.
+def create_connection(customer_id: str, platform: Platform, context: CodatContext) -> ConnectionResult:
+    """Return the customer's connection to the platform with a fresh link; an existing connection if there is one.
 
-    Raises CustomerNotFound, CompanyGone, AccountingConnectionExists where another platform is linked,
-    CreationInProgress where another call is at it, and Codat's errors, after which the same call, repeated, completes.
+    Codat's list decides that, read under the lease and merged with the table. Raises CustomerNotFound, CompanyGone,
+    AccountingConnectionExists if another platform is linked, CreationInProgress while another call is doing it, and
+    Codat's errors, after which the same call, repeated, completes.
     """
-    customer = customer_or_refuse(customer_id, customers)
-    call.telemetry.note(company_id=customer.company_id)
-    reused = _reuse(customer, platform, call=call, connections=connections, codat=codat)
-    if reused is not None:
-        # Whoever died between creating it and writing it down has left a claim that nobody needs any more.
-        if abandoned := connections.abandoned_claim(customer.company_id, platform.key, call.now()):
-            claims.drop(abandoned)
-        return reused
-    claim = connections.claim(customer.company_id, platform.key, call.terms())
-    # Looked at again under the claim: whoever held it before may have finished between the look and the claim.
+    customer = get_customer(customer_id, context)
+    lease = context.connections.acquire(customer.company_id, platform.key, context.lease_request())
     try:
-        reused = _reuse(customer, platform, call=call, connections=connections, codat=codat)
-    except CodatCustomersError:
-        claims.release(claim)
+        result = _reuse(customer, platform, context)
+    except CodatCustomersError as error:
+        unused = lease.last_sent_at is None
+        (context.leases.discard if unused else context.leases.release)(lease)
+        if isinstance(error, CodatNotFound):
+            raise CompanyGone(customer_id) from error
         raise
-    if reused is not None:
-        claims.drop(claim)
-        return reused
+    if result is not None:
+        context.leases.discard(lease)
+        return result
 
-    def look_up() -> Observed | None:
-        found = [one for one in codat.connections(customer.company_id) if one.source.platform_key == platform.key]
-        return min(found, key=lambda one: (one.status is not Status.LINKED, one.created_at), default=None)
+    def find_existing() -> ConnectionSnapshot | None:
+        listed = context.codat.connections(customer.company_id).snapshots
+        candidates = [snapshot for snapshot in listed if _is_on(snapshot.source, platform)]
+        candidates.sort(key=lambda snapshot: (snapshot.status is not Status.LINKED, snapshot.created_at))
+        return next(filter(None, map(read_again, candidates)), None)
 
-    def confirm(replayed: Observed) -> Observed | None:
-        """The link of a replayed answer may have been used."""
+    def read_again(snapshot: ConnectionSnapshot) -> ConnectionSnapshot | None:
+        """Return the connection as it is now: a list lags, and the link of a replayed answer may have been used."""
         try:
-            return codat.connection(customer.company_id, replayed.connection_id)
+            return context.codat.connection(customer.company_id, snapshot.connection_id)
         except CodatNotFound:
             return None
 
-    creation = Creation(
-        claim,
-        lambda key: codat.create_connection(customer.company_id, platform.key, key),
-        look_up,
-        confirm,
-        claims=claims,
-        call=call,
+    creation = IdempotentCreation(
+        lease,
+        context,
+        send=lambda lease: context.codat.create_connection(customer.company_id, platform.key, lease.idempotency_key),
+        find_existing=find_existing,
+        verify=read_again,
     )
     try:
-        observed = creation.run(codat.seconds_left)
-    except CodatNotFound as missing:
-        # The company, or the platform: one that is not switched on in Codat's portal.
-        if codat.company(customer.company_id) is None:
-            raise CompanyGone(customer_id) from missing
+        snapshot = creation.run()
+    except CodatNotFound as error:
+        # The company, or the platform: one that is not enabled in Codat's portal.
+        if context.codat.company(customer.company_id) is None:
+            raise CompanyGone(customer_id) from error
         raise
-    call.telemetry.note(connection_id=observed.connection_id)
-    connection = hear(
-        observed.report(customer.company_id, stamp_of_answer(observed.at, Rank.OUR_CHANGE, None, call.new_id())),
+    context.telemetry.note(connection_id=snapshot.connection_id)
+    stamped = stamp_of_answer(snapshot.at, Precedence.OUR_CHANGE, None, context.new_id())
+    connection = record_update(
+        _with_platform(snapshot, platform).update(customer.company_id, stamped),
+        context,
         customer_id=customer_id,
-        happening="created",
-        call=call,
-        connections=connections,
-        known=None,
-        ended=creation.claim,
+        event_type="created",
+        stored=None,
+        ended=creation.lease,
+        link_issued=True,
     )
-    call.telemetry.count("ConnectionCreated")
-    link_url = observed.link_url or codat.connection(customer.company_id, observed.connection_id).link_url
-    return LinkedUp(connection, link_url or "", created=True)
+    context.telemetry.count("ConnectionCreated")
+    link_url = snapshot.link_url or context.codat.connection(customer.company_id, snapshot.connection_id).link_url
+    return ConnectionResult(connection, link_url or "", created=True)
 
 
-def _reuse(
-    customer: Customer, platform: Platform, *, call: Call, connections: Connections, codat: Codat
-) -> LinkedUp | None:
-    existing = [one for one in connections.of_company(customer.company_id) if not one.is_deleted]
-    for one in existing:
+def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | None:
+    """Return the existing connection to the platform, with a fresh link; None if there is none.
+
+    Raises AccountingConnectionExists, CodatNotFound if the company is gone, and Codat's other errors.
+    """
+    existing = _existing_connections(customer, platform, context)
+    on_platform = [connection for connection in existing if _is_on(connection.source, platform)]
+    for connection in existing:
         if (
-            one.status is Status.LINKED
-            and one.source.source_type == platform.source_type
-            and one.source.platform_key != platform.key
+            platform.source_type == connection.source.source_type == ACCOUNTING
+            and connection.status is Status.LINKED
+            and connection not in on_platform
         ):
-            raise AccountingConnectionExists(one.source.platform_name, one.connection_id)
-    same = [one for one in existing if one.source.platform_key == platform.key]
-    for one in sorted(same, key=lambda one: one.status is not Status.LINKED):
-        call.telemetry.note(connection_id=one.connection_id)
+            raise AccountingConnectionExists(connection.source.platform_name, connection.connection_id)
+    for connection in sorted(on_platform, key=lambda connection: connection.status is not Status.LINKED):
+        context.telemetry.note(connection_id=connection.connection_id)
         try:
-            observed = codat.connection(one.company_id, one.connection_id)
-        except CodatNotFound:
-            hear_gone(one, customer, call=call, connections=connections, codat=codat)
+            reused, snapshot = read_from_codat(connection, context, link_issued=True, platform=platform)
+        except ConnectionIsDeleted:
             continue
-        connection = hear_read(observed, one, call=call, connections=connections)
-        if not connection.is_deleted:
-            return LinkedUp(connection, observed.link_url or "", created=False)
+        if not reused.is_deleted:
+            return ConnectionResult(reused, snapshot.link_url or "", created=False)
     return None
 
 
-def unlink_connection(
-    customer_id: str,
-    connection_id: str,
-    *,
-    call: Call,
-    customers: Customers,
-    connections: Connections,
-    codat: Codat,
-) -> Connection:
-    """The connection, unlinked. Codat is always asked: what is stored may be behind.
+def _existing_connections(customer: Customer, platform: Platform, context: CodatContext) -> list[Connection]:
+    """Return the company's connections, oldest first, after storing what Codat's list shows differently."""
+    # Read before Codat is asked, so that Codat's answer is certainly newer.
+    stored = {
+        connection.connection_id: connection for connection in context.connections.of_company(customer.company_id)
+    }
+    answer = context.codat.connections(customer.company_id)
+    if any(_may_be_on(hint, platform) for hint in answer.unparseable):
+        raise CodatMadeNoSense("A connection of the company can't be parsed, and may be to the same platform.")
+    listed = {snapshot.connection_id: snapshot for snapshot in answer.snapshots}
+    synced = [
+        sync_connection(
+            connection_id,
+            customer,
+            context,
+            listed=listed.get(connection_id),
+            stored=stored.get(connection_id),
+            event_type="found",
+        )
+        for connection_id in sorted({*stored, *listed})
+    ]
+    existing = [connection for connection in synced if connection is not None and not connection.is_deleted]
+    return sorted(existing, key=lambda connection: (connection.created_at, connection.connection_id))
+
+
+def _is_on(source: Source, platform: Platform) -> bool:
+    """Return whether the source is this platform; by its name if Codat left out the key, as its contract allows."""
+    return source.platform_key == platform.key or (not source.platform_key and source.platform_name == platform.name)
+
+
+def _may_be_on(hint: Mapping[str, str], platform: Platform) -> bool:
+    """Return whether a connection that can't be parsed may be to this platform."""
+    key = hint.get("integrationKey")
+    return key == platform.key or (not key and hint.get("platformName", platform.name) == platform.name)
+
+
+def _with_platform(snapshot: ConnectionSnapshot, platform: Platform) -> ConnectionSnapshot:
+    """Return the snapshot with the requested key, if Codat left out the key."""
+    key = snapshot.source.platform_key or platform.key
+    return replace(snapshot, source=replace(snapshot.source, platform_key=key))
+
+
+def unlink_connection(customer_id: str, connection_id: str, context: CodatContext) -> Connection:
+    """Unlink the connection and return it. Codat is always asked, because the stored state may be behind.
 
     Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted, ConnectionNotLinked and Codat's errors.
     """
-    customer, known = find_connection(customer_id, connection_id, customers=customers, connections=connections)
-    call.telemetry.note(company_id=known.company_id)
-    if known.is_deleted:
+    stored = find_connection(customer_id, connection_id, context)
+    if stored.is_deleted:
         raise ConnectionIsDeleted(connection_id)
     try:
-        observed = codat.unlink(known.company_id, connection_id)
-    except CodatNotFound as gone:
-        hear_gone(known, customer, call=call, connections=connections, codat=codat)
-        raise ConnectionIsDeleted(connection_id) from gone
-    except CodatRejected as refusal:
-        return _as_codat_has_it(known, customer, refusal, call=call, connections=connections, codat=codat)
-    answer = observed.report(known.company_id, stamp_of_answer(observed.at, Rank.OUR_CHANGE, known, call.new_id()))
-    return hear(
-        replace(answer, status=Status.UNLINKED),
-        customer_id=customer_id,
-        happening="unlinked",
-        call=call,
-        connections=connections,
-        known=known,
+        snapshot = context.codat.unlink(stored.company_id, connection_id)
+    except CodatNotFound as error:
+        record_missing(stored, context)
+        raise ConnectionIsDeleted(connection_id) from error
+    except CodatRejected as rejection:
+        return _after_rejected_unlink(stored, rejection, context)
+    answer = snapshot.update(
+        stored.company_id, stamp_of_answer(snapshot.at, Precedence.OUR_CHANGE, stored, context.new_id())
+    )
+    return record_update(
+        replace(answer, status=Status.UNLINKED), context, customer_id=customer_id, event_type="unlinked", stored=stored
     )
 
 
-def _as_codat_has_it(
-    known: Connection,
-    customer: Customer,
-    refusal: CodatRejected,
-    *,
-    call: Call,
-    connections: Connections,
-    codat: Codat,
-) -> Connection:
-    """Codat refused to unlink: the connection as it is there decides what that means."""
-    connection, observed = ask_for(known, customer, call=call, connections=connections, codat=codat)
-    if observed.status is Status.LINKED:
-        raise refusal
-    if observed.status is not Status.UNLINKED:
-        raise ConnectionNotLinked(known.connection_id, observed.status) from refusal
+def _after_rejected_unlink(stored: Connection, rejection: CodatRejected, context: CodatContext) -> Connection:
+    """Read the connection that Codat refused to unlink: its present status decides what that means."""
+    connection, snapshot = read_from_codat(stored, context)
+    if snapshot.status is Status.LINKED:
+        raise rejection
+    if snapshot.status is not Status.UNLINKED:
+        raise ConnectionNotLinked(stored.connection_id, snapshot.status) from rejection
     return connection
 
 
-def ask_for(
-    known: Connection, customer: Customer, *, call: Call, connections: Connections, codat: Codat
-) -> tuple[Connection, Observed]:
-    """The connection as Codat has it now, stored, and Codat's answer with its fresh link.
+def read_from_codat(
+    stored: Connection, context: CodatContext, *, link_issued: bool = False, platform: Platform | None = None
+) -> tuple[Connection, ConnectionSnapshot]:
+    """Read the connection at Codat and store it. Returns it, and Codat's answer with its fresh link.
 
-    Raises ConnectionIsDeleted where Codat has it no more, and Codat's errors.
+    `link_issued` says that the caller receives that link; `platform` stands in if Codat leaves out the key. Raises
+    ConnectionIsDeleted if Codat has it no more, and Codat's errors.
     """
     try:
-        observed = codat.connection(known.company_id, known.connection_id)
-    except CodatNotFound as gone:
-        hear_gone(known, customer, call=call, connections=connections, codat=codat)
-        raise ConnectionIsDeleted(known.connection_id) from gone
-    return hear_read(observed, known, call=call, connections=connections), observed
+        snapshot = context.codat.connection(stored.company_id, stored.connection_id)
+    except CodatNotFound as error:
+        record_missing(stored, context)
+        raise ConnectionIsDeleted(stored.connection_id) from error
+    if platform is not None:
+        snapshot = _with_platform(snapshot, platform)
+    connection = record_snapshot(
+        snapshot,
+        context,
+        company_id=stored.company_id,
+        customer_id=stored.customer_id,
+        stored=stored,
+        link_issued=link_issued,
+    )
+    return connection, snapshot
 
 
-def read_connection(
-    customer_id: str, connection_id: str, *, customers: Customers, connections: Connections
-) -> Connection:
-    """The connection, also when it was deleted. Raises CustomerNotFound, ConnectionNotFound."""
-    _, connection = find_connection(customer_id, connection_id, customers=customers, connections=connections)
+def find_connection(customer_id: str, connection_id: str, context: Context) -> Connection:
+    """Return the stored connection, also a deleted one. Raises CustomerNotFound, ConnectionNotFound."""
+    customer = get_customer(customer_id, context)
+    connection = context.connections.find(customer.company_id, connection_id)
+    if connection is None or connection.is_placeholder:
+        raise ConnectionNotFound(customer_id, connection_id)
     return connection
 
 
-def find_connection(
-    customer_id: str, connection_id: str, *, customers: Customers, connections: Connections
-) -> tuple[Customer, Connection]:
-    """The connection with its customer. Raises as `read_connection`."""
-    customer = customer_or_refuse(customer_id, customers)
-    connection = connections.find(customer.company_id, connection_id)
-    if connection is None or not connection.is_heard:
-        raise ConnectionNotFound(customer_id, connection_id)
-    return customer, connection
-
-
-def delete_connection(
-    customer_id: str,
-    connection_id: str,
-    *,
-    call: Call,
-    customers: Customers,
-    connections: Connections,
-    codat: Codat,
-) -> None:
-    """Revokes the connection and removes it at Codat; fine where it is gone already.
+def delete_connection(customer_id: str, connection_id: str, context: CodatContext) -> None:
+    """Revoke the connection and remove it at Codat; fine if it is gone already.
 
     Raises CustomerNotFound, ConnectionNotFound and Codat's errors.
     """
-    customer, known = find_connection(customer_id, connection_id, customers=customers, connections=connections)
-    call.telemetry.note(company_id=known.company_id)
-    if known.is_deleted:
+    stored = find_connection(customer_id, connection_id, context)
+    if stored.is_deleted:
         return
     try:
-        deleted_at = codat.delete_connection(known.company_id, connection_id)
+        deleted_at = context.codat.delete_connection(stored.company_id, connection_id)
     except CodatNotFound:
-        # Gone already, or by a first try of this call whose answer was lost.
-        hear_gone(known, customer, happening="deleted", call=call, connections=connections, codat=codat)
+        # Gone already, or deleted by a first attempt of this call whose answer was lost.
+        record_missing(stored, context, event_type="deleted")
         return
-    hear_deleted(known, deleted_at, Rank.OUR_CHANGE, "deleted", call=call, connections=connections)
+    record_deletion(stored, deleted_at, Precedence.OUR_CHANGE, context, event_type="deleted")
 
 
 def connection_timeline(
-    customer_id: str,
-    connection_id: str,
-    limit: int,
-    cursor: str | None,
-    *,
-    customers: Customers,
-    connections: Connections,
+    customer_id: str, connection_id: str, limit: int, cursor: str | None, context: Context
 ) -> Page[TimelineEntry]:
-    """Newest first. Raises CustomerNotFound, ConnectionNotFound, InvalidQuery."""
-    connection = read_connection(customer_id, connection_id, customers=customers, connections=connections)
-    return connections.timeline(connection, limit, cursor)
+    """Return the history, newest first. Raises CustomerNotFound, ConnectionNotFound, InvalidQuery."""
+    connection = find_connection(customer_id, connection_id, context)
+    return context.connections.timeline(connection, limit, cursor)

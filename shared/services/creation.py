@@ -1,139 +1,169 @@
-"""Creating one thing at Codat exactly once, whatever happens on the way.
+"""Creating one thing at Codat exactly once, whatever fails along the way.
 
-Codat's idempotency key makes a request safe to repeat, and its rules decide what an answer proves:
+A request is settled when Codat's own answer to it has arrived. Until then it may still be running, and what a later
+answer under the same idempotency key says about it depends on the answer:
 
-- no answer: the work may be done, or still run. The same key again.
-- 409: it still runs. Wait; the same key again.
-- 429: the key was released and nothing was done. The same key again, when Codat says.
-- 5xx: unknown, and cached under the key. The same key once more: only when the *same* answer comes back is it a
-  replay, hence over. Then look whether the thing exists, and only then take a new key. What carries no correlation
-  id may be a gateway's, the same for every request: it proves nothing while an earlier request may still run.
-- any other 4xx: refused. Final, unless an earlier request under this key may have worked: then look first.
+    success                     the thing; perhaps a replay, hence read again
+    409                         it is still running
+    401, 429, connect errors    nothing: they come before any work
+    no answer, or a gateway's   nothing
+    any other error             nothing, unless it is a replay: the same answer, by its correlation id, twice
 
-A key is not sent after 80 minutes: Codat forgets after 90, and would do the work anew.
+So an unsettled request is sent again under the same key, which Codat makes safe. That ends 60 s after the key was
+issued; then the thing is only looked up. A new key is used if the old one is settled, or was last used 5 minutes ago,
+and the look-up returned nothing. Because Codat's lists lag behind, an empty look-up counts only 5 s after the last
+request. Source: https://docs.codat.io/using-the-api/idempotency.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from shared.domain.claims import Claim
 from shared.domain.errors import (
     CodatBusy,
     CodatError,
-    CodatRateLimited,
+    CodatRejectedCredentials,
     CodatUnavailable,
     CreationInProgress,
     SecretsUnavailable,
 )
-from shared.retrying import retrying
-from shared.services.ports import Call, Claims
+from shared.domain.leases import CreationLease, seconds_until
+from shared.retrying import is_retryable, retrying
+from shared.services.context import CodatContext
 
-KEY_LIFE = timedelta(minutes=80)
+SEND_WINDOW = timedelta(seconds=60)
+"""How long one key is sent, counted from its issue."""
+
+LOOKUP_LAG = timedelta(seconds=5)
+"""How long Codat's lists may lag behind a request."""
+
+MAX_RUN_TIME = timedelta(minutes=5)
+"""How long a request may run at Codat without an answer."""
+
+MAX_RETRY_AFTER = 30
+"""Seconds; the thing may be found earlier than a new key is allowed."""
 
 _Thing = TypeVar("_Thing")
 
 
-class Creation(Generic[_Thing]):
+class IdempotentCreation(Generic[_Thing]):
     def __init__(
         self,
-        claim: Claim,
-        ask: Callable[[str], _Thing],
-        look_up: Callable[[], _Thing | None],
-        confirm: Callable[[_Thing], _Thing | None],
+        lease: CreationLease,
+        context: CodatContext,
         *,
-        claims: Claims,
-        call: Call,
+        send: Callable[[CreationLease], _Thing],
+        find_existing: Callable[[], _Thing | None],
+        verify: Callable[[_Thing], _Thing | None],
     ) -> None:
-        """`ask` sends the request under the key that it is given; `look_up` finds what exists already; `confirm` reads
-        again what an answer tells that may be a replay, hence old: None where the thing is gone by now.
+        """`send` sends the request under the lease's key; `find_existing` looks for what this creation made; `verify`
+        reads again what a replayed answer contains, and returns None if it is gone.
         """
-        self.claim = claim
-        self._ask = ask
-        self._look_up = look_up
-        self._confirm = confirm
-        self._claims = claims
-        self._call = call
-        self._may_have_worked = self._may_still_run = self._look_first = not claim.fresh
-        self._answers_seen: set[str] = set()
-        self._refused = False
+        self.lease = lease
+        self._context = context
+        self._send = send
+        self._find_existing = find_existing
+        self._verify = verify
+        self._may_start_anew = True
+        self._answers: set[str | None] = set()
+        self._is_refused = False
+        self._unproven: CodatError | None = None
 
-    def run(self, seconds_left: Callable[[], float]) -> _Thing:
-        """The thing, created or found. The claim is still held (see `claim`: its key may be another by now).
+    def run(self) -> _Thing:
+        """Return the thing, created or found. The lease is still held, perhaps with another key: see `lease`.
 
-        Raises what stopped it, a CodatError or SecretsUnavailable, with the claim dropped where Codat refused for good,
-        and otherwise released, so that the same call, repeated, goes on at once; CreationInProgress where Codat is
-        still at it.
+        Raises what stopped it: a CodatError or SecretsUnavailable, with the lease discarded if Codat refused for good,
+        otherwise released, so that the same call, repeated, continues at once. Raises CreationInProgress while an
+        earlier request may still be running.
         """
-        if not self.claim.fresh:
-            self._call.telemetry.count("CreationTakenOver")
+        thing = self._run()
+        if thing is None:
+            raise TypeError("a creation that may start anew returned nothing")
+        return thing
+
+    def find_out(self) -> _Thing | None:
+        """Return the thing if it was created, as `run` does, but create nothing anew. None: it was not, and can't be
+        any more. Raises as `run`.
+        """
+        self._may_start_anew = False
+        return self._run()
+
+    def _run(self) -> _Thing | None:
+        if self.lease.last_sent_at is not None:
+            self._context.telemetry.count("CreationTakenOver")
         try:
-            return retrying(seconds_left)(self._try)
-        except CodatBusy as busy:
-            now = self._call.now()
-            raise CreationInProgress(self.claim.subject, self.claim.seconds_left(now)) from busy
+            return retrying(self._context.codat.seconds_left, retry_if=self._is_worth_retrying)(self._attempt)
+        except CodatBusy as error:
+            self._context.leases.release(self.lease)
+            raise CreationInProgress(self.lease.subject, int(LOOKUP_LAG.total_seconds())) from error
+        except CreationInProgress:
+            self._context.leases.release(self.lease)
+            raise
         except (CodatError, SecretsUnavailable):
-            end = self._claims.drop if self._refused else self._claims.release
-            end(self.claim)
+            discards = self._is_refused or self.lease.last_sent_at is None
+            (self._context.leases.discard if discards else self._context.leases.release)(self.lease)
             raise
 
-    def _try(self) -> _Thing:
-        self._refused = False
-        too_old = self._call.now() - self.claim.key_issued_at > KEY_LIFE
-        if too_old or self._look_first:
-            found = self._look_up()
-            if found is not None:
-                return found
-            self._look_first = False
-            if too_old:
-                self._renew_key()
+    def _attempt(self) -> _Thing | None:
+        self._is_refused, self._unproven = False, None
+        if self.lease.last_sent_at is None:
+            return self._request() if self._may_start_anew else None
+        looked_up_at = self._context.now()
+        existing = self._find_existing()
+        if existing is not None:
+            return existing
+        if not self.lease.is_settled and looked_up_at < self.lease.key_issued_at + SEND_WINDOW:
+            return self._request()
+        waits_until = self.lease.last_sent_at + (LOOKUP_LAG if self.lease.is_settled else MAX_RUN_TIME)
+        if looked_up_at < waits_until:
+            retry_after = min(seconds_until(waits_until, looked_up_at), MAX_RETRY_AFTER)
+            raise CreationInProgress(self.lease.subject, retry_after)
+        if not self._may_start_anew:
+            return None
+        self._rotate_key()
+        return self._request()
+
+    def _request(self) -> _Thing:
+        was_settled = self.lease.is_settled
         try:
-            return self._confirmed(self._ask(self.claim.idempotency_key))
+            thing = self._send(self.lease)
         except CodatError as error:
-            found = self._after(error)
-            if found is None:
-                raise
-            return found
-
-    def _confirmed(self, thing: _Thing) -> _Thing:
-        if not self._may_have_worked:
+            self._learn_from(error, was_settled=was_settled)
+            raise
+        self._note_sent(is_settled=True)
+        if was_settled:
             return thing
-        confirmed = self._confirm(thing)
-        if confirmed is not None:
-            return confirmed
-        self._renew_key()
-        return self._ask(self.claim.idempotency_key)
+        verified = self._verify(thing)
+        if verified is None:
+            # A replayed answer about a thing that was deleted since. The next attempt looks, and uses a new key.
+            raise CreationInProgress(self.lease.subject, int(LOOKUP_LAG.total_seconds()))
+        return verified
 
-    def _after(self, error: CodatError) -> _Thing | None:
-        """What exists, where the error makes it worth a look; the next try is prepared."""
-        if isinstance(error, CodatBusy | CodatRateLimited):
-            return None
-        if isinstance(error, CodatUnavailable):
-            if self._is_over(error) and error.fingerprint in self._answers_seen:
-                return self._found_or_new_key()
-            self._may_have_worked = True
-            if error.fingerprint is None:
-                self._may_still_run = True
-            else:
-                self._answers_seen.add(error.fingerprint)
-            return None
-        found = self._look_up() if self._may_have_worked else None
-        self._refused = found is None and self._is_over(error)
-        if self._refused and error.retryable:
-            self._renew_key()
-        return found
+    def _learn_from(self, error: CodatError, *, was_settled: bool) -> None:
+        if error.had_no_effect:
+            self._is_refused = was_settled and not error.retryable
+            if was_settled and error.retryable and isinstance(error, CodatRejectedCredentials):
+                # The API key was replaced meanwhile, and Codat may replay its 401 under the old idempotency key.
+                self._rotate_key()
+            return
+        is_replay = error.answer_id is not None and error.answer_id in self._answers
+        self._answers.add(error.answer_id)
+        settled = error.is_answer and (was_settled or is_replay)
+        self._note_sent(is_settled=settled)
+        if isinstance(error, CodatUnavailable | CodatBusy):
+            return
+        self._is_refused = settled
+        if not settled and error.answer_id is not None:
+            # Sent again, to learn whether this refusal is a replay.
+            self._unproven = error
 
-    def _is_over(self, error: CodatError) -> bool:
-        """Whether such an answer can't come while an earlier request under the key still runs."""
-        return error.correlation_id is not None or not self._may_still_run
+    def _is_worth_retrying(self, error: BaseException) -> bool:
+        return is_retryable(error) or error is self._unproven
 
-    def _found_or_new_key(self) -> _Thing | None:
-        found = self._look_up()
-        if found is None:
-            self._renew_key()
-        return found
+    def _note_sent(self, *, is_settled: bool) -> None:
+        self.lease = replace(self.lease, is_settled=is_settled, last_sent_at=self._context.now())
 
-    def _renew_key(self) -> None:
-        self.claim = self._claims.renew_key(self.claim, self._call.new_id(), self._call.now())
-        self._may_have_worked = self._may_still_run = False
-        self._answers_seen.clear()
+    def _rotate_key(self) -> None:
+        self.lease = self._context.leases.rotate_key(self.lease, self._context.new_id(), self._context.now())
+        self._answers.clear()

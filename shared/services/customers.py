@@ -1,187 +1,236 @@
 """Customers and their companies: created, adopted, read."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from shared.domain.claims import Claim
-from shared.domain.connections import Connection, Rank, stamp
-from shared.domain.customers import Company, Content, Customer, as_codat_spells, content_of, kept_beside
+from shared.domain.connections import Connection, ConnectionSnapshot
+from shared.domain.customers import (
+    CREATION_TAG,
+    Company,
+    Customer,
+    Profile,
+    merge_tags,
+    normalize_company_id,
+    profile_of,
+)
 from shared.domain.errors import (
     CodatError,
     CodatNotFound,
     CodatRejected,
-    CompanyGone,
     CompanyTaken,
     CompanyUnknown,
+    CreationInProgress,
     CustomerConflict,
     SecretsUnavailable,
     TooManyTags,
 )
+from shared.domain.leases import CreationLease
 from shared.domain.pages import Page
-from shared.services.content import ensure_content
-from shared.services.creation import Creation
-from shared.services.existence import customer_or_refuse
-from shared.services.ports import Call, Claims, Codat, Connections, Customers
-from shared.services.register import hear, hear_read
+from shared.services.connection_state import sync_connection
+from shared.services.context import CodatContext, Context
+from shared.services.creation import IdempotentCreation
+from shared.services.profile import ensure_profile, get_customer
 
 
 @dataclass(frozen=True, slots=True)
 class CustomerView:
     customer: Customer
     connections: list[Connection]
-    """Those that exist; deleted ones are left out."""
+    """Without deleted ones."""
 
 
 def create_customer(
-    customer_id: str,
-    content: Content,
-    company_id: str | None = None,
-    *,
-    call: Call,
-    customers: Customers,
-    connections: Connections,
-    claims: Claims,
-    codat: Codat,
+    customer_id: str, profile: Profile, context: CodatContext, company_id: str | None = None
 ) -> tuple[Customer, bool]:
-    """The customer with its company, and whether this call brought it about; with `company_id`, with that company.
+    """Return the customer with its company, and whether this call created it; with `company_id`, with that company.
 
-    Raises CustomerConflict where the id stands for other content, CreationInProgress and DeletionInProgress where
-    another call is at it, CompanyUnknown, CompanyTaken and TooManyTags for a company that can't be adopted, and
-    Codat's errors, after which the same call, repeated, completes.
+    Raises CustomerConflict if the id exists with another profile or company, CreationInProgress and DeletionInProgress
+    while another call is doing it, CompanyUnknown, CompanyTaken and TooManyTags for a company that can't be adopted,
+    and Codat's errors, after which the same call, repeated, completes.
     """
-    company_id = None if company_id is None else as_codat_spells(company_id)
-    taken = customers.claim(customer_id, content, call.terms(), company_id)
-    if isinstance(taken, Claim):
-        customer = finish_creation(
-            taken, call=call, customers=customers, connections=connections, claims=claims, codat=codat
-        )
-    else:
-        customer = taken
-    call.telemetry.note(company_id=customer.company_id)
+    company_id = None if company_id is None else normalize_company_id(company_id)
+    acquired = context.customers.acquire(customer_id, profile, context.lease_request(), company_id)
+    adopted = acquired.payload.get("adoptedCompanyId") if isinstance(acquired, CreationLease) else None
+    if isinstance(acquired, CreationLease) and adopted is not None and company_id not in {None, adopted}:
+        # An incomplete adoption of another company: this call corrects it.
+        discard_adoption(acquired, context)
+        acquired = context.customers.acquire(customer_id, profile, context.lease_request(), company_id)
+    created = isinstance(acquired, CreationLease)
+    customer = finish_creation(acquired, context) if isinstance(acquired, CreationLease) else acquired
+    context.telemetry.note(company_id=customer.company_id)
     if company_id is not None and company_id != customer.company_id:
         raise CustomerConflict(customer_id, ["companyId"])
-    customer = ensure_content(customer, content, call=call, customers=customers, codat=codat)
-    return customer, isinstance(taken, Claim)
+    if company_id is not None and not created:
+        # The process that adopted the company may have crashed before it stored the connections.
+        import_connections(customer, context.codat.connections(company_id).snapshots, context)
+    return ensure_profile(customer, profile, context), created
 
 
-def finish_creation(
-    claim: Claim, *, call: Call, customers: Customers, connections: Connections, claims: Claims, codat: Codat
-) -> Customer:
-    """The customer that a claim was taken for: its first holder's, where it was taken over."""
-    if claim.payload.get("adoptedCompanyId"):
-        return _adopt(claim, call=call, customers=customers, connections=connections, claims=claims, codat=codat)
-    return _create(claim, call=call, customers=customers, claims=claims, codat=codat)
+def finish_creation(lease: CreationLease, context: CodatContext) -> Customer:
+    """Return the customer that the lease is for: after a takeover, the one that was requested first."""
+    if lease.payload.get("adoptedCompanyId"):
+        return _adopt(lease, context)
+    creation = _company_creation(lease, context)
+    return _activate(creation, creation.run(), context)
 
 
-def _create(claim: Claim, *, call: Call, customers: Customers, claims: Claims, codat: Codat) -> Customer:
-    customer_id = claim.payload["customerId"]
-    # A claim that was taken over asks for what its first holder asked for: Codat refuses a key with another body.
-    content = content_of(claim.payload)
+def find_out_creation(lease: CreationLease, context: CodatContext) -> Customer | None:
+    """Return the customer if its company was created before a crash; None, with the lease discarded, if it was not.
 
-    def look_up() -> str | None:
-        found = codat.companies_of([customer_id])
-        if len(found) > 1:
-            call.telemetry.count("DuplicateCompanies")
-            call.telemetry.warn("two companies for one customer", companies=[one.company_id for one in found])
-        return found[0].company_id if found else None
+    Raises CreationInProgress while that can't be known yet, and Codat's errors.
+    """
+    if lease.payload.get("adoptedCompanyId"):
+        return _adopt(lease, context)
+    creation = _company_creation(lease, context)
+    company_id = creation.find_out()
+    if company_id is None:
+        context.leases.discard(creation.lease)
+        return None
+    return _activate(creation, company_id, context)
 
-    creation = Creation(
-        claim,
-        lambda key: codat.create_company(customer_id, content, key),
-        look_up,
-        lambda company_id: company_id if codat.company(company_id) else None,
-        claims=claims,
-        call=call,
+
+def _company_creation(lease: CreationLease, context: CodatContext) -> IdempotentCreation[str]:
+    customer_id = lease.payload["customerId"]
+    # After a takeover, send the original request body: Codat rejects an idempotency key reused with another body.
+    profile = profile_of(lease.payload)
+
+    def find_existing() -> str | None:
+        companies = context.codat.find_creation(customer_id, lease.creation_id)
+        if len(companies) > 1:
+            report_duplicates(customer_id, companies, context)
+        return companies[0].company_id if companies else None
+
+    return IdempotentCreation(
+        lease,
+        context,
+        send=lambda lease: context.codat.create_company(customer_id, profile, lease.creation_id, lease.idempotency_key),
+        find_existing=find_existing,
+        verify=lambda company_id: company_id if context.codat.company(company_id) else None,
     )
-    company_id = creation.run(codat.seconds_left)
+
+
+def _activate(creation: IdempotentCreation[str], company_id: str, context: CodatContext) -> Customer:
+    lease = creation.lease
     try:
-        customer = customers.activate(creation.claim, company_id, call.now(), key_id=codat.key_id)
-    except CompanyTaken as ended:
-        # Codat has deleted it again in the meantime.
-        claims.drop(creation.claim)
-        raise CompanyGone(customer_id) from ended
-    call.telemetry.count("CustomerCreated")
+        customer = context.customers.activate(lease, company_id, context.now(), {CREATION_TAG: lease.creation_id})
+    except CompanyTaken as error:
+        # Another customer has adopted it meanwhile, by an explicit call.
+        context.leases.discard(lease)
+        raise CreationInProgress(lease.subject, 1) from error
+    context.telemetry.count("CustomerCreated")
     return customer
 
 
-def _adopt(
-    claim: Claim, *, call: Call, customers: Customers, connections: Connections, claims: Claims, codat: Codat
-) -> Customer:
-    """The company is reserved first, so that of two customers that want it one is refused before anything is changed.
-    Tags second, connections third, so that an event in between is already known as ours; the customer last, so that
-    whoever repeats the call after a crash does all of it again.
+def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
+    """Adopt the lease's company for its customer.
+
+    The company is reserved first, so that of two customers that want it one is refused before anything is changed. The
+    customer and the pointer come last: until then no webhook is stored, and `discard_adoption` can undo all of it.
     """
-    customer_id, company_id = claim.payload["customerId"], claim.payload["adoptedCompanyId"]
-    content, may_be_tagged = content_of(claim.payload), not claim.fresh
+    customer_id, company_id = lease.payload["customerId"], lease.payload["adoptedCompanyId"]
+    profile = profile_of(lease.payload)
     try:
-        company = _adoptable(customer_id, company_id, content, customers, codat)
-        customers.reserve(claim, company_id)
-        may_be_tagged = True
-        codat.update_company(company_id, customer_id, content, company.tags)
-        bring_in(company_id, customer_id, call=call, connections=connections, codat=codat)
-        customer = customers.activate(claim, company_id, call.now(), key_id=codat.key_id, kept_tags=company.tags)
-    except (CompanyUnknown, CompanyTaken, CompanyGone, TooManyTags, CodatNotFound, CodatRejected):
-        # Refused for good: it must not bind a corrected call.
-        customers.abandon(claim, company_id)
+        context.codat.require_trusted_key(company_id)
+        company = _adoptable(customer_id, company_id, context)
+        existing_tags = lease.payload["before"]["tags"] if "before" in lease.payload else company.tags
+        merge_tags(profile, existing_tags)
+        lease = context.customers.reserve(lease, company, context.now())
+        context.codat.update_company(company_id, customer_id, profile, existing_tags)
+        # One that can't be parsed is left to reconcile, which reports it.
+        snapshots = context.codat.connections(company_id).snapshots
+        customer = context.customers.activate(lease, company_id, context.now(), existing_tags)
+    except (CompanyUnknown, CompanyTaken, TooManyTags, CodatNotFound, CodatRejected) as error:
+        # Refused for good: a corrected call must be able to start afresh.
+        discard_adoption(lease, context)
+        if isinstance(error, CodatNotFound):
+            raise CompanyUnknown(company_id) from error
         raise
     except (CodatError, SecretsUnavailable):
-        # A company that may carry the customer's tag must not be forgotten: the next call would make a second one.
-        (claims.release if may_be_tagged else claims.drop)(claim)
+        _give_back(lease, context)
         raise
-    call.telemetry.count("CustomerAdopted")
+    context.telemetry.count("CustomerAdopted")
+    import_connections(customer, snapshots, context)
     return customer
 
 
-def _adoptable(customer_id: str, company_id: str, content: Content, customers: Customers, codat: Codat) -> Company:
-    """The company, with the tags that it keeps beside the content's."""
-    owner = customers.ownership(company_id).customer_id
-    company = codat.company(company_id)
+def discard_adoption(lease: CreationLease, context: CodatContext) -> None:
+    """Undo an incomplete adoption: the company gets back its name, description and tags, and the lease ends.
+
+    Raises Codat's errors, after which the same call, repeated, completes.
+    """
+    company_id, before = lease.payload["adoptedCompanyId"], lease.payload.get("before")
+    try:
+        if before is not None:
+            company = context.codat.company(company_id)
+            # Without our tag it is as it was, or others have changed it since.
+            if company is not None and company.tagged_customer_id == lease.payload["customerId"]:
+                context.codat.restore_company(company_id, before)
+    except CodatNotFound:
+        pass  # there is nothing left to restore
+    except (CodatError, SecretsUnavailable):
+        _give_back(lease, context)
+        raise
+    context.customers.discard_adoption(lease, context.now())
+
+
+def _give_back(lease: CreationLease, context: CodatContext) -> None:
+    """Release the lease on an adoption; discard it if nothing was changed at Codat."""
+    (context.leases.release if "before" in lease.payload else context.leases.discard)(lease)
+
+
+def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Company:
+    """Return the company. Raises CompanyUnknown, CompanyTaken."""
+    pointer = context.customers.ownership(company_id).customer_id
+    company = context.codat.company(company_id)
     if company is None:
         raise CompanyUnknown(company_id)
-    if {owner, company.customer_id} - {None, customer_id}:
+    if {pointer, company.tagged_customer_id} - {None, customer_id}:
         raise CompanyTaken(company_id)
-    return replace(company, tags=kept_beside(content, company.tags))
+    return company
 
 
-def bring_in(company_id: str, customer_id: str, *, call: Call, connections: Connections, codat: Codat) -> None:
-    """Stores the connections that a company has at Codat."""
-    known = {one.connection_id: one for one in connections.of_company(company_id)}
-    for observed in codat.connections(company_id):
-        if one := known.get(observed.connection_id):
-            # It may have been heard of as another's, whose adoption came to nothing.
-            hear_read(observed, replace(one, customer_id=customer_id), call=call, connections=connections)
-        else:
-            hear(
-                observed.report(company_id, stamp(observed.at, Rank.READ, call.new_id())),
-                customer_id=customer_id,
-                happening="adopted",
-                call=call,
-                connections=connections,
-                known=None,
-            )
+def import_connections(customer: Customer, snapshots: Sequence[ConnectionSnapshot], context: CodatContext) -> None:
+    """Store the connections that an adopted company has at Codat."""
+    stored = {
+        connection.connection_id: connection for connection in context.connections.of_company(customer.company_id)
+    }
+    for snapshot in snapshots:
+        connection = stored.get(snapshot.connection_id)
+        sync_connection(
+            snapshot.connection_id, customer, context, listed=snapshot, stored=connection, event_type="adopted"
+        )
 
 
-def read_customer(customer_id: str, *, customers: Customers, connections: Connections) -> CustomerView:
-    """Raises CustomerNotFound."""
-    return with_connections(customer_or_refuse(customer_id, customers), connections)
+def report_duplicates(customer_id: str, companies: Sequence[Company], context: Context) -> None:
+    """Report several companies for one customer. None is ever deleted: a person decides."""
+    context.telemetry.count("DuplicateCompanies")
+    context.telemetry.warn(
+        "two companies for one customer",
+        customer_id=customer_id,
+        companies=[company.company_id for company in companies],
+    )
 
 
-def list_customers(
-    limit: int, cursor: str | None, *, customers: Customers, connections: Connections
-) -> Page[CustomerView]:
-    """Raises InvalidQuery where the cursor is none of ours."""
-    page = customers.page(limit, cursor)
-    return Page([with_connections(customer, connections) for customer in page.items], page.cursor)
+def read_customer(customer_id: str, context: Context) -> CustomerView:
+    """Return the customer with its connections. Raises CustomerNotFound."""
+    return with_connections(get_customer(customer_id, context), context)
 
 
-def find_by_company(company_id: str, *, customers: Customers, connections: Connections) -> Page[CustomerView]:
-    """The customer of a company, as Codat's return redirect names it; none where it is nobody's."""
-    company_id = as_codat_spells(company_id)
-    customer_id = customers.ownership(company_id).customer_id
-    customer = customers.find(customer_id) if customer_id else None
-    found = [with_connections(customer, connections)] if customer and customer.company_id == company_id else []
-    return Page(found, None)
+def list_customers(limit: int, cursor: str | None, context: Context) -> Page[CustomerView]:
+    """Return a page of customers. Raises InvalidQuery if the cursor is not from here."""
+    page = context.customers.page(limit, cursor)
+    return Page([with_connections(customer, context) for customer in page.items], page.cursor)
 
 
-def with_connections(customer: Customer, connections: Connections) -> CustomerView:
-    found = connections.of_company(customer.company_id)
-    return CustomerView(customer, [connection for connection in found if not connection.is_deleted])
+def find_by_company(company_id: str, context: Context) -> Page[CustomerView]:
+    """Return the customer of the company that Codat's redirect after linking names; an empty page if there is none."""
+    company_id = normalize_company_id(company_id)
+    customer_id = context.customers.ownership(company_id).owner
+    customer = context.customers.find(customer_id) if customer_id else None
+    is_owner = customer is not None and customer.company_id == company_id
+    return Page([with_connections(customer, context)] if customer is not None and is_owner else [], None)
+
+
+def with_connections(customer: Customer, context: Context) -> CustomerView:
+    connections = context.connections.of_company(customer.company_id)
+    return CustomerView(customer, [connection for connection in connections if not connection.is_deleted])

@@ -1,68 +1,57 @@
-"""One-time credentials for the customer: read from Codat for the caller that asked, and kept nowhere."""
+"""One-time credentials for the customer: read from Codat for the caller, and stored nowhere."""
 
 from dataclasses import dataclass, field
 
 from shared.domain.customers import AccessToken
-from shared.domain.errors import CodatNotFound, CodatUnavailable, CompanyGone, ConnectionIsDeleted
-from shared.domain.instants import Instant, instant_of
-from shared.services.connections import ask_for, find_connection
-from shared.services.existence import customer_or_refuse
-from shared.services.ports import Call, Codat, Connections, Customers
+from shared.domain.errors import CodatMadeNoSense, CodatNotFound, CompanyGone, ConnectionIsDeleted
+from shared.domain.timestamps import Timestamp
+from shared.services.connections import find_connection, read_from_codat
+from shared.services.context import CodatContext
+from shared.services.profile import get_customer
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     url: str = field(repr=False)
-    issued_at: Instant
+    issued_at: Timestamp
 
 
-def company_link(customer_id: str, *, call: Call, customers: Customers, codat: Codat) -> Link:
-    """The Hosted Link page, where the customer picks the platform.
+def company_link(customer_id: str, context: CodatContext) -> Link:
+    """Return the Hosted Link page, where the customer chooses the platform.
 
     Raises CustomerNotFound, CompanyGone and Codat's errors.
     """
-    customer = customer_or_refuse(customer_id, customers)
-    call.telemetry.note(company_id=customer.company_id)
-    company = codat.company(customer.company_id)
+    customer = get_customer(customer_id, context)
+    company = context.codat.company(customer.company_id)
     if company is None:
         raise CompanyGone(customer_id)
-    return _link(company.link_url, call)
+    return _link(company.link_url, context)
 
 
-def connection_link(
-    customer_id: str,
-    connection_id: str,
-    *,
-    call: Call,
-    customers: Customers,
-    connections: Connections,
-    codat: Codat,
-) -> Link:
-    """Where the customer authorises this connection, or reconnects it.
+def connection_link(customer_id: str, connection_id: str, context: CodatContext) -> Link:
+    """Return a link where the customer authorises this connection, or reconnects it.
 
     Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors.
     """
-    customer, known = find_connection(customer_id, connection_id, customers=customers, connections=connections)
-    call.telemetry.note(company_id=known.company_id)
-    if known.is_deleted:
+    stored = find_connection(customer_id, connection_id, context)
+    if stored.is_deleted:
         raise ConnectionIsDeleted(connection_id)
-    connection, observed = ask_for(known, customer, call=call, connections=connections, codat=codat)
+    connection, snapshot = read_from_codat(stored, context, link_issued=True)
     if connection.is_deleted:
         raise ConnectionIsDeleted(connection_id)
-    return _link(observed.link_url, call)
+    return _link(snapshot.link_url, context)
 
 
-def access_token(customer_id: str, *, call: Call, customers: Customers, codat: Codat) -> AccessToken:
-    """For Codat's embedded Link component. Raises CustomerNotFound, CompanyGone and Codat's errors."""
-    customer = customer_or_refuse(customer_id, customers)
-    call.telemetry.note(company_id=customer.company_id)
+def access_token(customer_id: str, context: CodatContext) -> AccessToken:
+    """Return a token for Codat's embedded Link component. Raises CustomerNotFound, CompanyGone and Codat's errors."""
+    customer = get_customer(customer_id, context)
     try:
-        return codat.access_token(customer.company_id)
-    except CodatNotFound as gone:
-        raise CompanyGone(customer_id) from gone
+        return context.codat.access_token(customer.company_id)
+    except CodatNotFound as error:
+        raise CompanyGone(customer_id) from error
 
 
-def _link(url: str | None, call: Call) -> Link:
+def _link(url: str | None, context: CodatContext) -> Link:
     if not url:
-        raise CodatUnavailable("Codat's answer made no sense (no link).")
-    return Link(url, instant_of(call.now()))
+        raise CodatMadeNoSense("Codat's answer made no sense (no link).")
+    return Link(url, context.timestamp())

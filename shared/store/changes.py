@@ -1,4 +1,4 @@
-"""The table's stream, in the words of the domain."""
+"""The records of the table's stream as changes of the domain."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,27 +6,27 @@ from typing import Any
 from shared.domain.changes import Change, ConnectionChange, CustomerChange
 from shared.domain.connections import Connection
 from shared.store import keys
-from shared.store.connections import connection_of
-from shared.store.customers import customer_of
+from shared.store.connections import connection_from_item
+from shared.store.customers import customer_from_item
 from shared.store.table import Item, unmarshal
 
-_BY_TTL = "dynamodb.amazonaws.com"
+_TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
-    """The change that a stream record tells; None for other kinds of items, and for what only the TTL removed."""
-    if record.get("userIdentity", {}).get("principalId") == _BY_TTL:
+    """Return the change in a stream record; None for other kinds of items, and for what the TTL removed."""
+    if record.get("userIdentity", {}).get("principalId") == _TTL_PRINCIPAL:
         return None
     stream = record["dynamodb"]
     before, after = (unmarshal(stream[image]) if stream.get(image) else None for image in ("OldImage", "NewImage"))
     sort_key = stream["Keys"]["sk"]["S"]
     if sort_key == keys.CUSTOMER:
-        return CustomerChange(*(customer_of(item) if item else None for item in (before, after)))
+        return CustomerChange(*(customer_from_item(item) if item else None for item in (before, after)))
     if sort_key.startswith(keys.CONNECTION_PREFIX):
-        return ConnectionChange(_heard(before), _heard(after))
+        return ConnectionChange(_visible(before), _visible(after))
     return None
 
 
-def _heard(item: Item | None) -> Connection | None:
-    connection = connection_of(item) if item is not None else None
-    return connection if connection is not None and connection.is_heard else None
+def _visible(item: Item | None) -> Connection | None:
+    connection = connection_from_item(item) if item is not None else None
+    return connection if connection is not None and not connection.is_placeholder else None

@@ -1,155 +1,179 @@
-"""Customers, the claims on their creation, their deletion, and the pointer from a company to its customer."""
+"""Customers, the leases on their creation, their deletion, and the pointer from a company to its customer."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from shared.domain.claims import Claim, Terms, seconds_until
-from shared.domain.customers import Content, Customer, Deletion, Ownership, content_of
+from shared.domain.customers import Company, Customer, Deletion, Ownership, Profile, profile_of
 from shared.domain.errors import CompanyTaken, DeletionInProgress
-from shared.domain.instants import Instant, instant_of
+from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
 from shared.domain.pages import Page
+from shared.domain.timestamps import Timestamp, timestamp_of
 from shared.store import keys
-from shared.store.claims import CREATING, Claims, claim_of, from_ms, held_by, lost, to_ms
-from shared.store.paging import Walk
+from shared.store.leases import CREATING, Leases, from_ms, lease_item, lease_of, lost, owned_by, to_ms
+from shared.store.paging import ShardedQuery
 from shared.store.table import Condition, ConditionFailed, Item, Table, Write, delete, put
 
 ACTIVE = "active"
 DELETING = "deleting"
 INDEX = "byCustomer"
-TOMBSTONE_KEPT_FOR = timedelta(days=30)
-"""Longer than Codat goes on retrying a webhook."""
+TOMBSTONE_LIFETIME = timedelta(days=30)
+"""Longer than Codat retries a webhook."""
+DISCARDED_LIFETIME = timedelta(days=7)
+"""Longer than a request can run at Codat, and several reconciles."""
 
 
 class Customers:
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._claims = Claims(table)
+        self._leases = Leases(table)
 
-    def claim(
+    def acquire(
         self,
         customer_id: str,
-        content: Content,
-        terms: Terms,
+        profile: Profile,
+        request: LeaseRequest,
         company_id: str | None = None,
         *,
-        adopted: bool = False,
-    ) -> Claim | Customer:
-        """The claim on the customer's creation, or the customer where it exists.
+        profile_unset: bool = False,
+    ) -> CreationLease | Customer:
+        """Return the lease on the customer's creation, or the customer if it exists.
 
-        With `company_id` the claim is on the adoption of that company; `adopted` where nobody has asked for it by
-        name. Raises CreationInProgress and DeletionInProgress while another process is at it.
+        With `company_id` the lease is on the adoption of that company; with `profile_unset` the app has not asked for
+        it. Raises CreationInProgress and DeletionInProgress while another process is doing it.
         """
         payload = {
             "customerId": customer_id,
+            "customerShard": keys.customer_shard(customer_id),
             "adoptedCompanyId": company_id,
-            "adopted": adopted or None,
-            **_content_item(content),
+            "profileUnset": profile_unset or None,
+            **_profile_attributes(profile),
         }
-        taken = self._claims.take(keys.customer(customer_id), payload, f"Customer {customer_id}", terms)
-        if isinstance(taken, Claim):
-            return taken
-        if taken["state"] == DELETING:
-            raise _deleting(taken, terms.now)
-        return _customer(taken)
+        acquired = self._leases.acquire(keys.customer(customer_id), payload, _subject(customer_id), request)
+        if isinstance(acquired, CreationLease):
+            return acquired
+        if acquired["state"] == DELETING:
+            raise _deleting(acquired, request.now)
+        return _customer(acquired)
 
     def activate(
-        self,
-        claim: Claim,
-        company_id: str,
-        now: datetime,
-        *,
-        key_id: str = "",
-        kept_tags: Mapping[str, str] | None = None,
+        self, lease: CreationLease, company_id: str, now: datetime, existing_tags: Mapping[str, str]
     ) -> Customer:
-        """Turns the claim into a customer and points its company to it, both or neither.
+        """Turn the lease into a customer and point its company to it, both or neither.
 
-        Repeated after a lost answer it is the same. Raises CreationInProgress where the claim was lost, CompanyTaken
-        where the company is another customer's, or deleted.
+        Repeated after a lost answer it returns the same. Raises CreationInProgress if the lease was lost, CompanyTaken
+        if the company is another customer's, or deleted.
         """
         customer = Customer(
-            customer_id=claim.payload["customerId"],
+            customer_id=lease.payload["customerId"],
             company_id=company_id,
-            content=content_of(claim.payload),
-            created_at=instant_of(now),
-            updated_at=instant_of(now),
+            profile=profile_of(lease.payload),
+            created_at=timestamp_of(now),
+            updated_at=timestamp_of(now),
             version=to_ms(now),
-            adopted=bool(claim.payload.get("adopted")),
-            kept_tags=kept_tags or {},
-            key_id=key_id,
+            profile_unset=bool(lease.payload.get("profileUnset")),
+            existing_tags=existing_tags,
         )
         try:
-            self._table.write(put(_customer_item(customer), held_by(claim)), _point(company_id, customer.customer_id))
+            self._table.write(put(_customer_item(customer), owned_by(lease)), _point(company_id, customer.customer_id))
         except ConditionFailed as failure:
             if failure.index == 1:
                 raise CompanyTaken(company_id) from failure
             stored = self.find(customer.customer_id)
             if stored is None:
-                raise lost(claim, failure.found, now) from failure
+                raise lost(lease, failure.existing, now) from failure
             return stored
         return customer
 
-    def reserve(self, claim: Claim, company_id: str) -> None:
-        """Points the company to the customer that the claim is for, before anybody is told.
+    def reserve(self, lease: CreationLease, company: Company, now: datetime) -> CreationLease:
+        """Point the company to the lease's customer, and keep in the lease what the company was before.
 
-        Raises CompanyTaken where the company is another customer's, or deleted.
+        What the lease keeps already stays: by now the company may have changed. Raises CompanyTaken if the company is
+        another customer's, or deleted; CreationInProgress if the lease was lost.
         """
+        customer_id = lease.payload["customerId"]
+        if "before" not in lease.payload:
+            lease = replace(lease, payload={**lease.payload, "before": _before(company)})
         try:
-            self._table.write(_point(company_id, claim.payload["customerId"], reserved=True))
-        except ConditionFailed as failure:
-            raise CompanyTaken(company_id) from failure
-
-    def abandon(self, claim: Claim, company_id: str) -> None:
-        """Drops the claim and what it has reserved; neither where another process has taken it over."""
-        reserved = Condition(
-            f"{_IS_THEIRS} AND reserved = :yes", {":theirs": claim.payload["customerId"], ":yes": True}
-        )
-        try:
-            self._table.write(delete(claim.place, held_by(claim)), delete(keys.company(company_id), reserved))
+            self._table.write(
+                put(lease_item(lease), owned_by(lease)), _point(company.company_id, customer_id, reserved=True)
+            )
         except ConditionFailed as failure:
             if failure.index == 1:
-                self._claims.drop(claim)
+                raise CompanyTaken(company.company_id) from failure
+            raise lost(lease, failure.existing, now) from failure
+        return lease
+
+    def discard_adoption(self, lease: CreationLease, now: datetime) -> None:
+        """Delete the lease and its reservation; neither if another process has taken over.
+
+        The pointer keeps for a while what the company was before: a request of the adoption may still be running and
+        change the company after it was restored. Then reconcile restores it again.
+        """
+        company_id, customer_id = lease.payload["adoptedCompanyId"], lease.payload["customerId"]
+        reserved = Condition(f"{_IS_THEIRS} AND reserved = :yes", {":theirs": customer_id, ":yes": True})
+        discarded = {
+            **_pointer(company_id),
+            "discarded": lease.payload.get("before"),
+            "expiresAt": int((now + DISCARDED_LIFETIME).timestamp()),
+        }
+        try:
+            self._table.write(delete(lease.key, owned_by(lease)), put(discarded, reserved))
+        except ConditionFailed as failure:
+            if failure.index == 1:
+                self._leases.discard(lease)
 
     def find(self, customer_id: str) -> Customer | None:
-        """The customer; None where there is none, or none yet, or none any more."""
+        """Return the active customer, or None."""
         item = self._table.get(keys.customer(customer_id))
         return _customer(item) if item is not None and item["state"] == ACTIVE else None
 
-    def is_free(self, customer_id: str) -> bool:
-        """Whether the id stands for nothing: no customer, and nobody is creating or deleting it."""
-        return self._table.get(keys.customer(customer_id)) is None
+    def exists(self, customer_id: str) -> bool:
+        """Return whether the id is in use: for a customer, or its creation or deletion."""
+        return self._table.get(keys.customer(customer_id)) is not None
 
     def find_many(self, customer_ids: Iterable[str]) -> list[Customer]:
-        """Those of 100 ids at most that are customers."""
-        items = self._table.get_many(keys.customer(customer_id) for customer_id in customer_ids)
-        return [_customer(item) for item in items.values() if item["state"] == ACTIVE]
+        """Return the active customers among at most 100 ids."""
+        return [_customer(item) for item in self._items(customer_ids) if item["state"] == ACTIVE]
 
-    def being_deleted(self, customer_ids: Iterable[str]) -> list[str]:
-        """Those of 100 ids at most whose deletion was begun and not finished."""
-        items = self._table.get_many(keys.customer(customer_id) for customer_id in customer_ids)
-        return [item["customerId"] for item in items.values() if item["state"] == DELETING]
+    def unfinished(self, customer_ids: Iterable[str]) -> list[str]:
+        """Return those of at most 100 ids whose creation or deletion was begun and not finished."""
+        return [item["customerId"] for item in self._items(customer_ids) if item["state"] != ACTIVE]
 
     def ownership(self, company_id: str) -> Ownership:
-        """Whose a company is."""
+        """Return what the company's pointer says."""
         return ownership_of(self._table.get(keys.company(company_id)))
 
-    def change(self, changed: Customer, seen: Customer) -> bool:
-        """Stores a change of what was seen; False, with nothing written, where somebody else has changed it since."""
-        return self._try(put(_customer_item(changed), _unchanged_since(seen)))
+    def restore_pointer(self, customer: Customer) -> bool:
+        """Point the company to its customer again; False if the company is another customer's, or deleted."""
+        return self._try(_point(customer.company_id, customer.customer_id))
 
-    def settle(self, sent: Customer) -> bool:
-        """Codat has the content: no longer dirty, if it is still this version; False where it is not."""
-        return self._try(put(_customer_item(replace(sent, dirty=False)), _unchanged_since(sent)))
+    def change(self, changed: Customer, before: Customer) -> bool:
+        """Store a change; False, with nothing written, if another process has changed the customer since `before`."""
+        return self._try(put(_customer_item(changed), _unchanged_since(before)))
+
+    def mark_synced(self, sent: Customer) -> bool:
+        """Record that Codat confirmed the profile; False if the customer has changed since."""
+        return self._try(put(_customer_item(replace(sent, confirmed_profile=None)), _unchanged_since(sent)))
 
     def page(self, limit: int, cursor: str | None) -> Page[Customer]:
-        """Customers in no order that means anything. Raises InvalidQuery where the cursor is none of ours."""
-        walk = Walk(self._table, INDEX, "customerShard", "customerId", keys.customer_shards())
-        page = walk.page(limit, cursor)
+        """Return customers in no particular order. Raises InvalidQuery if the cursor is not from here."""
+        query = ShardedQuery(self._table, INDEX, "customerShard", "customerId", keys.customer_shards())
+        page = query.page(limit, cursor)
         return Page(self.find_many(entry["customerId"] for entry in page.items), page.cursor)
 
+    def has_any(self) -> bool:
+        """Return whether there is a customer, also one that is being deleted."""
+        ids = self.all_ids()
+        while batch := list(islice(ids, 100)):
+            if any(item["state"] != CREATING for item in self._items(batch)):
+                return True
+        return False
+
     def all_ids(self) -> Iterator[str]:
-        """Every customer's id, those being deleted included, read as they are taken."""
+        """Yield the id of every customer, also of those being created or deleted."""
         for shard in keys.customer_shards():
             start = None
             while True:
@@ -159,76 +183,86 @@ class Customers:
                 if start is None:
                     break
 
-    def begin_deletion(self, customer_id: str, terms: Terms) -> Deletion | Claim | None:
-        """The deletion, written down before Codat is asked; None where there is no such customer.
+    def take_over_creation(self, customer_id: str, request: LeaseRequest) -> CreationLease | None:
+        """Acquire the lease of an unfinished creation; None if there is none.
 
-        Where the customer's creation was left unfinished, the claim on it: it has to be finished first, or a company
-        that nobody knows would stay at Codat. Raises CreationInProgress and DeletionInProgress while another process
-        is at it.
+        Raises CreationInProgress while another process holds it.
         """
         item = self._table.get(keys.customer(customer_id))
-        while item is not None:
-            if item["state"] == CREATING:
-                return self._claims.take_over(claim_of(item, f"Customer {customer_id}"), terms)
-            if item.get("leaseOwner") == terms.owner:
-                return _deletion(item)
-            item = self._begin_deletion(item, terms)
-        return None
+        if item is None or item["state"] != CREATING:
+            return None
+        return self._leases.take_over(lease_of(item, _subject(customer_id)), request)
 
-    def resume_deletion(self, customer_id: str, terms: Terms) -> Deletion | None:
-        """A deletion that was begun; None where there is none any more: the customer may have been created again
-        since, and nobody asked to delete that one. Raises DeletionInProgress while another process is at it.
+    def begin_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
+        """Store the deletion before Codat is asked; None if there is no such customer, or it is still being created.
+
+        Raises DeletionInProgress while another process is doing it.
         """
+        return self._deletion(customer_id, request, {ACTIVE, DELETING})
+
+    def resume_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
+        """Continue a deletion that was begun; None if there is none any more.
+
+        The customer may have been created again since, and that one was not asked to be deleted. Raises
+        DeletionInProgress while another process is doing it.
+        """
+        return self._deletion(customer_id, request, {DELETING})
+
+    def _deletion(self, customer_id: str, request: LeaseRequest, states: set[str]) -> Deletion | None:
         item = self._table.get(keys.customer(customer_id))
-        while item is not None and item["state"] == DELETING:
-            if item["leaseOwner"] == terms.owner:
+        while item is not None and item["state"] in states:
+            if item.get("leaseOwner") == request.owner:
                 return _deletion(item)
-            item = self._begin_deletion(item, terms)
+            item = self._begin_deletion(item, request)
         return None
 
-    def _begin_deletion(self, item: Item, terms: Terms) -> Item | None:
-        """The item as it is now: ours, also where the write's first answer was lost, or what somebody else has made of
-        it in the meantime. Raises DeletionInProgress while another's lease runs.
+    def _begin_deletion(self, item: Item, request: LeaseRequest) -> Item | None:
+        """Return the item as it is now: ours, also if the write's answer was lost, or what another process wrote.
+
+        Raises DeletionInProgress while another process holds the lease.
         """
-        if item["state"] == DELETING and from_ms(item["leaseUntil"]) > terms.now:
-            raise _deleting(item, terms.now)
+        if item["state"] == DELETING and from_ms(item["leaseUntil"]) > request.now:
+            raise _deleting(item, request.now)
         begun = {
             **item,
             "state": DELETING,
             "version": item["version"] + 1,
-            "leaseOwner": terms.owner,
-            "leaseUntil": to_ms(terms.now + terms.lease),
+            "leaseOwner": request.owner,
+            "leaseUntil": to_ms(request.now + request.duration),
         }
         try:
-            self._table.write(put(begun, Condition("version = :seen", {":seen": item["version"]})))
+            self._table.write(put(begun, Condition("version = :before", {":before": item["version"]})))
         except ConditionFailed as failure:
-            return failure.found
+            return failure.existing
         return begun
 
     def release_deletion(self, deletion: Deletion) -> None:
-        """Ends the lease: the same call, repeated, goes on at once."""
+        """End the lease: the same call, repeated, continues at once."""
         item = self._table.get(keys.customer(deletion.customer_id))
         if item is not None and item.get("leaseOwner") == deletion.owner:
             self._try(put({**item, "leaseUntil": 0}, Condition("leaseOwner = :owner", {":owner": deletion.owner})))
 
-    def end_company(self, company_id: str, customer_id: str) -> None:
-        """From now on nothing that comes late brings the company, or a connection of it, back."""
+    def close_company(self, company_id: str, customer_id: str) -> None:
+        """Mark the company as ended: from now on no late event brings it, or a connection of it, back."""
         ended = {**_pointer(company_id), "customerId": customer_id, "ended": True}
-        # Where another has done all of it already, its tombstone stays: it knows no customer, and goes in time.
+        # If another process has done all of it, its tombstone stays: it contains no customer, and expires.
         self._try(put(ended, Condition("attribute_not_exists(expiresAt)")))
 
-    def forget(self, company_id: str, customer_id: str, now: datetime) -> None:
-        """Removes the customer of an ended company, and leaves a tombstone of the company without personal data.
+    def delete(self, company_id: str, customer_id: str, now: datetime) -> None:
+        """Delete the customer of an ended company, and leave a tombstone of the company without personal data.
 
         A customer that has another company by now stays.
         """
-        until = int((now + TOMBSTONE_KEPT_FOR).timestamp())
+        until = int((now + TOMBSTONE_LIFETIME).timestamp())
         tombstone = put({**_pointer(company_id), "ended": True, "expiresAt": until})
         theirs = Condition("attribute_not_exists(pk) OR companyId = :company", {":company": company_id})
         try:
             self._table.write(delete(keys.customer(customer_id), theirs), tombstone)
         except ConditionFailed:
             self._table.write(tombstone)
+
+    def _items(self, customer_ids: Iterable[str]) -> list[Item]:
+        return list(self._table.get_many(map(keys.customer, customer_ids)).values())
 
     def _try(self, write: Write) -> bool:
         try:
@@ -241,20 +275,32 @@ class Customers:
 def ownership_of(pointer: Item | None) -> Ownership:
     pointer = pointer or {}
     return Ownership(
-        pointer.get("customerId"), reserved=bool(pointer.get("reserved")), ended=bool(pointer.get("ended"))
+        pointer.get("customerId"),
+        is_reserved=bool(pointer.get("reserved")),
+        has_ended=bool(pointer.get("ended")),
+        is_restoring=bool(pointer.get("restoring")),
+        discarded=pointer.get("discarded"),
     )
 
 
-def customer_of(item: Item) -> Customer | None:
-    """The customer that an item shows; None for one that is not there yet."""
+def customer_from_item(item: Item) -> Customer | None:
+    """Read a customer; None if it is still being created."""
     return _customer(item) if item["state"] in {ACTIVE, DELETING} else None
+
+
+def owned_pointer(customer_id: str) -> Condition:
+    """Require that the pointer names the customer as owner. Without this condition, a late write would outlive it."""
+    return Condition(f"{_IS_THEIRS} AND attribute_not_exists(reserved)", {":theirs": customer_id})
+
+
+def _subject(customer_id: str) -> str:
+    return f"Customer {customer_id}"
 
 
 def _deletion(item: Item) -> Deletion:
     return Deletion(
         customer_id=item["customerId"],
         company_id=item["companyId"],
-        key_id=item.get("keyId", ""),
         owner=item["leaseOwner"],
         lease_until=from_ms(item["leaseUntil"]),
     )
@@ -265,9 +311,9 @@ def _deleting(item: Item, now: datetime) -> DeletionInProgress:
     return DeletionInProgress(item.get("customerId", ""), seconds_until(until, now))
 
 
-def _unchanged_since(seen: Customer) -> Condition:
+def _unchanged_since(before: Customer) -> Condition:
     return Condition(
-        "version = :seen AND #state = :active", {":seen": seen.version, ":active": ACTIVE}, {"#state": "state"}
+        "version = :before AND #state = :active", {":before": before.version, ":active": ACTIVE}, {"#state": "state"}
     )
 
 
@@ -275,9 +321,11 @@ _IS_THEIRS = "customerId = :theirs AND attribute_not_exists(ended)"
 
 
 def _point(company_id: str, customer_id: str, *, reserved: bool | None = None) -> Write:
-    """A company is one customer's: without the condition, a pointer could be bent to another."""
-    unless_anothers = Condition(f"attribute_not_exists(pk) OR ({_IS_THEIRS})", {":theirs": customer_id})
-    return put({**_pointer(company_id), "customerId": customer_id, "reserved": reserved}, unless_anothers)
+    """Point a company to its customer. Without the condition, it could be taken from another customer."""
+    unless_taken = Condition(
+        f"attribute_not_exists(pk) OR attribute_exists(discarded) OR ({_IS_THEIRS})", {":theirs": customer_id}
+    )
+    return put({**_pointer(company_id), "customerId": customer_id, "reserved": reserved}, unless_taken)
 
 
 def _pointer(company_id: str) -> dict[str, Any]:
@@ -285,8 +333,18 @@ def _pointer(company_id: str) -> dict[str, Any]:
     return {"pk": pk, "sk": sk, "companyId": company_id}
 
 
+def _before(company: Company) -> dict[str, Any]:
+    return {
+        "name": company.name,
+        "description": company.description,
+        "taggedCustomerId": company.tagged_customer_id,
+        "tags": dict(company.tags),
+    }
+
+
 def _customer_item(customer: Customer) -> Item:
     pk, sk = keys.customer(customer.customer_id)
+    confirmed = customer.confirmed_profile
     return {
         "pk": pk,
         "sk": sk,
@@ -294,14 +352,13 @@ def _customer_item(customer: Customer) -> Item:
         "customerId": customer.customer_id,
         "customerShard": keys.customer_shard(customer.customer_id),
         "companyId": customer.company_id,
-        **_content_item(customer.content),
+        **_profile_attributes(customer.profile),
         "createdAt": customer.created_at,
         "updatedAt": customer.updated_at,
         "version": customer.version,
-        "dirty": customer.dirty or None,
-        "adopted": customer.adopted or None,
-        "keptTags": dict(customer.kept_tags) or None,
-        "keyId": customer.key_id or None,
+        "confirmedProfile": None if confirmed is None else _profile_attributes(confirmed),
+        "profileUnset": customer.profile_unset or None,
+        "existingTags": dict(customer.existing_tags) or None,
     }
 
 
@@ -309,16 +366,15 @@ def _customer(item: Item) -> Customer:
     return Customer(
         customer_id=item["customerId"],
         company_id=item["companyId"],
-        content=content_of(item),
-        created_at=Instant(item["createdAt"]),
-        updated_at=Instant(item["updatedAt"]),
+        profile=profile_of(item),
+        created_at=Timestamp(item["createdAt"]),
+        updated_at=Timestamp(item["updatedAt"]),
         version=int(item["version"]),
-        dirty=bool(item.get("dirty")),
-        adopted=bool(item.get("adopted")),
-        kept_tags=item.get("keptTags", {}),
-        key_id=item.get("keyId", ""),
+        confirmed_profile=profile_of(item["confirmedProfile"]) if "confirmedProfile" in item else None,
+        profile_unset=bool(item.get("profileUnset")),
+        existing_tags=item.get("existingTags", {}),
     )
 
 
-def _content_item(content: Content) -> dict[str, Any]:
-    return {"name": content.name, "description": content.description, "tags": dict(content.tags)}
+def _profile_attributes(profile: Profile) -> dict[str, Any]:
+    return {"name": profile.name, "description": profile.description, "tags": dict(profile.tags)}

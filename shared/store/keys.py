@@ -1,15 +1,18 @@
-"""Where everything lives in the one table."""
+"""The keys of the one table."""
 
 from zlib import crc32
 
-from shared.domain.instants import Instant
+from shared.domain.timestamps import Timestamp
 from shared.store.table import Key
 
 CUSTOMER = "CUSTOMER"
 COMPANY = "COMPANY"
 CONNECTION_PREFIX = "CONNECTION#"
+API_KEYS = "APIKEYS"
+FIRST_API_KEY = "FIRST"
+API_KEY_PREFIX = "KEY#"
 SHARDS = 16
-"""Of the indexes: all connections of one status under one key would throttle the table's own writes."""
+"""Shards of each index. All connections of one status under one key would throttle the table's writes."""
 
 
 def customer(customer_id: str) -> Key:
@@ -24,21 +27,25 @@ def connection(company_id: str, connection_id: str) -> Key:
     return f"COMPANY#{company_id}", f"{CONNECTION_PREFIX}{connection_id}"
 
 
-def connection_claim(company_id: str, platform_key: str) -> Key:
+def connection_lease(company_id: str, platform_key: str) -> Key:
     return f"COMPANY#{company_id}", f"CREATING#{platform_key}"
 
 
 def timeline(company_id: str, connection_id: str = "") -> Key:
-    """The partition and the prefix of a connection's timeline, or of those of all connections of a company."""
+    """Return the partition and prefix of a connection's timeline, or of all timelines of a company."""
     return f"COMPANY#{company_id}", f"EVENT#{connection_id}#" if connection_id else "EVENT#"
 
 
-def timeline_entry(company_id: str, connection_id: str, at: Instant, event_id: str) -> Key:
+def timeline_entry(company_id: str, connection_id: str, at: Timestamp, event_id: str) -> Key:
     return f"COMPANY#{company_id}", f"EVENT#{connection_id}#{at}#{event_id}"
 
 
-def unreadable(received_at: Instant, webhook_id: str) -> Key:
+def quarantined(received_at: Timestamp, webhook_id: str) -> Key:
     return f"UNREADABLE#{received_at[:10]}", webhook_id
+
+
+def api_key(fingerprint: str) -> Key:
+    return API_KEYS, f"{API_KEY_PREFIX}{fingerprint}"
 
 
 def status_shard(status: str, company_id: str) -> str:

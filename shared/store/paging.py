@@ -1,4 +1,4 @@
-"""Walking an index whose entries are spread over shards, page by page, with an opaque cursor."""
+"""Queries of an index whose entries are spread over shards, page by page, with an opaque cursor."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -9,12 +9,12 @@ from shared.domain.errors import InvalidQuery
 from shared.domain.pages import Page
 from shared.store.table import Item, Table
 
-_MOST_KEY_CHARACTERS = 250
-NOT_OURS = "is not one that this API gave; start without one"
+MAX_KEY_CHARACTERS = 250
+FOREIGN_CURSOR = "is not one of this API; start without a cursor"
 
 
-class Walk:
-    """`attribute` and `sort` are the index's key."""
+class ShardedQuery:
+    """A query over all shards of an index, whose key is `attribute` and `sort`."""
 
     def __init__(self, table: Table, index: str, attribute: str, sort: str, shards: Sequence[str]) -> None:
         self._table = table
@@ -24,29 +24,29 @@ class Walk:
         self._shards = shards
 
     def page(self, limit: int, cursor: str | None) -> Page[Item]:
-        """Up to `limit` entries from where the cursor points to. Raises InvalidQuery for a cursor of another list."""
+        """Return up to `limit` entries after the cursor. Raises InvalidQuery for a cursor of another list."""
         shard, start = self._read(cursor) if cursor else (self._shards[0], None)
         position = self._shards.index(shard)
-        found: list[Item] = []
+        entries: list[Item] = []
         while True:
             page = self._table.query_index(
-                self._index, self._attribute, self._shards[position], limit=limit - len(found), start=start
+                self._index, self._attribute, self._shards[position], limit=limit - len(entries), start=start
             )
-            found.extend(page.items)
+            entries.extend(page.items)
             start = page.next
             if start is None:
                 position += 1
             if position == len(self._shards):
-                return Page(found, None)
-            if len(found) >= limit:
-                return Page(found, encode(self._shards[position], start))
+                return Page(entries, None)
+            if len(entries) >= limit:
+                return Page(entries, encode(self._shards[position], start))
 
     def _read(self, cursor: str) -> tuple[str, Mapping[str, Any] | None]:
         shard, start = decode(cursor)
         if shard not in self._shards:
-            raise InvalidQuery("cursor", "belongs to another list; start without one")
+            raise InvalidQuery("cursor", "belongs to another list; start without a cursor")
         if start is not None and (set(start) != self._key or start[self._attribute] != shard):
-            raise InvalidQuery("cursor", NOT_OURS)
+            raise InvalidQuery("cursor", FOREIGN_CURSOR)
         return shard, start
 
 
@@ -55,7 +55,7 @@ def encode(partition: str, start: Mapping[str, Any] | None) -> str:
 
 
 def decode(cursor: str) -> tuple[str, Mapping[str, Any] | None]:
-    """Raises InvalidQuery for anything that `encode` can't have made."""
+    """Read a cursor. Raises InvalidQuery for anything that `encode` can't have made."""
     try:
         partition, start = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError, RecursionError):
@@ -63,8 +63,8 @@ def decode(cursor: str) -> tuple[str, Mapping[str, Any] | None]:
     texts = start is None or (
         isinstance(start, dict)
         and start
-        and all(isinstance(value, str) and 0 < len(value) <= _MOST_KEY_CHARACTERS for value in start.values())
+        and all(isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARACTERS for value in start.values())
     )
     if not isinstance(partition, str) or not texts:
-        raise InvalidQuery("cursor", NOT_OURS)
+        raise InvalidQuery("cursor", FOREIGN_CURSOR)
     return partition, start

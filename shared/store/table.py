@@ -1,19 +1,26 @@
 """DynamoDB as the rest of the store sees it: items, conditional writes, one translation of its errors.
 
-Conflicts and throttling are retried with full jitter: for `patience` seconds an operation, and for twice that in any
-15 s together, after which Codat counts a webhook as failed. Then `StoreUnavailable`.
+    botocore's ClientError of a failed condition   -> ConditionFailed, at once
+    throttling, conflicts, outages                 -> the same request again, with full jitter; then StoreUnavailable
+    any other ClientError                          -> StoreUnavailable, at once
+
+This is the only layer of retries: botocore's own are off.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from threading import local
-from time import monotonic
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
-from botocore.exceptions import BotoCoreError, ClientError
-from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError as BotocoreConnectionError,
+    HTTPClientError,
+)
+from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from shared.domain.errors import StoreUnavailable
 
@@ -24,7 +31,13 @@ Item = Mapping[str, Any]
 Key = tuple[str, str]
 _T = TypeVar("_T")
 
-_PASSING = frozenset(
+MAX_WAIT = 3.0
+"""Seconds for one operation and its retries, so that an outage is reported quickly."""
+
+_RESERVE = 1.0
+"""Seconds kept for the answer to the caller."""
+
+TRANSIENT_ERRORS = frozenset(
     {
         "InternalServerError",
         "LimitExceededException",
@@ -41,18 +54,18 @@ _PASSING = frozenset(
 )
 
 
-_CODAT_WAITS = 15.0
+_THROTTLED: Any = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {}}
 
 
 class ConditionFailed(Exception):
     """A write's condition did not hold; nothing was written."""
 
-    def __init__(self, index: int, found: Item | None) -> None:
+    def __init__(self, index: int, existing: Item | None) -> None:
         super().__init__(f"condition of write {index} failed")
         self.index = index
         """Which of the writes."""
-        self.found = found
-        """The item that stood in its way, where there is one."""
+        self.existing = existing
+        """The item under that key, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,7 @@ class Condition:
     expression: str
     values: Mapping[str, Any] | None = field(default=None, repr=False)
     names: Mapping[str, str] | None = None
-    """For attributes whose names DynamoDB reserves."""
+    """For attributes whose names are reserved words of DynamoDB."""
 
 
 ABSENT = Condition("attribute_not_exists(pk)")
@@ -96,21 +109,29 @@ def delete(key: Key, condition: Condition | None = None) -> Write:
 
 
 class Table:
-    def __init__(self, client: "DynamoDBClient", name: str, *, patience: float = 3.0) -> None:
+    def __init__(
+        self,
+        client: "DynamoDBClient",
+        name: str,
+        *,
+        seconds_left: Callable[[], float] = lambda: float("inf"),
+        max_wait: float = MAX_WAIT,
+    ) -> None:
+        """`seconds_left` is the caller's time: nothing is retried past it."""
         self._client = client
         self._name = name
-        self._patience = patience
-        self._repeating = _Repeating()
+        self._seconds_left = seconds_left
+        self._max_wait = max_wait
 
     def get(self, key: Key) -> Item | None:
-        """The item, read consistently."""
+        """Read the item consistently."""
         answer = self._ask(
             lambda: self._client.get_item(TableName=self._name, Key=_marshal_key(key), ConsistentRead=True)
         )
         return unmarshal(answer["Item"]) if "Item" in answer else None
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
-        """The items that exist, read consistently in one call (100 at most)."""
+        """Read the items that exist consistently, in one call (100 at most)."""
         wanted: Any = {self._name: {"Keys": [_marshal_key(key) for key in keys], "ConsistentRead": True}}
         if not wanted[self._name]["Keys"]:
             return {}
@@ -118,22 +139,22 @@ class Table:
         def read() -> dict[Key, Item]:
             answer = self._client.batch_get_item(RequestItems=wanted)
             if answer["UnprocessedKeys"]:
-                raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchGetItem")
+                raise ClientError(_THROTTLED, "BatchGetItem")
             items = [unmarshal(item) for item in answer["Responses"].get(self._name, [])]
             return {(item["pk"], item["sk"]): item for item in items}
 
         return self._ask(read)
 
     def query(self, pk: str, sk_prefix: str) -> list[Item]:
-        """Every item of a partition whose sort key starts with `sk_prefix`, read consistently."""
-        found: list[Item] = []
+        """Read every item of a partition whose sort key starts with `sk_prefix`, consistently."""
+        items: list[Item] = []
         start: Mapping[str, Any] | None = None
         while True:
             page = self.query_page(pk, sk_prefix, start=start)
-            found.extend(page.items)
+            items.extend(page.items)
             start = page.next
             if start is None:
-                return found
+                return items
 
     def query_page(
         self,
@@ -144,7 +165,7 @@ class Table:
         start: Mapping[str, Any] | None = None,
         newest_first: bool = False,
     ) -> Page:
-        """Some items of a partition whose sort key starts with `sk_prefix`, in its order, read consistently."""
+        """Read a page of a partition's items whose sort key starts with `sk_prefix`, in its order, consistently."""
         prefixed = " AND begins_with(sk, :prefix)" if sk_prefix else ""
         return self._page(
             KeyConditionExpression=f"pk = :pk{prefixed}",
@@ -158,7 +179,7 @@ class Table:
     def query_index(
         self, index: str, attribute: str, value: str, *, limit: int, start: Mapping[str, Any] | None = None
     ) -> Page:
-        """Some entries of an index under one partition; an index is a moment behind the table."""
+        """Read a page of an index under one key. An index is eventually consistent."""
         return self._page(
             IndexName=index,
             KeyConditionExpression="#shard = :shard",
@@ -174,7 +195,7 @@ class Table:
         return Page([unmarshal(item) for item in answer["Items"]], unmarshal(last) if last else None)
 
     def delete_many(self, keys: Iterable[Key]) -> None:
-        """Deletes without a condition, 25 at a time; what was not reached is deleted by the same call, repeated."""
+        """Delete without a condition, 25 at a time. After an error, repeat the call to delete the rest."""
         waiting: list[Any] = [{"DeleteRequest": {"Key": _marshal_key(key)}} for key in keys]
         while waiting:
             batch, waiting = waiting[:25], waiting[25:]
@@ -184,10 +205,10 @@ class Table:
         left = self._client.batch_write_item(RequestItems={self._name: batch})["UnprocessedItems"]
         if left:
             batch[:] = left[self._name]
-            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "BatchWriteItem")
+            raise ClientError(_THROTTLED, "BatchWriteItem")
 
     def write(self, *writes: Write) -> None:
-        """All of the writes or none. Raises ConditionFailed for the first whose condition doesn't hold."""
+        """Perform all of the writes or none. Raises ConditionFailed for the first whose condition doesn't hold."""
         if len(writes) == 1:
             self._write_one(writes[0])
         else:
@@ -198,21 +219,21 @@ class Table:
         try:
             self._ask(lambda: operation(**self._request(write)))
         except ClientError as error:
-            found: Any = error.response.get("Item")
-            raise ConditionFailed(0, unmarshal(found) if found else None) from error
+            existing: Any = error.response.get("Item")
+            raise ConditionFailed(0, unmarshal(existing) if existing else None) from error
 
     def _transact(self, writes: tuple[Write, ...]) -> None:
         items: Any = [{write.action: self._request(write)} for write in writes]
-        # One token for all tries: where an answer was lost on the way, the next try learns that it had worked.
+        # One token for all retries: if an answer was lost, the retry reports the success of the first.
         token = str(uuid4())
         try:
             self._ask(lambda: self._client.transact_write_items(TransactItems=items, ClientRequestToken=token))
         except ClientError as error:
             for index, reason in enumerate(_cancellation_reasons(error)):
                 if reason.get("Code") == "ConditionalCheckFailed":
-                    found = reason.get("Item")
-                    raise ConditionFailed(index, unmarshal(found) if found else None) from error
-            raise StoreUnavailable("DynamoDB cancelled a transaction for no reason that we know.") from error
+                    existing = reason.get("Item")
+                    raise ConditionFailed(index, unmarshal(existing) if existing else None) from error
+            raise StoreUnavailable("DynamoDB cancelled a transaction for an unknown reason.") from error
 
     def _request(self, write: Write) -> dict[str, Any]:
         request: dict[str, Any] = {"TableName": self._name}
@@ -222,7 +243,7 @@ class Table:
             request["Key"] = _marshal_key(write.key)
         if write.condition is not None:
             request["ConditionExpression"] = write.condition.expression
-            # What stood in the way tells who holds a lease or that a repeated write was our own.
+            # The existing item shows who holds a lease, or that a retried write was our own.
             request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
             if write.condition.names:
                 request["ExpressionAttributeNames"] = dict(write.condition.names)
@@ -231,14 +252,13 @@ class Table:
         return request
 
     def _ask(self, call: Callable[[], _T]) -> _T:
-        """Raises the ClientError of a failed condition as it came, anything else as StoreUnavailable."""
+        """Raise the ClientError of a failed condition as it came, and any other as StoreUnavailable."""
         retrying = Retrying(
-            retry=retry_if_exception(_is_passing),
+            retry=retry_if_exception(_is_transient),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
-            stop=stop_after_delay(min(self._patience, 2 * self._patience - self._repeating.seconds())),
+            stop=stop_before_delay(max(0.0, min(self._max_wait, self._seconds_left() - _RESERVE))),
             reraise=True,
         )
-        started = monotonic()
         try:
             return retrying(call)
         except ClientError as error:
@@ -246,34 +266,20 @@ class Table:
                 raise
             raise StoreUnavailable(f"DynamoDB refused: {error.response['Error'].get('Code')}.") from error
         except BotoCoreError as error:
-            raise StoreUnavailable("DynamoDB is out of reach.") from error
-        finally:
-            if retrying.statistics["attempt_number"] > 1:
-                self._repeating.note(started)
+            raise StoreUnavailable("DynamoDB can't be reached.") from error
 
 
-class _Repeating(local):
-    """How long operations had to be repeated of late, in this thread, which serves one call at a time."""
-
-    def __init__(self) -> None:
-        self._spans: list[tuple[float, float]] = []
-
-    def seconds(self) -> float:
-        self._spans = [(start, end) for start, end in self._spans if end > monotonic() - _CODAT_WAITS]
-        return sum(end - start for start, end in self._spans)
-
-    def note(self, started: float) -> None:
-        self._spans.append((started, monotonic()))
-
-
-def _is_passing(error: BaseException) -> bool:
+def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, BotocoreConnectionError | HTTPClientError):
+        return True
     if not isinstance(error, ClientError):
         return False
     reasons = {reason.get("Code") for reason in _cancellation_reasons(error)}
     # A failed condition is the answer, whatever else was in the way of that transaction.
     if "ConditionalCheckFailed" in reasons:
         return False
-    return error.response["Error"].get("Code") in _PASSING or not _PASSING.isdisjoint(reasons)
+    failed = error.response["ResponseMetadata"].get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return failed or error.response["Error"].get("Code") in TRANSIENT_ERRORS or not TRANSIENT_ERRORS.isdisjoint(reasons)
 
 
 def _is_failed_condition(error: ClientError) -> bool:
@@ -292,7 +298,7 @@ _deserializer = TypeDeserializer()
 
 
 def _marshal(item: Item) -> dict[str, Any]:
-    """None is left out: an attribute that has no value does not exist."""
+    """Leave out None: an attribute without a value does not exist."""
     return {name: _serializer.serialize(value) for name, value in item.items() if value is not None}
 
 
@@ -301,9 +307,8 @@ def _marshal_key(key: Key) -> dict[str, Any]:
 
 
 def unmarshal(item: Mapping[str, Any]) -> Item:
-    """An item from the form in which DynamoDB and its streams write it."""
-    found = {name: _deserializer.deserialize(value) for name, value in item.items()}
-    return {name: _plain(value) for name, value in found.items()}
+    """Convert an item from the form that DynamoDB and its streams use."""
+    return {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
 
 
 def _starting(start: Mapping[str, Any] | None) -> dict[str, Any]:

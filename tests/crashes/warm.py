@@ -12,10 +12,7 @@ from shared import bootstrap
 for app in sorted(Path("functions").glob("*/app.py")):
     importlib.import_module(f"functions.{app.parent.name}.app")
 
-for build in (bootstrap.customers, bootstrap.connections, bootstrap.claims, bootstrap.unreadables, bootstrap.secrets):
+for build in (bootstrap._dynamodb, bootstrap._http, bootstrap.platform_catalog, bootstrap.secrets):
     build()
-bootstrap.door()
-bootstrap.offer()
-bootstrap._http()
 
 BUILT_FOR = dict(os.environ)

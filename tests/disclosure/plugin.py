@@ -1,8 +1,7 @@
 """What every test logs is searched for what must never be in a log: secrets, tokens, links, personal data.
 
-Everything that anybody stores is known: the secret's values from then on, as functions keep them, and until the test
-is over the names, descriptions, tags and reasons of the items that are written. Links and tokens are known by their
-form.
+Everything that is stored is known: the secret's values from then on, as functions keep them, and until the test is over
+the names, descriptions, tags and error texts of the items that are written. Links and tokens are known by their form.
 """
 
 from __future__ import annotations
@@ -28,7 +27,9 @@ FORMS = {
     "a signing secret": re.compile(r"whsec_[\w+/]{8}"),
     "an access token, or a key": re.compile(r"Basic \w|Bearer \w|\b(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{101,}\b"),
 }
-_PERSONAL = ("name", "description", "tags", "reason")
+_PERSONAL = ("name", "description", "tags", "reason", "reportedError")
+_PROFILES = ("confirmedProfile", "before", "discarded")
+"""Attributes that contain another name, description and tags."""
 _SHORTEST = 9
 """What is shorter may stand in a log by chance."""
 
@@ -64,10 +65,11 @@ def personal_data_in(operation: str, params: Mapping[str, Any]) -> Iterator[tupl
     if operation == "PutItem":
         items.append(params["Item"])
     for item in items:
-        for attribute in _PERSONAL:
-            for value in _texts(item.get(attribute, {})):
-                # As it stands in a line of JSON.
-                yield json.dumps(value, ensure_ascii=False)[1:-1], f"the {attribute} of {item['sk']['S']}"
+        for attributes in (item, *(item.get(profile, {}).get("M", {}) for profile in _PROFILES)):
+            for attribute in _PERSONAL:
+                for value in _texts(attributes.get(attribute, {})):
+                    # As it stands in a line of JSON.
+                    yield json.dumps(value, ensure_ascii=False)[1:-1], f"the {attribute} of {item['sk']['S']}"
 
 
 def _texts(value: Mapping[str, Any]) -> Iterator[str]:

@@ -12,24 +12,14 @@ from pydantic import BaseModel
 import shared
 from local.codat.linkurls import LinkUrls
 from local.settings import new_webhook_secret
-from shared.domain.customers import Content
+from shared.domain.customers import Profile
 from shared.runtime import clock
 from tests.disclosure.plugin import disclosed, personal_data_in, secrets_in
 
 PRIVATE = {
-    *(
-        "access_token",
-        "api_key",
-        "body",
-        "description",
-        "detail",
-        "error",
-        "error_message",
-        "item",
-        "json",
-        "kept_tags",
-    ),
-    *("link_url", "name", "payload", "reason", "status_text", "tags", "token", "url", "values", "webhook_secrets"),
+    *("access_token", "api_key", "body", "description", "detail", "discarded", "error", "error_message"),
+    *("existing_tags", "item", "json", "link_url", "name", "payload", "reason", "reported_error", "status_text"),
+    *("tags", "token", "url", "values", "webhook_secrets"),
 }
 FOR_EVERYBODY = {("Platform", "name"), ("Problem", "detail")}
 
@@ -55,6 +45,14 @@ def test_what_was_stored_is_known() -> None:
     assert disclosed("Bank of Dave", known) == ["the name of CUSTOMER"]
     assert disclosed("an enterprise", known) == ["the tags of CUSTOMER"]
     assert disclosed('{"customer_id": "bank-of-dave", "status": 201}', known) == []
+    connection = {"sk": {"S": "CONNECTION#1"}, "reportedError": {"S": "Dave cancelled"}}
+    known = dict(personal_data_in("TransactWriteItems", {"TransactItems": [{"Put": {"Item": connection}}]}))
+    assert disclosed("failed: Dave cancelled", known) == ["the reportedError of CONNECTION#1"]
+    for attribute in ("confirmedProfile", "before", "discarded"):
+        profile = {"M": {"name": {"S": "Old Bank of Dave"}, "taggedCustomerId": {"S": "bank-of-dave"}}}
+        known = dict(personal_data_in("PutItem", {"Item": {"sk": {"S": "CUSTOMER"}, attribute: profile}}))
+        assert disclosed("Old Bank of Dave", known) == ["the name of CUSTOMER"]
+        assert disclosed('{"customer_id": "bank-of-dave"}', known) == []
     secret = '{"apiKey": "a-secret-key", "webhookSecrets": ["whsec_c2VjcmV0"]}'
     for params, answer in [({"SecretString": secret}, {}), ({}, {"SecretString": secret})]:
         stored = dict(secrets_in(params, answer))
@@ -72,7 +70,7 @@ def test_printing_a_thing_shows_nothing_private() -> None:
     }
     assert {(thing, field) for thing, field in shown if field in PRIVATE} <= FOR_EVERYBODY
     assert ("Customer", "customer_id") in shown
-    assert repr(Content("Bank of Dave", "of Burnley", {"plan": "enterprise"})) == "Content()"
+    assert repr(Profile("Bank of Dave", "of Burnley", {"plan": "enterprise"})) == "Profile()"
 
 
 def _shown(thing: type) -> Iterator[str]:

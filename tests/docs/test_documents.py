@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.template import Template
-from shared.runtime import problems
+from shared.http import problems
 from tests.docs.markdown import DOCUMENTS, ROOT, anchors, code, links, rows, section
 
 README = (ROOT / "README.md").read_text()

@@ -15,7 +15,7 @@ from local.settings import new_webhook_secret
 from shared import bootstrap
 from shared.runtime import secrets
 from tests.conftest import App
-from tests.door.knocking import knock
+from tests.door.knocking import COMPANY_ID, knock
 from tests.faults.proxy import Behaviour, Proxy, dropped, silent, told
 from tests.payloads import signed, webhook_about
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 BODY = json.dumps(
-    webhook_about("connection.connected", company_id=str(uuid4()), connection_id=str(uuid4()), tags={"uid": "c-1"})
+    webhook_about("connection.connected", company_id=COMPANY_ID, connection_id=str(uuid4()), tags={"uid": "c-1"})
 ).encode()
 
 
@@ -96,6 +96,7 @@ def test_a_secret_store_out_of_reach_is_our_failure(
     secrets_manager.heal()
     pass_time(secrets.RETRY_SECONDS)
     assert knock(BODY, headers)[0] == 204
+    assert app.items() != before
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from functions.codat_webhook import app as codat_webhook
 from local.settings import new_webhook_secret
 from local.stack import Stack
 from tests.conftest import App
-from tests.door.knocking import knock
+from tests.door.knocking import COMPANY_ID, knock
 from tests.effort import effort
 from tests.faults.context import Context
 from tests.payloads import api_event, signed, webhook_about
@@ -23,7 +23,7 @@ from tests.payloads import api_event, signed, webhook_about
 SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 REAL = json.dumps(
-    webhook_about("connection.connected", company_id="co-1", connection_id="cn-1", tags={"uid": f"c-{uuid4()}"})
+    webhook_about("connection.connected", company_id=COMPANY_ID, connection_id=str(uuid4()), tags={"uid": "c-1"})
 ).encode()
 
 bodies = st.just(REAL) | st.binary(max_size=300) | st.text(max_size=300).map(str.encode)

@@ -81,6 +81,7 @@ def test_a_customer_that_is_deleted_while_its_creation_is_answered(app: App, dyn
     """It was created: a route that creates never says that there is no such customer."""
     scene = creating_a_company(app)
     customer_id = json.loads(scene.event["body"])["customerId"]
+    app.customer()
 
     def deleted_meanwhile(exchange: Exchange) -> None:
         if exchange.operation == "Query":

@@ -9,9 +9,13 @@ import pytest
 from local.codat.faults import Fault
 from local.codat.records import Company
 from local.codat.state import CompanyChange
-from tests.announcements import told
+from tests.announcements import told as events_of
 from tests.at_once import at_once
 from tests.conftest import App
+from tests.crashes.process import Death, invoke
+from tests.faults.proxy import Exchange, Proxy, dropped, passed_on
+from tests.functions.test_reconcile import adopting_strays as adopting_orphans, reconcile
+from tests.payloads import api_event, webhook_about
 
 
 def existing(app: App, **tags: str) -> Company:
@@ -131,7 +135,7 @@ def test_what_may_be_tagged_is_not_forgotten(app: App) -> None:
 
 
 def test_a_refused_adoption_leaves_the_company_to_others(app: App) -> None:
-    """Codat takes none of its content: nothing is left of the customer, and another may have the company."""
+    """Codat rejects its content: nothing is left of the customer, and another may have the company."""
     company = existing(app)
     app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
     assert adopt(app, company.id, "c-1").json()["type"] == "codat-rejected"
@@ -139,14 +143,142 @@ def test_a_refused_adoption_leaves_the_company_to_others(app: App) -> None:
     assert adopt(app, company.id, "c-2").status_code == 201
 
 
-def test_connections_heard_of_as_anothers_are_the_customers(app: App) -> None:
-    """GIVEN a company whose tag named somebody else when its webhooks came THEN its connections change hands, and the
-    bus tells it.
+def before(company: Company) -> tuple[Any, ...]:
+    return company.name, company.description, dict(company.tags), list(company.connections)
+
+
+FAILING = [("GET", "/companies/*"), ("PATCH", "/companies/*"), ("GET", "/companies/*/connections")]
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(("method", "path"), FAILING)
+@pytest.mark.parametrize("fault", [{"kind": "status", "status": 503}, {"kind": "drop", "when": "after"}])
+def test_deleting_an_incomplete_adoption_restores_the_company(
+    app: App, method: str, path: str, fault: dict[str, Any]
+) -> None:
+    """GIVEN an adoption that failed at one of its requests WHEN it is deleted THEN the company and its connection are
+    as before, and no reconcile brings the customer back.
+    """
+    app.customer("c-0")
+    company = existing(app, region="us")
+    expected = before(company)
+    app.codat.faults.add(Fault(method=method, path=path, **fault))
+    assert adopt(app, company.id, "c-1", tags={"tier": "gold"}).status_code in {502, 504}
+    app.codat.faults.clear()
+    assert app.http.delete("/customers/c-1").status_code == 204
+    assert before(company) == expected
+    assert app.items("CUSTOMER#c-1") == []
+    with adopting_orphans():
+        reconcile(app)
+    assert app.get("/customers/c-1").status_code == 404
+    assert before(company) == expected
+
+
+def test_discarding_waits_for_codat(app: App) -> None:
+    """GIVEN a Codat that is down THEN the deletion of an incomplete adoption is 502, and completes when repeated."""
+    company = existing(app, region="us")
+    expected = before(company)
+    app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
+    assert adopt(app, company.id, "c-1").status_code == 502
+    app.codat.faults.add(Fault(kind="status", status=503, method="PUT"))
+    assert app.http.delete("/customers/c-1").status_code == 502
+    app.codat.faults.clear()
+    assert app.http.delete("/customers/c-1").status_code == 204
+    assert before(company) == expected
+
+
+def test_a_corrected_call_replaces_an_incomplete_adoption(app: App) -> None:
+    """GIVEN a failed adoption of the wrong company WHEN the right one is named THEN the wrong one is as before."""
+    wrong, right = existing(app, region="us"), existing(app, region="uk")
+    expected = before(wrong)
+    app.codat.faults.add(Fault(kind="status", status=503, method="GET", path=f"/companies/{wrong.id}/connections"))
+    assert adopt(app, wrong.id, "c-1").status_code == 502
+    assert wrong.tags["uid"] == "c-1"
+    answer = adopt(app, right.id, "c-1")
+    assert (answer.status_code, answer.json()["companyId"]) == (201, right.id)
+    assert before(wrong) == expected
+    app.codat.faults.clear()
+    assert adopt(app, wrong.id, "c-2").status_code == 201
+
+
+def test_a_late_request_of_an_undone_adoption_is_undone_too(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a PATCH that was dropped, and runs after the adoption was deleted THEN reconcile restores the company, and
+    does not bring the customer back.
+    """
+    app.customer("c-0")
+    company = existing(app, region="us")
+    expected = before(company)
+    running: list[Exchange] = []
+
+    def slow(exchange: Exchange) -> None:
+        if exchange.method != "PATCH":
+            return passed_on(exchange)
+        running.append(exchange)
+        return dropped(exchange)
+
+    codat_wire.always(slow)
+    assert adopt(app, company.id, "c-1").status_code in {502, 504}
+    codat_wire.heal()
+    assert app.http.delete("/customers/c-1").status_code == 204
+    running[0].forward()
+    assert company.tags["uid"] == "c-1"
+    with adopting_orphans():
+        reconcile(app)
+    assert before(company) == expected
+    assert app.get("/customers/c-1").status_code == 404
+
+
+def test_no_webhook_is_stored_before_the_adoption_is_complete(app: App) -> None:
+    """GIVEN an event between reserving a company and abandoning its adoption THEN 204, and nothing is stored."""
+    company, customer_id = existing(app), f"c-{uuid4()}"
+    [connection] = company.connections
+    app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
+    assert adopt(app, company.id, customer_id).status_code == 502
+    about: dict[str, Any] = {"company_id": company.id, "connection_id": connection, "tags": {"uid": customer_id}}
+    assert app.deliver(webhook_about("connection.disconnected", **about)).status_code == 204
+    app.codat.faults.clear()
+    assert app.http.delete(f"/customers/{customer_id}").status_code == 204
+    assert [item for item in app.items(f"COMPANY#{company.id}") if item["sk"] != "COMPANY"] == []
+    assert events_of(app, customer_id) == []
+
+
+def test_a_repeated_call_reads_the_connections_that_a_crash_left_out(app: App) -> None:
+    """GIVEN a process that crashed after the customer was stored, before its connections were THEN the same call again
+    stores them.
+    """
+
+    def adopting() -> dict[str, Any]:
+        app.start_afresh()
+        return {"customerId": "c-1", "name": "Bank of Dave", "companyId": existing(app).id}
+
+    handler = "functions.create_company.app"
+    exchanges = invoke(handler, api_event("create_company", body=adopting())).exchanges
+    transactions = [index for index, name in enumerate(exchanges) if name == "TransactWriteItems"]
+    left_out = 0
+    for index in transactions:
+        body = adopting()
+        assert invoke(handler, api_event("create_company", body=body), death=Death(index, "after")).answer is None
+        customer = app.get("/customers/c-1")
+        if customer.status_code == 404 or customer.json()["connections"]:
+            continue
+        left_out += 1
+        again = app.post("/customers", body)
+        assert again.status_code == 200
+        assert [connection["status"] for connection in again.json()["connections"]] == ["Linked"]
+    assert left_out == 1
+
+
+def test_webhooks_before_an_adoption_are_not_ours(app: App) -> None:
+    """GIVEN a company whose tag named somebody else when its webhooks came THEN none was stored, and adoption reads its
+    connections.
     """
     company = existing(app, uid="somebody-else")
     [connection] = company.connections
+    assert app.items(f"COMPANY#{company.id}") == []
     app.codat.state.change_company(company.id, CompanyChange(tags={}))
-    customer = adopt(app, company.id, "c-1").json()
-    assert [one["customerId"] for one in customer["connections"]] == ["c-1"]
-    [told_of] = [event for event in told(app, "c-1") if event["detail"].get("connectionId") == connection]
-    assert told_of["detail-type"] == "connection.updated"
+    customer = adopt(app, company.id).json()
+    assert [one["customerId"] for one in customer["connections"]] == [customer["customerId"]]
+    events = [
+        event for event in events_of(app, customer["customerId"]) if event["detail"].get("connectionId") == connection
+    ]
+    assert [event["detail-type"] for event in events] == ["connection.created"]

@@ -5,7 +5,12 @@ from typing import Any
 import pytest
 
 from local.codat.faults import Fault
+from tests.announcements import told as events_of
 from tests.conftest import App
+from tests.crashes.process import Death, invoke
+from tests.faults.proxy import Exchange, Proxy, dropped, passed_on, told
+from tests.functions.test_reconcile import reconcile
+from tests.payloads import api_event
 
 
 def change(app: App, customer: dict[str, Any], body: Any) -> Any:
@@ -23,12 +28,13 @@ def test_what_is_sent_is_changed_here_and_at_codat(app: App) -> None:
     answer = change(app, customer, {"name": "Bank of Mary", "tags": {"region": "us"}})
     assert (answer.status_code, answer.json()["name"], answer.json()["tags"]) == (200, "Bank of Mary", {"region": "us"})
     [company] = app.codat.state.companies()
-    assert (company.name, company.tags) == ("Bank of Mary", {"region": "us", "uid": customer["customerId"]})
+    ours = {"uid": customer["customerId"], "creationId": company.tags["creationId"]}
+    assert (company.name, company.tags) == ("Bank of Mary", {"region": "us", **ours})
     assert change(app, customer, {"description": "A bank"}).json()["name"] == "Bank of Mary"
     assert company.description == "A bank"
     assert change(app, customer, {"description": None, "tags": {}}).json()["description"] is None
-    assert (company.description or "", company.tags) == ("", {"uid": customer["customerId"]})
-    assert "dirty" not in {name for name, value in stored(app, customer).items() if value}
+    assert (company.description or "", company.tags) == ("", ours)
+    assert "confirmedProfile" not in stored(app, customer)
 
 
 def test_nothing_new_asks_nobody(app: App) -> None:
@@ -45,12 +51,12 @@ def test_a_change_outlives_codats_failure(app: App) -> None:
     fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
     answer = change(app, customer, {"name": "Bank of Mary"})
     assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
-    assert stored(app, customer)["dirty"] is True
+    assert stored(app, customer)["confirmedProfile"]["name"] == "Bank of Dave"
     app.codat.faults.remove(fault)
     assert change(app, customer, {"name": "Bank of Mary"}).status_code == 200
     [company] = app.codat.state.companies()
     assert company.name == "Bank of Mary"
-    assert not stored(app, customer).get("dirty")
+    assert "confirmedProfile" not in stored(app, customer)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,8 @@ def test_a_change_outlives_codats_failure(app: App) -> None:
         ({"name": None}, "name"),
         ({"tags": {"uid": "x"}}, "tags"),
         ({"tags": None}, "tags"),
-        ({"tags": {str(number): "x" for number in range(10)}}, "tags"),
+        ({"tags": {str(number): "x" for number in range(9)}}, "tags"),
+        ({"tags": {"creationId": "x"}}, "tags"),
         ({"description": 1}, "description"),
         ({"customerId": "other"}, "customerId"),
         ([], "body"),
@@ -83,3 +90,91 @@ def test_what_does_not_exist_cannot_be_changed(app: App) -> None:
     app.codat.state.delete_company(customer["companyId"])
     answer = change(app, customer, {"name": "Bank of Mary"})
     assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
+
+
+def events_of_kind(app: App, customer: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    return [event["detail"] for event in events_of(app, customer["customerId"]) if event["detail-type"] == kind]
+
+
+def test_what_codat_rejects_is_rolled_back(app: App) -> None:
+    """GIVEN a change that Codat answers with 400 THEN 502 with its text, the old profile, and no error in reconcile; a
+    listener that keeps the highest version ends with the old profile as well.
+    """
+    customer = app.customer()
+    app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
+    answer = change(app, customer, {"name": "Bank of Mary", "tags": {"region": "us"}})
+    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected")
+    now = app.get(f"/customers/{customer['customerId']}").json()
+    assert {**now, "updatedAt": ""} == {**customer, "updatedAt": ""}
+    found = reconcile(app)
+    assert found["failed"] == 0
+    [company] = app.codat.state.companies()
+    assert company.name == customer["name"]
+    assert reconcile(app)["drift"] == 0
+    versions = [detail["version"] for detail in events_of_kind(app, customer, "customer.updated")]
+    assert len(versions) == 2
+    assert versions == sorted(versions)
+
+
+def test_a_rejected_change_is_not_rolled_back_over_a_newer_one(app: App, codat_wire: Proxy) -> None:
+    """GIVEN another change that is stored while Codat rejects the first THEN the newer one stays."""
+    customer = app.customer()
+
+    def rejected_while_changed(exchange: Exchange) -> None:
+        if exchange.method == "PATCH":
+            codat_wire.heal()
+            assert change(app, customer, {"name": "Bank of Mary"}).status_code == 200
+            told(400, {"statusCode": 400, "error": "No.", "correlationId": "c-1"})(exchange)
+        else:
+            passed_on(exchange)
+
+    codat_wire.always(rejected_while_changed)
+    assert change(app, customer, {"name": "Rejected"}).status_code == 502
+    assert app.get(f"/customers/{customer['customerId']}").json()["name"] == "Bank of Mary"
+
+
+def test_of_several_pending_changes_all_are_rolled_back(app: App) -> None:
+    """GIVEN a change that Codat never confirmed WHEN the next is rejected THEN the last confirmed profile counts."""
+    customer = app.customer()
+    app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
+    assert change(app, customer, {"name": "Never confirmed"}).status_code == 502
+    app.codat.faults.clear()
+    app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
+    assert change(app, customer, {"name": "Rejected"}).status_code == 502
+    assert app.get(f"/customers/{customer['customerId']}").json()["name"] == customer["name"]
+
+
+def test_reconcile_rolls_back_what_its_process_could_not(app: App) -> None:
+    """GIVEN a change whose process crashed before Codat rejected it THEN one reconcile fails, and no later one does."""
+    customer = app.customer()
+    event = api_event("change_customer", body={"name": "Rejected"}, customerId=customer["customerId"])
+    assert invoke("functions.change_customer.app", event, death=Death("PATCH Codat", "before")).answer is None
+    fault = app.codat.faults.add(Fault(kind="status", status=400, method="PATCH"))
+    reconcile(app)
+    app.codat.faults.remove(fault)
+    assert app.get(f"/customers/{customer['customerId']}").json()["name"] == customer["name"]
+    reconcile(app)
+    assert reconcile(app)["drift"] == 0
+
+
+def test_a_tag_that_a_late_request_brings_back_is_removed(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a PATCH that was dropped, and runs after a later one THEN reconcile removes what it brought back."""
+    customer = app.customer()
+    running: list[Exchange] = []
+
+    def slow(exchange: Exchange) -> None:
+        if exchange.method != "PATCH":
+            return passed_on(exchange)
+        running.append(exchange)
+        return dropped(exchange)
+
+    codat_wire.always(slow)
+    assert change(app, customer, {"tags": {"region": "us"}}).status_code in {502, 504}
+    codat_wire.heal()
+    assert change(app, customer, {"tags": {}}).status_code == 200
+    [company] = app.codat.state.companies()
+    expected = dict(company.tags)
+    running[0].forward()
+    assert company.tags == {**expected, "region": "us"}
+    assert reconcile(app)["contentResent"] == 1
+    assert company.tags == expected

@@ -47,7 +47,7 @@ def test_a_link_is_counted_from_the_call_to_the_state(app: App, capsys: pytest.C
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        (Fault(kind="status", status=503, times=1), "503"),
+        (Fault(kind="status", status=503, when="after", times=1), "503"),
         (Fault(kind="status", status=429, times=1), "429"),
         (Fault(kind="drop", times=1), "unreachable"),
     ],

@@ -20,9 +20,9 @@ from shared.runtime.settings import read
 from shared.store.table import Table, put
 from tests.announcements import assert_as_documented, told
 from tests.at_once import at_once
-from tests.conftest import App
+from tests.conftest import App, Clock
 from tests.crashes.process import Death, invoke
-from tests.faults.proxy import Exchange, Proxy
+from tests.faults.proxy import Exchange, Proxy, passed_on, told as faults_told
 from tests.functions.test_metrics import measured
 from tests.payloads import api_event
 
@@ -292,6 +292,79 @@ def test_an_abandoned_link_is_reported_once(app: App, monkeypatch: pytest.Monkey
     events = told(app, pending["customerId"])
     assert_as_documented(events)
     assert [event["detail-type"] for event in events].count("connection.abandoned") == 1
+
+
+def test_a_fresh_link_ends_an_abandonment(app: App, clock: Clock) -> None:
+    """GIVEN an abandoned link WHEN the app gets a fresh one THEN `error` is cleared, and a new episode begins."""
+    pending = app.connection(app.customer()["customerId"])
+    path = f"/customers/{pending['customerId']}/connections"
+    for fresh in (f"{path}/{pending['connectionId']}/link", path):
+        clock.advance(8 * 86_400)
+        assert reconcile(app)["abandoned"] == 1
+        assert "not used in time" in app.read(pending)["error"]
+        body = {"platformKey": "qhyg"} if fresh == path else None
+        assert app.post(fresh, body).status_code == 200
+        assert app.read(pending)["error"] is None
+        assert reconcile(app).get("abandoned", 0) == 0
+    clock.advance(8 * 86_400)
+    reconcile(app)
+    types = [event["detail-type"] for event in told(app, pending["customerId"])]
+    assert types.count("connection.abandoned") == 3
+
+
+@pytest.mark.parametrize("cause", ["rejects", "fails"])
+def test_a_tag_query_that_fails_hides_no_customer(app: App, codat_wire: Proxy, cause: str) -> None:
+    """GIVEN a Codat that rejects the query, or answers it with what can't be parsed THEN each is read by its id."""
+    linked = [app.linked(app.customer()["customerId"]) for _ in range(3)]
+    lose_webhooks(app)
+    for connection in linked:
+        app.codat.state.revoke(connection["companyId"], connection["connectionId"])
+    document = {"statusCode": 400, "service": "PublicApi", "error": "Malformed query.", "correlationId": "c-1"}
+
+    def failing(exchange: Exchange) -> None:
+        if "tags=" in exchange.path:
+            (faults_told(400, document) if cause == "rejects" else faults_told(200, {"results": 5}))(exchange)
+        else:
+            passed_on(exchange)
+
+    codat_wire.always(failing)
+    found = reconcile(app)
+    assert (found["drift"], found["failed"]) == (3, 0)
+    assert {app.read(connection)["status"] for connection in linked} == {"Deauthorized"}
+
+
+def test_a_connection_that_can_not_be_parsed_hides_no_other(app: App, codat_wire: Proxy) -> None:
+    """GIVEN one connection of a company that breaks the contract THEN the others are healed, and the message fails."""
+    customer = app.customer()
+    healthy, broken = app.connection(customer["customerId"]), app.connection(customer["customerId"], "gbol")
+    lose_webhooks(app)
+    app.codat.state.link(healthy["companyId"], healthy["connectionId"])
+
+    def unparseable(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        document = json.loads(answer.body or b"null")
+        for company in (document or {}).get("results", []) if exchange.operation == "GET /companies" else []:
+            for connection in company["dataConnections"]:
+                if connection["id"] == broken["connectionId"]:
+                    connection["status"] = "SomethingNew"
+        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+
+    codat_wire.always(unparseable)
+    found = reconcile(app)
+    assert app.read(healthy)["status"] == "Linked"
+    assert found["failed"] == 1
+
+
+def test_an_orphan_that_can_not_be_parsed_hides_no_other(app: App) -> None:
+    """GIVEN a page with one company that breaks the contract THEN the others are adopted, and the message fails."""
+    broken, healthy = (
+        app.codat.state.create_company(CompanyChange(name="Orphan", tags={"uid": f"o-{uuid4()}"})) for _ in range(2)
+    )
+    broken.name = 5  # type: ignore[assignment]
+    with adopting_strays():
+        found = reconcile(app)
+    assert (found["straysAdopted"], found["failed"]) == (1, 1)
+    assert app.get(f"/customers/{healthy.tags['uid']}").status_code == 200
 
 
 def test_callers_find_quota(app: App) -> None:

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from local import replay
-from shared.domain.connections import Report
+from shared.domain.connections import StatusUpdate
 from shared.runtime import clock
 from shared.services import webhooks
-from shared.services.register import hear
-from shared.store import customers, unreadable
+from shared.services.connection_state import record_update
+from shared.store import customers, quarantine
 from tests.conftest import App
 from tests.faults.proxy import Exchange, Proxy, dropped, passed_on
 from tests.payloads import webhook_about
@@ -23,9 +23,9 @@ def test_what_is_understood_now_is_stored_and_no_longer_kept(
     app: App, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An event from a clock that ran ahead is kept; an hour later it is readable, and the rest stays."""
-    about = {"company_id": str(uuid4()), "connection_id": str(uuid4())}
+    about = {"company_id": app.customer()["companyId"], "connection_id": str(uuid4())}
     ahead = (datetime.now(UTC) + timedelta(minutes=30)).isoformat()
-    body = webhook_about("connection.connected", **about, tags={"uid": f"c-{uuid4()}"}, generatedDate=ahead)
+    body = webhook_about("connection.connected", **about, generatedDate=ahead)
     app.deliver(json.dumps(body).encode(), webhook_id="msg_ahead")
     app.deliver(b"never readable", webhook_id="msg_never")
     real = clock.now
@@ -43,12 +43,10 @@ def test_a_bug_blocks_nobody_and_loses_nothing(
     app: App, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Codat is told 500 and will send it again; should the bug outlive that, the webhook is kept for the replay."""
-    company_id, poison, other = (str(uuid4()) for _ in range(3))
+    company_id, poison, other = app.customer()["companyId"], str(uuid4()), str(uuid4())
 
     def deliver(connection_id: str) -> int:
-        body = webhook_about(
-            "connection.connected", company_id=company_id, connection_id=connection_id, tags={"uid": "c-1"}
-        )
+        body = webhook_about("connection.connected", company_id=company_id, connection_id=connection_id)
         return app.deliver(body, webhook_id=f"msg_{connection_id}").status_code
 
     def connections() -> set[str]:
@@ -56,12 +54,12 @@ def test_a_bug_blocks_nobody_and_loses_nothing(
 
     with monkeypatch.context() as patched:
 
-        def buggy(report: Report, **rest: Any) -> Any:
-            if report.connection_id == poison:
-                raise KeyError(report.connection_id)
-            return hear(report, **rest)
+        def buggy(update: StatusUpdate, *rest: Any, **others: Any) -> Any:
+            if update.connection_id == poison:
+                raise KeyError(update.connection_id)
+            return record_update(update, *rest, **others)
 
-        patched.setattr(webhooks, "hear", buggy)
+        patched.setattr(webhooks, "record_update", buggy)
         assert [deliver(poison), deliver(other), deliver(poison)] == [500, 204, 500]
         assert connections() == {other}
         app.deliver(b"never readable", webhook_id="msg_a")
@@ -78,7 +76,7 @@ def test_what_could_not_be_stored_stays_kept(
 ) -> None:
     """A kept webhook is let go once its effect is stored, never before."""
     ahead = (datetime.now(UTC) + timedelta(minutes=30)).isoformat()
-    about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4()), "tags": {"uid": "c-1"}}
+    about: dict[str, Any] = {"company_id": app.customer()["companyId"], "connection_id": str(uuid4())}
     app.deliver(webhook_about("connection.connected", **about, generatedDate=ahead), webhook_id="msg_ahead")
     real = clock.now
     monkeypatch.setattr(clock, "now", lambda: real() + timedelta(hours=1))
@@ -97,7 +95,7 @@ def test_what_could_not_be_stored_stays_kept(
 
 def test_nothing_is_kept_longer_than_what_tells_that_it_was_deleted() -> None:
     """A replay must not bring a deleted customer's connection back."""
-    assert unreadable.KEPT_FOR <= customers.TOMBSTONE_KEPT_FOR
+    assert quarantine.LIFETIME <= customers.TOMBSTONE_LIFETIME
 
 
 def test_without_a_table_it_says_what_to_give(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,7 @@ def test_credentials_stand_where_dynamodb_is_elsewhere(
 ) -> None:
     """Made-up credentials never leave the machine."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWNER")
-    monkeypatch.setattr(aws, "create_table", lambda *_: None)
+    monkeypatch.setattr(aws, "create_table", lambda *_: True)
     monkeypatch.setattr(Background, "running", lambda *_, **__: nullcontext())
     elsewhere = replace(settings, dynamodb_endpoint="https://dynamodb.eu-west-1.amazonaws.com")
     with running_stack(elsewhere, handlers=HANDLERS):

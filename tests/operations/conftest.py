@@ -76,6 +76,7 @@ def operator(app: App, capfd: pytest.CaptureFixture[str]) -> Iterator[Operator]:
             "SECRET_ARN": secret_id,
             "WEBHOOK_URL": f"{app.stack.url}/webhooks/codat",
             "CODAT_BASE_URL": app.stack.codat_url,
+            "TABLE_NAME": app.stack.table_name,
         },
         secret_id,
     )

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 import pytest
 from standardwebhooks import Webhook
 
+from local.codat.faults import Fault
+from local.codat.server import CodatServer
+from local.codat.settings import Settings
 from local.settings import new_webhook_secret
 from shared import bootstrap
 from tests.docs.markdown import ROOT
@@ -79,21 +82,57 @@ def test_a_key_that_codat_refuses_is_not_stored(operator: Operator, typed: str, 
     assert said in status[1]
 
 
-def test_a_key_of_another_account_is_not_stored(operator: Operator, codat_wire: Proxy) -> None:
-    """It would pass for a Codat that has lost all companies."""
+def test_a_key_of_another_account_is_not_stored(operator: Operator) -> None:
+    """Under it, a Codat without any of our companies would seem to have lost them all."""
     operator.app.customer()
-    operator.app.codat.api_keys = (operator.stored["apiKey"], "another-accounts")
     before = operator.raw
-
-    def of_another(exchange: Exchange) -> None:
-        unknown = told(404, {"error": "Company not found."})
-        (unknown if exchange.path.startswith("/companies/") else passed_on)(exchange)
-
-    operator.environment["CODAT_BASE_URL"] = codat_wire.url
-    codat_wire.always(of_another)
-    status, shown = operator.run("rotate-api-key", "another-accounts")
+    with CodatServer(Settings(api_keys=("another-accounts",))) as other:
+        operator.environment["CODAT_BASE_URL"] = other.base_url
+        status, shown = operator.run("rotate-api-key", "another-accounts")
     assert (status, operator.raw) == (1, before)
-    assert "another Codat account" in shown
+    assert "another Codat client" in shown
+    assert "make trust-api-key" in shown
+
+
+def test_a_rotation_records_its_proof(operator: Operator) -> None:
+    """GIVEN a rotation by the command, and then neither the old key nor a company THEN the new key is trusted."""
+    app = operator.app
+    customer = app.customer()
+    app.codat.api_keys = (operator.stored["apiKey"], "new-key")
+    assert operator.run("rotate-api-key", "new-key")[0] == 0
+    app.codat.api_keys = ("new-key",)
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    app.codat.state.delete_company(customer["companyId"])
+    bootstrap._trusted_api_keys.cache_clear()
+    bootstrap.secrets.cache_clear()
+    assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 204
+
+
+def test_a_key_is_trusted_after_a_confirmation(operator: Operator) -> None:
+    """GIVEN a stored key that proves nothing THEN the operator sees whose it is, and only `trust` confirms it."""
+    app = operator.app
+    customer = app.customer()
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    app.codat.state.delete_company(customer["companyId"])
+    app.codat.api_keys = ("new-key",)
+    operator.store({**operator.stored, "apiKey": "new-key"})
+    bootstrap._trusted_api_keys.cache_clear()
+    delete = f"/customers/{customer['customerId']}"
+    assert app.http.delete(delete).status_code == 502
+    status, shown = operator.run("trust-api-key", "yes")
+    assert (status, "Not confirmed" in shown) == (1, True)
+    assert app.http.delete(delete).status_code == 502
+    status, shown = operator.run("trust-api-key", "trust")
+    assert status == 0
+    assert "Simulated client" in shown
+    assert app.http.delete(delete).status_code == 204
+
+
+def test_trusting_asks_for_its_table(operator: Operator) -> None:
+    """In one line."""
+    del operator.environment["TABLE_NAME"]
+    status, shown = operator.run("trust-api-key")
+    assert (status, "TABLE_NAME" in shown) == (1, True)
 
 
 def test_a_key_that_was_revoked_is_replaced(operator: Operator) -> None:

@@ -7,7 +7,7 @@ import pytest
 from local.codat.records import Consumer
 from local.settings import new_webhook_secret
 from operations import webhook_consumer
-from shared.codat import events
+from shared.codat.webhook_events import parse_event
 from shared.domain.events import EVENT_TYPES, Event
 from shared.runtime import clock
 from tests.docs.markdown import ROOT
@@ -35,9 +35,9 @@ def consumer(operator: Operator, name: str, **differing: object) -> Consumer:
 
 
 def test_the_event_types_are_those_that_change_something() -> None:
-    """Each that is read as more than an envelope, and no other."""
-    read = [events.read(path.read_bytes(), "uid", clock.now()) for path in (ROOT / "events" / "webhooks").iterdir()]
-    assert {event.event_type for event in read if type(event) is not Event} == EVENT_TYPES
+    """Each that is parsed as more than an envelope, and no other."""
+    events = [parse_event(path.read_bytes(), clock.now()) for path in (ROOT / "events" / "webhooks").iterdir()]
+    assert {event.event_type for event in events if type(event) is not Event} == EVENT_TYPES
 
 
 def test_a_first_set_up_asks_for_both_secrets_and_a_repeat_for_none(operator: Operator) -> None:
@@ -105,7 +105,7 @@ def test_a_lost_answer_makes_no_second_consumer(operator: Operator, codat_wire: 
     operator.environment["CODAT_BASE_URL"] = codat_wire.url
     codat_wire.next(lambda exchange: exchange.answer(exchange.forward()), lost)
     status, shown = operator.run("webhook-consumer")
-    assert (status, shown) == (1, "Codat is out of reach.\n")
+    assert (status, shown) == (1, "The connection to Codat broke.\n")
     assert operator.run("webhook-consumer")[0] == 0
     assert len(operator.consumers()) == 1
 

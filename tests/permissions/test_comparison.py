@@ -16,6 +16,7 @@ CUSTOMER, COMPANY = {"pk": {"S": "CUSTOMER#acme"}}, {"pk": {"S": "COMPANY#1"}}
     [
         ("GetItem", {"Key": CUSTOMER}, [("dynamodb:GetItem", "table", ("CUSTOMER#",))]),
         ("PutItem", {"Item": COMPANY}, [("dynamodb:PutItem", "table", ("COMPANY#",))]),
+        ("PutItem", {"Item": {"pk": {"S": "APIKEYS"}}}, [("dynamodb:PutItem", "table", ("APIKEYS",))]),
         (
             "TransactWriteItems",
             {"TransactItems": [{"Put": {"Item": CUSTOMER}}, {"Put": {"Item": COMPANY}}, {"Delete": {"Key": COMPANY}}]},

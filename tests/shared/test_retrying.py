@@ -33,8 +33,14 @@ def test_what_cannot_succeed_is_not_tried_again() -> None:
     assert waits(CodatRejected("no")) == []
 
 
-def test_no_try_starts_that_could_only_time_out() -> None:
-    """Neither does a wait that Codat asked for and that does not fit."""
+def asks_to_wait(seconds: int) -> CodatUnavailable:
+    error = CodatUnavailable("down")
+    error.retry_after = seconds
+    return error
+
+
+def test_no_attempt_starts_that_could_only_time_out() -> None:
+    """Neither does one after a pause that Codat asked for and that does not fit."""
     assert waits(CodatUnavailable("down"), seconds_left=0.9) == []
-    assert waits(CodatUnavailable("down", retry_after=20), seconds_left=20) == []
-    assert waits(CodatUnavailable("down", retry_after=20), seconds_left=22) == [20, 20, 20]
+    assert waits(asks_to_wait(20), seconds_left=20) == []
+    assert waits(asks_to_wait(20), seconds_left=22) == [20, 20, 20]

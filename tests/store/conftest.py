@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from local import aws
 from local.template import Template
-from shared.domain.claims import Terms
+from shared.domain.leases import LeaseRequest
 from shared.store.table import Table
 from tests.dynamodb_local import dynamodb_local  # noqa: F401  # a fixture
 from tests.faults.proxy import Proxy
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-PATIENCE = 1.5
+MAX_WAIT = 1.5
+"""Seconds that the shaky and the impatient table retry."""
+IMPATIENT_TIMEOUT = 0.5
+"""Seconds that the impatient table's client waits for one answer."""
 
 
 @pytest.fixture(scope="module", params=["moto", "dynamodb-local"])
@@ -33,8 +36,11 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
             yield request.getfixturevalue("dynamodb_local")
 
 
-def client(url: str, *, patience: float = 10.0) -> "DynamoDBClient":
-    """As the composition root makes it, but for the seconds that one try may take."""
+def client(url: str, *, timeout: float = 10.0) -> "DynamoDBClient":
+    """Return a client as the composition root builds it: one attempt a request, because the table retries.
+
+    Its timeout in seconds is longer, so that a busy machine is not an outage.
+    """
     return boto3.client(
         "dynamodb",
         endpoint_url=url,
@@ -42,7 +48,7 @@ def client(url: str, *, patience: float = 10.0) -> "DynamoDBClient":
         aws_access_key_id=aws.ACCESS_KEY_ID,
         aws_secret_access_key=aws.SECRET_ACCESS_KEY,
         config=Config(
-            connect_timeout=patience, read_timeout=patience, retries={"total_max_attempts": 2, "mode": "standard"}
+            connect_timeout=timeout, read_timeout=timeout, retries={"total_max_attempts": 1, "mode": "standard"}
         ),
     )
 
@@ -63,17 +69,29 @@ def table(endpoint: str, table_name: str) -> Table:
 
 @pytest.fixture
 def wire(endpoint: str) -> Iterator[Proxy]:
-    """What lies between `shaky` and DynamoDB."""
+    """The proxy between `shaky` or `impatient` and DynamoDB."""
     with Proxy(endpoint) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def shaky(wire: Proxy, table_name: str) -> Table:
-    """The same table, over a wire on which things go wrong; it gives up after 1.5 s."""
-    return Table(client(wire.url, patience=0.5), table_name, patience=PATIENCE)
+    """The same table behind the proxy; it retries for 1.5 s."""
+    return Table(client(wire.url), table_name, max_wait=MAX_WAIT)
 
 
-def terms(*, after: float = 0.0, lease: float = 30.0) -> Terms:
-    """Of a new taker, `after` seconds past noon."""
-    return Terms(NOW + timedelta(seconds=after), timedelta(seconds=lease), f"owner-{uuid4()}", str(uuid4()))
+@pytest.fixture
+def impatient(wire: Proxy, table_name: str) -> Table:
+    """The same as `shaky`, with a short timeout: for tests in which answers are missing on purpose."""
+    return Table(client(wire.url, timeout=IMPATIENT_TIMEOUT), table_name, max_wait=MAX_WAIT)
+
+
+def lease_request(*, after: float = 0.0, lease: float = 30.0) -> LeaseRequest:
+    """Return the request of a new owner, `after` seconds past noon, for a lease of `lease` seconds."""
+    return LeaseRequest(
+        now=NOW + timedelta(seconds=after),
+        duration=timedelta(seconds=lease),
+        owner=f"owner-{uuid4()}",
+        idempotency_key=str(uuid4()),
+        creation_id=str(uuid4()),
+    )

@@ -32,7 +32,7 @@ def test_put_where_absent(table: Table) -> None:
     table.write(put(first, ABSENT))
     with pytest.raises(ConditionFailed) as failure:
         table.write(put({**first, "by": "second"}, ABSENT))
-    assert (failure.value.index, failure.value.found) == (0, first)
+    assert (failure.value.index, failure.value.existing) == (0, first)
     assert table.get(key(first)) == first
 
 
@@ -42,12 +42,12 @@ def test_delete_under_a_condition(table: Table) -> None:
     table.write(put(written))
     with pytest.raises(ConditionFailed) as failure:
         table.write(delete(key(written), Condition("leaseOwner = :who", {":who": "you"})))
-    assert failure.value.found == written
+    assert failure.value.existing == written
     table.write(delete(key(written), Condition("leaseOwner = :who", {":who": "me"})))
     assert table.get(key(written)) is None
     with pytest.raises(ConditionFailed) as failure:
         table.write(delete(key(written), Condition("leaseOwner = :who", {":who": "me"})))
-    assert failure.value.found is None
+    assert failure.value.existing is None
 
 
 @pytest.mark.parametrize("stands", [0, 1, 2])
@@ -58,7 +58,7 @@ def test_a_transaction_is_all_or_nothing(table: Table, stands: int) -> None:
     with pytest.raises(ConditionFailed) as failure:
         table.write(*(put(one, ABSENT) for one in items))
     assert failure.value.index == stands
-    assert failure.value.found == {**items[stands], "n": "old"}
+    assert failure.value.existing == {**items[stands], "n": "old"}
     found = [table.get(key(one)) for one in items]
     assert [one is not None for one in found] == [n == stands for n in range(3)]
 
@@ -122,7 +122,7 @@ def test_a_failed_condition_outweighs_a_conflict_beside_it(shaky: Table, wire: P
     wire.next(cancelled(*reasons, pk={"S": "p"}, sk={"S": "s"}))
     with pytest.raises(ConditionFailed) as failure:
         shaky.write(put(item(), ABSENT), put(item(), ABSENT))
-    assert (failure.value.index, failure.value.found) == (place, {"pk": "p", "sk": "s"})
+    assert (failure.value.index, failure.value.existing) == (place, {"pk": "p", "sk": "s"})
     assert wire.seen == ["TransactWriteItems"]
 
 

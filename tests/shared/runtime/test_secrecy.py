@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from shared.codat import events
-from shared.domain.errors import Unreadable
-from shared.runtime.bodies import NewCustomer
+from shared.codat import webhook_events
+from shared.domain.errors import UnparseableEvent
+from shared.http.requests import NewCustomer
 from shared.runtime.settings import ChangesSettings, MisconfiguredError, PlanSettings, ReconcileSettings, Settings, read
 
 
@@ -29,11 +29,11 @@ def test_a_missing_setting_is_named_and_no_other_is_shown(
     assert "environ(" not in shown
 
 
-def test_a_webhook_that_is_not_understood_is_not_quoted() -> None:
+def test_a_webhook_that_cannot_be_parsed_is_not_quoted() -> None:
     """Its link URL is a credential."""
     body = b'{"id": 7, "eventType": "connection.created", "linkUrl": "https://link/?otp=SECRET"}'
-    with pytest.raises(Unreadable) as raised:
-        events.read(body, "uid", datetime.now(UTC))
+    with pytest.raises(UnparseableEvent) as raised:
+        webhook_events.parse_event(body, datetime.now(UTC))
     assert "SECRET" not in "".join(traceback.format_exception(raised.value))
 
 

@@ -1,0 +1,174 @@
+"""What every HTTP handler shares: an API Gateway v2 event in, a response or a problem out, one line in the log."""
+
+import json
+from base64 import b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from time import monotonic
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shared.domain.customers import is_customer_id
+from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound
+from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, Problem, problem_of
+from shared.runtime.clock import LambdaContext
+from shared.runtime.observability import Telemetry, logger
+
+_Model = TypeVar("_Model", bound=BaseModel)
+MAX_ID = 100
+MAX_FIELDS = 20
+MAX_FIELD_CHARACTERS = 200
+"""Of an invalid body: Lambda's responses end at 6 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: Any = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class BadRequest(Exception):
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An API Gateway HTTP API event, payload format 2.0."""
+
+    event: Mapping[str, Any] = field(repr=False)
+    context: LambdaContext
+
+    @property
+    def request_id(self) -> str:
+        return str(self.event["requestContext"]["requestId"])
+
+    @property
+    def caller(self) -> str | None:
+        """The ARN that signed the request; None if the route requires no signature."""
+        arn = self.event["requestContext"].get("authorizer", {}).get("iam", {}).get("userArn")
+        return None if arn is None else str(arn)
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self.event.get("queryStringParameters") or {}
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Header names in lower case: API Gateway sends them so, other senders of such events may not."""
+        return {name.lower(): value for name, value in (self.event.get("headers") or {}).items()}
+
+    @property
+    def customer_id(self) -> str:
+        """Raises CustomerNotFound for text that can't be an id."""
+        customer_id = str(self.event["pathParameters"]["customerId"])
+        if not is_customer_id(customer_id):
+            raise CustomerNotFound(customer_id[:MAX_ID])
+        logger.thread_safe_append_keys(customer_id=customer_id)
+        return customer_id
+
+    @property
+    def connection_id(self) -> str:
+        """Raises ConnectionNotFound for text that can't be an id."""
+        connection_id = str(self.event["pathParameters"]["connectionId"])
+        if not connection_id or len(connection_id) > MAX_ID:
+            raise ConnectionNotFound(self.customer_id, connection_id[:MAX_ID])
+        logger.thread_safe_append_keys(connection_id=connection_id)
+        return connection_id
+
+    @property
+    def body(self) -> bytes:
+        """The body as the caller sent it: API Gateway encodes binary bodies as base64."""
+        body = self.event.get("body") or ""
+        try:
+            return b64decode(body) if self.event.get("isBase64Encoded") else body.encode()
+        except ValueError as error:
+            raise BadRequest(Problem(MALFORMED_JSON, "The body could not be decoded.")) from error
+
+    def read(self, model: type[_Model], **context: str) -> _Model:
+        """Parse the body; `context` is passed to the model's validators.
+
+        Raises BadRequest: 400 if it is no JSON, 422 with an error per field.
+        """
+        try:
+            return model.model_validate_json(self.body, context=context)
+        except ValidationError as error:
+            raise BadRequest(_invalid(error)) from error
+
+
+Route = Callable[[Request], Response]
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+
+
+def http_handler(routes: Mapping[str, Route]) -> Handler:
+    """Return the Lambda handler for `routes`, each under its API Gateway route key ("GET /platforms")."""
+
+    def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        request = Request(event, context)
+        started = monotonic()
+        logger.thread_safe_clear_keys()
+        logger.thread_safe_append_keys(
+            request_id=request.request_id, function_request_id=context.aws_request_id, route=event.get("routeKey")
+        )
+        response = _respond(routes, request)
+        milliseconds = round((monotonic() - started) * 1000)
+        logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
+        return {
+            "statusCode": response.status,
+            "headers": {
+                **({} if response.body is None else {"content-type": "application/json"}),
+                "cache-control": "no-store",
+                **response.headers,
+            },
+            "body": "" if response.body is None else json.dumps(response.body, ensure_ascii=False),
+            "isBase64Encoded": False,
+        }
+
+    return handler
+
+
+def _respond(routes: Mapping[str, Route], request: Request) -> Response:
+    route = routes.get(request.event.get("routeKey", ""))
+    if route is None:
+        return _problem(Problem(NOT_FOUND, "This function does not serve the route."), request)
+    try:
+        return route(request)
+    except BadRequest as error:
+        return _problem(error.problem, request)
+    except CodatCustomersError as error:
+        problem = problem_of(error)
+        severe = problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        (logger.error if severe else logger.info)("refused", extra={"problem": problem.kind.type, "detail": str(error)})
+        if severe:
+            Telemetry().count("Failed", problem=problem.kind.type)
+        return _problem(problem, request)
+    except Exception:  # noqa: BLE001  # a bug: its traceback is in the log, under the caller's id
+        logger.exception("unexpected error")
+        Telemetry().count("Failed", problem=INTERNAL.type)
+        return _problem(Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId."), request)
+
+
+def _problem(problem: Problem, request: Request) -> Response:
+    headers = {"content-type": "application/problem+json"}
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(problem.retry_after)
+    return Response(problem.kind.status, problem.document(request.request_id), headers)
+
+
+def _invalid(error: ValidationError) -> Problem:
+    lines = error.errors(include_url=False, include_context=False, include_input=False)
+    if any(line["type"] == "json_invalid" for line in lines):
+        return Problem(MALFORMED_JSON, f"The body must be a JSON object. {lines[0]['msg']}.")
+    fields = [
+        {
+            "field": ".".join(map(str, line["loc"]))[:MAX_FIELD_CHARACTERS] or "body",
+            "detail": line["msg"].removeprefix("Value error, "),
+        }
+        for line in lines[:MAX_FIELDS]
+    ]
+    detail = "; ".join(f"{line['field']}: {line['detail']}" for line in fields[:3])
+    return Problem(INVALID, detail, extensions={"errors": fields})

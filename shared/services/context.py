@@ -1,0 +1,76 @@
+"""What a use case works with, apart from what is asked of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from shared.domain.leases import LeaseRequest
+from shared.domain.timeline import Actor
+from shared.domain.timestamps import Timestamp, timestamp_of
+
+if TYPE_CHECKING:
+    from shared.codat.client import Codat
+    from shared.codat.signature import WebhookVerifier
+    from shared.domain.events import Event
+    from shared.store.connections import Connections
+    from shared.store.customers import Customers
+    from shared.store.leases import Leases
+    from shared.store.quarantine import Quarantine
+
+_OUTLIVES_THE_OWNER = timedelta(seconds=3)
+
+
+class Telemetry(Protocol):
+    def count(self, metric: str, **dimensions: str) -> None: ...
+
+    def measure(self, metric: str, value: float) -> None: ...
+
+    def measure_seconds(self, metric: str, seconds: float) -> None: ...
+
+    def warn(self, message: str, **keys: object) -> None:
+        """Log a constant message; ids as keys, never bodies, link URLs or secrets."""
+
+    def note(self, **ids: str | None) -> None:
+        """Add ids to every later line of this call's log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Enough for reads and webhooks, which never ask Codat."""
+
+    actor: Actor
+    telemetry: Telemetry
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    """Returns a random GUID."""
+    customers: "Customers"
+    connections: "Connections"
+
+    def timestamp(self) -> Timestamp:
+        return timestamp_of(self.now())
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookContext(Context):
+    verifier: "WebhookVerifier"
+    parse_event: Callable[[bytes, datetime], "Event"]
+    quarantine: "Quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class CodatContext(Context):
+    seconds_left: Callable[[], float]
+    """Until the process that serves this call is ended."""
+    leases: "Leases"
+    codat: "Codat"
+
+    def lease_request(self) -> LeaseRequest:
+        return LeaseRequest(
+            now=self.now(),
+            # Another process may take over only when this one is certainly dead.
+            duration=timedelta(seconds=self.seconds_left()) + _OUTLIVES_THE_OWNER,
+            owner=self.new_id(),
+            idempotency_key=self.new_id(),
+            creation_id=self.new_id(),
+        )

@@ -1,0 +1,116 @@
+"""A customer's name, description and tags. The table holds the truth; Codat gets a copy.
+
+A change is stored with a new version, beside what Codat confirmed last. It is sent to Codat, and then marked as synced
+if the version is still the same. What stays pending, because a process crashed or Codat was down, is sent again by the
+next change or by reconcile. What Codat rejects is rolled back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from shared.domain.customers import Customer, Profile, merge_tags
+from shared.domain.errors import (
+    CodatNotFound,
+    CodatRejected,
+    CompanyGone,
+    CustomerConflict,
+    CustomerNotFound,
+    StoreUnavailable,
+)
+from shared.services.context import CodatContext, Context
+
+MAX_CONFLICTS = 10
+_TOO_MANY_WRITERS = "Too many writers at one customer."
+
+
+def get_customer(customer_id: str, context: Context) -> Customer:
+    """Return the active customer. Raises CustomerNotFound."""
+    customer = context.customers.find(customer_id)
+    if customer is None:
+        raise CustomerNotFound(customer_id)
+    context.telemetry.note(company_id=customer.company_id)
+    return customer
+
+
+def change_customer(customer_id: str, changes: Mapping[str, Any], context: CodatContext) -> Customer:
+    """Replace the fields in `changes` (name, description, tags) and return the customer.
+
+    Raises CustomerNotFound, TooManyTags, CodatRejected if Codat rejects the change, which is then rolled back, and
+    Codat's other errors. After those the change is stored; the same call, repeated, or reconcile sends it to Codat.
+    """
+    for _ in range(MAX_CONFLICTS):
+        before = get_customer(customer_id, context)
+        profile = replace(before.profile, **changes)
+        if profile == before.profile and not before.sync_pending and not before.profile_unset:
+            return before
+        if changed := _set_profile(before, profile, context):
+            return changed
+    raise StoreUnavailable(_TOO_MANY_WRITERS)
+
+
+def ensure_profile(customer: Customer, profile: Profile, context: CodatContext) -> Customer:
+    """Return the customer with this profile. The first request for an adopted orphan decides its profile.
+
+    Raises CustomerConflict if the customer has another profile, and what `change_customer` raises.
+    """
+    for _ in range(MAX_CONFLICTS):
+        if not customer.profile_unset:
+            if differing := customer.profile.differing_fields(profile):
+                raise CustomerConflict(customer.customer_id, differing)
+            if customer.sync_pending:
+                send_profile(customer, context)
+            return customer
+        if changed := _set_profile(customer, profile, context):
+            return changed
+        customer = get_customer(customer.customer_id, context)
+    raise StoreUnavailable(_TOO_MANY_WRITERS)
+
+
+def _set_profile(before: Customer, profile: Profile, context: CodatContext) -> Customer | None:
+    """Store the profile and send it; None, with nothing done, if another process was faster."""
+    merge_tags(profile, before.existing_tags)  # refused before it is stored
+    changed = replace(
+        before,
+        profile=profile,
+        confirmed_profile=before.confirmed_profile or before.profile,
+        updated_at=context.timestamp(),
+        version=before.version + 1,
+        profile_unset=False,
+    )
+    if not context.customers.change(changed, before):
+        return None
+    send_profile(changed, context)
+    return changed
+
+
+def send_profile(customer: Customer, context: CodatContext) -> None:
+    """Send the profile to Codat: always the newest, because our request may have overtaken that of a later change.
+
+    Raises CompanyGone, CodatRejected with the change rolled back, and Codat's other errors.
+    """
+    newest: Customer | None = customer
+    while newest is not None:
+        try:
+            context.codat.update_company(newest.company_id, newest.customer_id, newest.profile, newest.existing_tags)
+        except CodatNotFound as error:
+            # A deleted company is removed by its webhook, or by reconcile: there is nothing to change any more.
+            raise CompanyGone(newest.customer_id) from error
+        except CodatRejected:
+            _roll_back(newest, context)
+            raise
+        if context.customers.mark_synced(newest):
+            return
+        newest = context.customers.find(newest.customer_id)
+
+
+def _roll_back(rejected: Customer, context: CodatContext) -> None:
+    """Return to the profile that Codat confirmed last, unless the customer was changed again since.
+
+    It stays pending: of several changes an earlier one may have reached Codat.
+    """
+    confirmed = rejected.confirmed_profile
+    if confirmed is None or confirmed == rejected.profile:
+        return
+    rolled_back = replace(rejected, profile=confirmed, updated_at=context.timestamp(), version=rejected.version + 1)
+    context.customers.change(rolled_back, rejected)

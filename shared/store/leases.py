@@ -1,0 +1,158 @@
+"""Creation leases: acquired, taken over, renewed, released and discarded by conditional writes alone."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from shared.domain.errors import CreationInProgress
+from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
+from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Key, Table, Write, delete, put
+
+CREATING = "creating"
+RELEASED = datetime.fromtimestamp(0, tz=UTC)
+
+
+class Leases:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def acquire(
+        self, key: Key, payload: Item, subject: str, request: LeaseRequest, *, expires_at: int | None = None
+    ) -> CreationLease | Item:
+        """Return the lease; or the item under `key`, if it is no lease (any more).
+
+        `expires_at` (seconds since 1970) makes DynamoDB remove a lease that is left behind. Raises CreationInProgress
+        while another process holds the lease.
+        """
+        expiry = {} if expires_at is None else {"expiresAt": expires_at}
+        lease = CreationLease(
+            subject=subject,
+            creation_id=request.creation_id,
+            idempotency_key=request.idempotency_key,
+            key_issued_at=request.now,
+            is_settled=True,
+            last_sent_at=None,
+            owner=request.owner,
+            lease_until=request.now + request.duration,
+            key=key,
+            payload={**payload, **expiry},
+        )
+        try:
+            self._table.write(put(lease_item(lease), ABSENT))
+        except ConditionFailed as failure:
+            existing = failure.existing or {}
+            if existing.get("leaseOwner") == request.owner:
+                return lease  # our own write, whose answer was lost
+            if existing.get("state") != CREATING:
+                return existing
+            held = lease_of(existing, subject)
+            return self.take_over(replace(held, payload={**held.payload, **expiry}), request)
+        return lease
+
+    def take_over(self, held: CreationLease, request: LeaseRequest) -> CreationLease:
+        """Acquire a lease that was released, or whose owner crashed.
+
+        Raises CreationInProgress if the owner may be alive, or another process was faster.
+        """
+        if held.lease_until > request.now:
+            raise CreationInProgress(held.subject, held.seconds_left(request.now))
+        taken = replace(held, owner=request.owner, lease_until=request.now + request.duration)
+        try:
+            self._table.write(put(lease_item(taken), owned_by(held)))
+        except ConditionFailed as failure:
+            if (failure.existing or {}).get("leaseOwner") != request.owner:
+                raise lost(held, failure.existing, request.now) from failure
+        return taken  # also if it was our own write, whose answer was lost
+
+    def rotate_key(self, lease: CreationLease, key: str, now: datetime) -> CreationLease:
+        """Store a new idempotency key before it is used. Raises CreationInProgress if the lease was lost meanwhile."""
+        rotated = replace(lease, idempotency_key=key, key_issued_at=now, is_settled=True)
+        try:
+            self._table.write(put(lease_item(rotated), owned_by(lease)))
+        except ConditionFailed as failure:
+            raise lost(lease, failure.existing, now) from failure
+        return rotated
+
+    def release(self, lease: CreationLease) -> None:
+        """End the lease and keep what it knows, so that the next call continues at once."""
+        self._unless_lost(put(lease_item(replace(lease, lease_until=RELEASED)), owned_by(lease)))
+
+    def discard(self, lease: CreationLease) -> None:
+        """Delete the lease: a later call starts afresh."""
+        self._unless_lost(delete(lease.key, owned_by(lease)))
+
+    def _unless_lost(self, write: Write) -> None:
+        try:
+            self._table.write(write)
+        except ConditionFailed:
+            return  # another process has taken over, and ends it
+
+
+def owned_by(lease: CreationLease) -> Condition:
+    """Let only the owner write. Without this condition, a slow process would overwrite its successor's state."""
+    return Condition("leaseOwner = :owner", {":owner": lease.owner})
+
+
+def lost(lease: CreationLease, existing: Item | None, now: datetime) -> CreationInProgress:
+    """Return the error for a lease that another process has taken; `existing` is its item now."""
+    until = from_ms((existing or {}).get("leaseUntil", 0))
+    return CreationInProgress(lease.subject, seconds_until(until, now))
+
+
+def lease_item(lease: CreationLease) -> dict[str, Any]:
+    pk, sk = lease.key
+    return {
+        **lease.payload,
+        "pk": pk,
+        "sk": sk,
+        "state": CREATING,
+        "creationId": lease.creation_id,
+        "idempotencyKey": lease.idempotency_key,
+        "keyIssuedAt": to_ms(lease.key_issued_at),
+        "isSettled": lease.is_settled,
+        "lastSentAt": None if lease.last_sent_at is None else to_ms(lease.last_sent_at),
+        "leaseOwner": lease.owner,
+        "leaseUntil": to_ms(lease.lease_until),
+    }
+
+
+_LEASE_ATTRIBUTES = {
+    "pk",
+    "sk",
+    "state",
+    "creationId",
+    "idempotencyKey",
+    "keyIssuedAt",
+    "isSettled",
+    "lastSentAt",
+    "leaseOwner",
+    "leaseUntil",
+}
+
+
+def lease_of(item: Mapping[str, Any], subject: str) -> CreationLease:
+    """Read a lease. If its owner crashed, a request may have been sent until the lease ended, and may still run."""
+    lease_until = from_ms(item["leaseUntil"])
+    crashed = lease_until != RELEASED
+    last_sent_at = from_ms(item["lastSentAt"]) if "lastSentAt" in item else None
+    return CreationLease(
+        subject=subject,
+        creation_id=item["creationId"],
+        idempotency_key=item["idempotencyKey"],
+        key_issued_at=from_ms(item["keyIssuedAt"]),
+        is_settled=item["isSettled"] and not crashed,
+        last_sent_at=lease_until if crashed else last_sent_at,
+        owner=item["leaseOwner"],
+        lease_until=lease_until,
+        key=(item["pk"], item["sk"]),
+        payload={name: value for name, value in item.items() if name not in _LEASE_ATTRIBUTES},
+    )
+
+
+def to_ms(moment: datetime) -> int:
+    return round(moment.timestamp() * 1000)
+
+
+def from_ms(milliseconds: Any) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC)
