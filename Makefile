@@ -23,8 +23,8 @@ WHEELS := .cache/wheels-$(ARCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check package replay restore bench clean
-.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key
+.PHONY: help demo run test soak check package replay restore bench clean
+.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,11 @@ run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 
 test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile
+
+soak: SECONDS := 60
+soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)
+	@SECONDS=$(SECONDS) FIRST_SEED=$$(date +%s) SEED=$(SEED) $(PYTHON) -m pytest tests/adversary/test_driver.py \
+		--numprocesses=0 --quiet --show-capture=no -p no:logging
 
 check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, template, secrets, vulnerabilities
 	$(UV) lock --check --quiet
@@ -80,8 +85,9 @@ restore: .venv/.synced ## bring back what a table has lost from one restored bes
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
 rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
 retire-webhook-secret: ## remove all signing secrets but Codat's present one (STACK=…)
-rotate-api-key: ## store a new Codat API key, once Codat takes it (STACK=…)
-webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key: .venv/.synced
+rotate-api-key: ## store a new Codat API key, after it proved to be this deployment's (STACK=…)
+trust-api-key: ## confirm a Codat API key that can't prove itself (STACK=…)
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key: .venv/.synced
 	@exec $(PYTHON) -m operations $@
 
 bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)
