@@ -79,7 +79,7 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 replay: .venv/.synced ## put authentic webhooks that were kept unread through again (TABLE_NAME=…)
 	@exec $(PYTHON) -m local.replay
 
-restore: .venv/.synced ## bring back what a table has lost from one restored beside it (TABLE_NAME=… FROM=…)
+restore: .venv/.synced ## put back what a table has lost, from a backup restored beside it (STACK=… FROM=…)
 	@exec $(PYTHON) -m operations.restore
 
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)

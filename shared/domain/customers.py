@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from unicodedata import category
 from uuid import UUID
@@ -102,12 +103,17 @@ class Ownership:
     is_restoring: bool = False
     """Its customer is being restored from a backup: until that is done, a webhook has to come again."""
     discarded: Mapping[str, Any] | None = field(default=None, repr=False)
-    """What the company was before an adoption that was undone, for a few days."""
+    """What the company was before an adoption that was undone, for a few days, and the `adopter_digest`."""
 
     @property
     def owner(self) -> str | None:
         """The customer that owns the company. The pointer alone decides that, never a tag."""
         return None if self.is_reserved or self.has_ended else self.customer_id
+
+
+def adopter_digest(company_id: str, customer_id: str) -> str:
+    """Return what recognizes the customer of an undone adoption, because its id may not be kept."""
+    return sha256(f"{company_id}:{customer_id}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from shared.domain.customers import Company, Customer, Deletion, Ownership, Profile, profile_of
+from shared.domain.customers import Company, Customer, Deletion, Ownership, Profile, adopter_digest, profile_of
 from shared.domain.errors import CompanyTaken, DeletionInProgress
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
 from shared.domain.pages import Page
@@ -116,7 +116,7 @@ class Customers:
         reserved = Condition(f"{_IS_THEIRS} AND reserved = :yes", {":theirs": customer_id, ":yes": True})
         discarded = {
             **_pointer(company_id),
-            "discarded": lease.payload.get("before"),
+            "discarded": {**lease.payload.get("before", {}), "adopter": adopter_digest(company_id, customer_id)},
             "expiresAt": int((now + DISCARDED_LIFETIME).timestamp()),
         }
         try:

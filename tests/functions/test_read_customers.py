@@ -23,7 +23,8 @@ def test_a_customer_with_its_connections(app: App) -> None:
     assert shown == app.read(connection)
     assert set(shown) == {
         *("connectionId", "customerId", "companyId", "platformKey", "platformName", "sourceType", "status"),
-        *("nextAction", "error", "lastSync", "initialReadAt", "createdAt", "updatedAt", "asOf"),
+        *("nextAction", "error", "linkedAt", "lastSync", "initialReadAt", "initialReadIssues"),
+        *("createdAt", "updatedAt", "asOf"),
     }
 
 

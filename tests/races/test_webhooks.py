@@ -55,10 +55,7 @@ def test_the_newest_stands_and_each_is_told_once(
 ) -> None:
     """Some connections at once, each with its events shuffled and some of them twice, all at one moment."""
     chance = random.Random(seed)  # noqa: S311  # to repeat, not to protect
-    abouts = [
-        {"company_id": str(uuid4()), "connection_id": str(uuid4()), "tags": {"uid": f"c-{uuid4()}"}}
-        for _ in range(CONNECTIONS)
-    ]
+    abouts = [{"company_id": app.customer()["companyId"], "connection_id": str(uuid4())} for _ in range(CONNECTIONS)]
     told = [history(chance, about) for about in abouts]
     messages: list[dict[str, Any]] = []
     for events in told:
@@ -81,7 +78,7 @@ def test_two_events_of_one_time_end_the_same_whoever_comes_first(app: App) -> No
     ends: list[str] = []
     pair: list[Any] = [("connection.connected", "0" * 8), ("connection.disconnected", "f" * 8)]
     for _ in range(8):
-        about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": "x", "tags": {"uid": f"c-{uuid4()}"}}
+        about: dict[str, Any] = {"company_id": app.customer()["companyId"], "connection_id": "x"}
         bodies = [webhook_about(name, **about, generatedDate=at, id=event_id) for name, event_id in pair]
         answers = at_once(*(partial(app.deliver, body) for body in bodies))
         assert {answer.status_code for answer in answers} <= {204, 503}

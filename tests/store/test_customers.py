@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.domain.customers import CREATION_TAG, Company, Customer, Deletion, Ownership, Profile
+from shared.domain.customers import CREATION_TAG, Company, Customer, Deletion, Ownership, Profile, adopter_digest
 from shared.domain.errors import CompanyTaken, CreationInProgress, DeletionInProgress, InvalidQuery
 from shared.domain.leases import CreationLease
 from shared.domain.timestamps import timestamp_of
@@ -353,7 +353,9 @@ def test_a_discarded_adoption_gives_the_company_free(customers: Customers, custo
     pointer = table.get(keys.company(company_id))
     assert pointer is not None
     assert pointer["expiresAt"] == int((NOW + DISCARDED_LIFETIME).timestamp())
-    assert customers.ownership(company_id) == Ownership(discarded=BEFORE)
+    assert customers.ownership(company_id) == Ownership(
+        discarded={**BEFORE, "adopter": adopter_digest(company_id, customer_id)}
+    )
     other = f"c-{uuid4()}"
     customers.activate(acquire(customers, other, company_id), company_id, NOW, {})
     assert customers.ownership(company_id) == Ownership(other)

@@ -1,6 +1,6 @@
 """Orphaned companies: they carry our tag at Codat, and have no customer here."""
 
-from shared.domain.customers import CREATION_TAG, Company, Ownership, Profile
+from shared.domain.customers import CREATION_TAG, Company, Ownership, Profile, adopter_digest
 from shared.domain.errors import CodatMadeNoSense, CompanyUnknown, CreationInProgress, DeletionInProgress
 from shared.domain.leases import CreationLease
 from shared.services.customers import find_out_creation, report_duplicates
@@ -23,7 +23,7 @@ def reconcile_orphans(page: int, context: ReconcileContext, *, adopt_ours: bool)
         if ownership.has_ended or ownership.owner is not None:
             continue
         with errors:
-            if _restore_after_discarded_adoption(company, ownership, context):
+            if _restore_after_discarded_adoption(company, company.tagged_customer_id, ownership, context):
                 counts["drift"] += 1
                 continue
             if _pointer_was_lost(company, company.tagged_customer_id, context):
@@ -38,11 +38,15 @@ def reconcile_orphans(page: int, context: ReconcileContext, *, adopt_ours: bool)
     return counts
 
 
-def _restore_after_discarded_adoption(company: Company, ownership: Ownership, context: ReconcileContext) -> bool:
+def _restore_after_discarded_adoption(
+    company: Company, customer_id: str, ownership: Ownership, context: ReconcileContext
+) -> bool:
     """Restore the company if a late request of an adoption that was undone has tagged it; return whether it had."""
     before = ownership.discarded
-    if before is None or before.get("taggedCustomerId") == company.tagged_customer_id:
+    if before is None or before["adopter"] != adopter_digest(company.company_id, customer_id):
         return False
+    if before["taggedCustomerId"] == customer_id:
+        return False  # it was tagged so before
     context.codat.restore_company(company.company_id, before)
     return True
 
