@@ -40,6 +40,12 @@ def every_death(exchanges: Sequence[str]) -> list[Death]:
     return [Death(0, "before"), *(Death(io, "after") for io in range(len(exchanges)))]
 
 
+def ends_of_each_kind(exchanges: Sequence[str]) -> list[int]:
+    """The first and the last I/O of each kind."""
+    last = {name: io for io, name in enumerate(exchanges)}
+    return sorted({*last.values(), *map(exchanges.index, last)})
+
+
 @dataclass(frozen=True)
 class Life:
     """What is left of an invocation."""

@@ -1,7 +1,7 @@
 """Killed at every I/O, what works in the background is called again, by the queue or the stream, and ends the same."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -11,8 +11,8 @@ import pytest
 from local.codat.faults import Fault
 from local.codat.state import CompanyChange
 from tests.conftest import App
-from tests.crashes.process import Death, Life, Moment, every_death, invoke
-from tests.crashes.test_crashes import LEASE_OVER
+from tests.crashes.process import Death, Life, Moment, ends_of_each_kind, every_death, invoke
+from tests.crashes.test_crashes import LEASE_OVER, start_afresh
 from tests.functions.test_reconcile import adopting_strays, lose_webhooks, reconcile, same
 
 MOMENTS: tuple[Moment, ...] = ("before", "after")
@@ -91,6 +91,7 @@ def test_a_killed_reconcile_is_taken_up_by_its_message(
     the next reconcile does.
     """
     with adopting_strays():
+        start_afresh(app)
         whole = message_of(app)
         life = whole.work()
         assert life.answer is not None
@@ -99,7 +100,7 @@ def test_a_killed_reconcile_is_taken_up_by_its_message(
         deaths = every_death(life.exchanges)
         record_property("deaths", len(deaths))
         for death in deaths:
-            app.start_afresh()
+            start_afresh(app)
             message = message_of(app)
             assert message.work(death=death).answer is None
             again = message.work(later=LEASE_OVER)
@@ -124,8 +125,7 @@ def test_a_killed_plan_is_made_again(app: App, record_property: Callable[[str, o
     assert "POST Codat" not in exchanges
     assert reconcile(app)["drift"] == 1
     # The listing is 16 queries of one kind: the first and the last of each kind of I/O.
-    ends = sorted({at for name in exchanges for at in (exchanges.index(name), _last(exchanges, name))})
-    deaths = [Death(io, moment) for io in ends for moment in MOMENTS]
+    deaths = [Death(io, moment) for io in ends_of_each_kind(exchanges) for moment in MOMENTS]
     record_property("deaths", len(deaths))
     for death in deaths:
         app.start_afresh()
@@ -134,10 +134,6 @@ def test_a_killed_plan_is_made_again(app: App, record_property: Callable[[str, o
         found = reconcile(app)
         assert (found["drift"], found["failed"]) == (1, 0)
         assert app.read(linked)["status"] == "Deauthorized"
-
-
-def _last(names: Sequence[str], name: str) -> int:
-    return len(names) - 1 - list(reversed(names)).index(name)
 
 
 def test_killed_while_it_publishes_it_tells_all_of_it_again(

@@ -13,10 +13,13 @@ from uuid import uuid4
 import pytest
 
 from local.codat.state import CompanyChange
+from shared.codat.transport import api_key_fingerprint
 from shared.domain.timestamps import timestamp_of
+from shared.store.api_keys import ApiKeys
+from shared.store.keys import SHARDS
 from shared.store.table import Table, put
 from tests.conftest import App
-from tests.crashes.process import SECONDS_LEFT, Death, Life, every_death, invoke
+from tests.crashes.process import SECONDS_LEFT, Death, Life, ends_of_each_kind, every_death, invoke
 from tests.payloads import api_event, webhook, webhook_about, webhook_event
 
 LEASE_OVER = timedelta(seconds=30)
@@ -207,11 +210,19 @@ SCENES = [
 ]
 
 
+def start_afresh(app: App) -> None:
+    """An empty table, except that the API key is trusted: how the first one is, another test says."""
+    app.start_afresh()
+    fingerprint = api_key_fingerprint(app.stack.settings.codat_api_key)
+    ApiKeys(Table(app.stack.dynamodb, app.stack.table_name)).trust_first(fingerprint, datetime.now(UTC))
+
+
 @pytest.mark.parametrize("scene_of", SCENES)
 def test_killed_at_any_io_the_repeated_call_completes(
     app: App, scene_of: Callable[[App], Scene], record_property: Callable[[str, object], None]
 ) -> None:
     """Between any two I/Os: the call, repeated, waits for the lease at most, and then completes."""
+    start_afresh(app)
     whole = scene_of(app)
     life = invoke(whole.handler, whole.event)
     assert life.status in whole.done, life.body
@@ -220,7 +231,7 @@ def test_killed_at_any_io_the_repeated_call_completes(
     deaths = every_death(life.exchanges)
     record_property("deaths", len(deaths))
     for death in deaths:
-        app.start_afresh()
+        start_afresh(app)
         scene = scene_of(app)
         killed = invoke(scene.handler, scene.event, death=death)
         # A webhook that was quicker may have spared it the last I/Os, and so its death.
@@ -232,6 +243,19 @@ def test_killed_at_any_io_the_repeated_call_completes(
         at_last = invoke(scene.handler, scene.event, later=LEASE_OVER)
         assert at_last.status in scene.done, (death, at_last.body)
         app.codat.wait_idle()
+        scene.holds()
+
+
+def test_killed_while_the_first_api_key_proves_itself(app: App) -> None:
+    """At the first and the last of each kind of I/O: the first customer of a deployment is made once."""
+    whole = creating_a_company(app)
+    exchanges = invoke(whole.handler, whole.event).exchanges
+    assert exchanges.count("Query") >= SHARDS
+    for death in [Death(io, "after") for io in ends_of_each_kind(exchanges)]:
+        app.start_afresh()
+        scene = creating_a_company(app)
+        assert invoke(scene.handler, scene.event, death=death).answer is None
+        assert invoke(scene.handler, scene.event, later=LEASE_OVER).status in scene.done, death
         scene.holds()
 
 
