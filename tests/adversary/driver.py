@@ -8,7 +8,6 @@ THEN each customer has one company and one connection per platform, the table ha
 """
 
 from collections import Counter
-from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -96,8 +95,10 @@ class Driver:
             world.take_events()
             steps = world.scheduler.steps + self._random.choice((0, 1, 5, 30, 200))
             world.scheduler.run(until=lambda steps=steps: world.scheduler.steps >= steps)  # type: ignore[misc]
-            if world.chance(0.15):
-                world.scheduler.now += self._random.choice((_seconds(6), _seconds(40), _seconds(90), _seconds(400)))
+            if world.chance(0.05):
+                world.scheduler.stall(self._random.choice((6, 40)))
+            if world.chance(0.1):
+                world.scheduler.advance(self._random.choice((40, 90, 400)))
 
     def _settle(self) -> None:
         """End all faults, let everything finish, and reconcile."""
@@ -106,7 +107,7 @@ class Driver:
         world.api_key = next(iter(world.ours.api_keys))
         for _ in range(3):
             world.scheduler.run()
-            world.scheduler.now += _seconds(600)
+            world.scheduler.advance(600)
             world.reconcile()
             world.scheduler.run()
             self._confirm_api_key()
@@ -434,11 +435,7 @@ class Driver:
                 world.check("a creation completes", waited < MAX_LIVENESS_SECONDS, (customer_id, document))
                 if waited >= MAX_LIVENESS_SECONDS:
                     break
-                world.scheduler.now += _seconds(float(headers.get("retry-after", 1)))
-
-
-def _seconds(seconds: float) -> timedelta:
-    return timedelta(seconds=seconds)
+                world.scheduler.advance(float(headers.get("retry-after", 1)))
 
 
 def drive(app: App, seed: int, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:

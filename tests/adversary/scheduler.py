@@ -97,6 +97,16 @@ class Scheduler:
         if task is not None:
             task.hand_over(self.now + timedelta(seconds=seconds))
 
+    def stall(self, seconds: float) -> None:
+        """Let time pass in which nothing runs."""
+        self.now += timedelta(seconds=seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, in which tasks and timers run."""
+        until = self.now + timedelta(seconds=seconds)
+        self.at(seconds, lambda: None)
+        self.run(until=lambda: self.now >= until)
+
     def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
         """Run tasks and timers until there are none left, or `until` holds."""
         while not until():

@@ -45,7 +45,7 @@ FUNCTION_SECONDS = {"plan_reconcile": 900.0, "reconcile": 300.0}
 DEFAULT_FUNCTION_SECONDS = 29.0
 RETRY_DELAYS = (5.0, 300.0, 1800.0, 7200.0)
 MAX_LAG = 4.0
-MAX_RUN_TIME = 280.0
+MAX_RUN_TIME = 240.0
 
 
 @dataclass
@@ -234,6 +234,7 @@ class World:
         if fault == "page":
             return self._page()
         arrival = self.codat.arrive(sent, choices)
+        self.scheduler.at(MAX_RUN_TIME, lambda: self._perform(arrival, None))
         if fault in {"slow", "slow-page"}:
             self._run_later(arrival)
             if fault == "slow-page":
@@ -269,10 +270,11 @@ class World:
         self._perform(arrival, failure)
 
     def _run_later(self, arrival: Arrival) -> None:
-        if arrival.response is None:
-            self.scheduler.at(self.random.uniform(0, MAX_RUN_TIME), lambda: self._perform(arrival, None))
+        self.scheduler.at(self.random.uniform(0, MAX_RUN_TIME), lambda: self._perform(arrival, None))
 
     def _perform(self, arrival: Arrival, failure: Failure | None) -> None:
+        if arrival.response is not None:
+            return
         arrival.response = self.codat.perform(arrival, failure)
         self.trace(f"performed {arrival.request.method} {arrival.request.path}: {arrival.response.status}, {failure}")
         self.take_events()
