@@ -1,7 +1,7 @@
 """`make replay TABLE_NAME=…`: puts authentic webhooks that were kept unread through again.
 
-Runs with the operator's own AWS credentials, on the table that TABLE_NAME names. What the rest of the template sets is
-taken from its defaults; CODAT_TAG_KEY where the deployment's differs.
+Runs with the operator's own AWS credentials, on the table that TABLE_NAME names. All other settings are the template's
+defaults.
 """
 
 from __future__ import annotations

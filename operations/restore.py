@@ -1,12 +1,15 @@
-"""`make restore STACK=… FROM=…`: bring back what a table has lost, from one that was restored beside it.
+"""`make restore STACK=… FROM=…`: bring back what a table has lost, from a backup that was restored beside it.
 
-Runs with the operator's own AWS credentials; TABLE_NAME=… names the table if there is no stack. Only what is missing is
-put: whatever is there has changed since, or is the same. Interrupted, it is run again.
+Runs with the operator's own AWS credentials; TABLE_NAME=… names the table if there is no stack. The API, webhooks and
+reconciles may run meanwhile. Items that exist stay as they are. After an interruption, repeat the command.
 
-Pointers come first, marked as `restoring`: until the mark is removed, webhooks about these companies are answered 503,
-and Codat sends them again. Customers come last, each together with its pointer, so that neither a webhook nor a
-reconcile works on half of one. Every version is raised above all that may have been published before the loss. At the
-end a reconcile compares everything with Codat, and adopts the companies that were created after the backup.
+    1. begin    a lost customer and its pointer, both marked `restoring`     -> calls and webhooks get 503
+    2. fill     connections, timelines and other items, if they are missing
+    3. finish   the marks are removed, customer and pointer together         -> the customer is published
+
+Each step is one transaction a customer or an item. Its conditions decide: a customer that was deleted, or created again
+with another company, stays as it is. At the end a reconcile compares everything with Codat, and adopts the companies
+that were created after the backup.
 """
 
 from __future__ import annotations
@@ -14,25 +17,32 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from shared.domain.errors import StoreUnavailable
+from shared.store import keys
+from shared.store.customers import ACTIVE, DELETING, RESTORING, owned_pointer
+from shared.store.table import ABSENT, Condition, ConditionFailed, Table, Write, check, put, unmarshal
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from shared.store.table import Item, Key
 
 USAGE_ERROR = 2
-CONCURRENCY = 16
-
-Item = dict[str, Any]
-
-_ABSENT = "attribute_not_exists(pk)"
+BATCH_SIZE = 25
+"""Items that a thread works on at a time. Their keys, and those of their pointers, fit into one read."""
+MAX_WAIT = 60.0
+"""Seconds for one operation and its retries: the command waits for DynamoDB longer than a function can."""
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
@@ -51,132 +61,211 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
             print("A reconcile was started. It also adopts the companies that were created after the backup.")
         else:
             print('Now invoke the function plan_reconcile with {"adoptOurs": true}.')
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, StoreUnavailable) as error:
         print(" ".join(f"AWS: {error} Repeat the command: it continues where it was.".split()), file=sys.stderr)
         return 1
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Kinds:
-    """Which items a step works on: a filter of DynamoDB's."""
-
-    expression: str
-    values: dict[str, Any]
-
-
-_KIND_VALUES = {":company": {"S": "COMPANY"}, ":customer": {"S": "CUSTOMER"}}
-POINTERS = _Kinds("sk = :company", {":company": _KIND_VALUES[":company"]})
-CUSTOMERS = _Kinds("sk = :customer", {":customer": _KIND_VALUES[":customer"]})
-OTHERS = _Kinds("NOT sk IN (:company, :customer)", _KIND_VALUES)
+_CUSTOMERS: dict[str, Any] = {
+    "FilterExpression": "sk = :customer AND #state IN (:active, :deleting)",
+    "ExpressionAttributeNames": {"#state": "state"},
+    "ExpressionAttributeValues": {
+        ":customer": {"S": keys.CUSTOMER},
+        ":active": {"S": ACTIVE},
+        ":deleting": {"S": DELETING},
+    },
+}
+_OTHERS: dict[str, Any] = {
+    # Leases are outdated. Tombstones only keep late events away, and the pointer's condition does that here.
+    "FilterExpression": "NOT sk IN (:customer, :company) AND NOT begins_with(sk, :lease)"
+    " AND attribute_not_exists(tombstone)",
+    "ExpressionAttributeValues": {
+        ":customer": {"S": keys.CUSTOMER},
+        ":company": {"S": keys.COMPANY},
+        ":lease": {"S": keys.connection_lease("", "")[1]},
+    },
+}
 
 
 class Restoration:
-    def __init__(self, table: str, source: str, *, now: Callable[[], float] = time.time) -> None:
-        """`now` is the clock of the functions, in seconds since 1970."""
-        config = Config(max_pool_connections=CONCURRENCY, retries={"total_max_attempts": 10, "mode": "standard"})
-        self._client: Any = boto3.client("dynamodb", config=config)
-        self._table = table
+    def __init__(
+        self, table: str, source: str, *, concurrency: int = 16, now: Callable[[], float] | None = None
+    ) -> None:
+        """`now` replaces DynamoDB's clock, in seconds since 1970. With a `concurrency` of 1 no thread is started."""
+        # The table repeats its requests by itself. The scan of the backup is left to botocore.
+        once = _config(max_pool_connections=concurrency, attempts=1)
+        self._table = Table(boto3.client("dynamodb", config=once), table, max_wait=MAX_WAIT)
+        self._scan: Any = boto3.client("dynamodb", config=_config(attempts=10)).get_paginator("scan")
         self._source = source
+        self._concurrency = concurrency
         self._now = now
 
     def run(self) -> Counter[str]:
         """Return how many items of each kind were missing."""
-        counts: Counter[str] = Counter()
-        for kinds, restore in (
-            (POINTERS, self._restore_pointer),
-            (OTHERS, self._restore_item),
-            (CUSTOMERS, self._restore_customer),
-            (POINTERS, self._finish_pointer),
-        ):
-            with ThreadPoolExecutor(CONCURRENCY) as pool:
-                for items in self._pages(kinds):
-                    counts.update(kind for kind in pool.map(restore, items) if kind)
-        return counts
+        restored: Counter[str] = Counter()
+        with _mapping(self._concurrency) as parallel:
+            for selection, step in (
+                (_CUSTOMERS, self._begin),
+                (_OTHERS, self._fill),
+                (_CUSTOMERS, self._finish),
+            ):
+                for items, now in self._pages(selection):
+                    batches = [items[start : start + BATCH_SIZE] for start in range(0, len(items), BATCH_SIZE)]
+                    for kinds in parallel(partial(step, now=now), batches):
+                        restored.update(kinds)
+        return restored
 
-    def _pages(self, kinds: _Kinds) -> Iterator[list[Item]]:
-        pages = self._client.get_paginator("scan").paginate(
-            TableName=self._source,
-            ConsistentRead=True,
-            FilterExpression=kinds.expression,
-            ExpressionAttributeValues=kinds.values,
-        )
-        return (page["Items"] for page in pages)
+    def _pages(self, selection: Mapping[str, Any]) -> Iterator[tuple[list[Item], int]]:
+        """Yield the selected items of the backup, each page with the time of its read, in milliseconds since 1970."""
+        for page in self._scan.paginate(TableName=self._source, ConsistentRead=True, **selection):
+            now = _date(page) if self._now is None else self._now()
+            yield [unmarshal(item) for item in page["Items"]], int(now * 1000)
 
-    def _restore_pointer(self, item: Item) -> str | None:
-        mark = {"restoring": {"BOOL": True}} if _is_owned(item) else {}
-        return self._put_if_missing({**item, **mark}, "COMPANY")
-
-    def _restore_item(self, item: Item) -> str | None:
-        kind = item["sk"]["S"].partition("#")[0] if item["pk"]["S"].startswith("COMPANY#") else _partition(item)
-        return self._put_if_missing(self._with_raised_version(item) if kind == "CONNECTION" else item, kind)
-
-    def _restore_customer(self, item: Item) -> str | None:
-        """Put the customer together with its finished pointer, both or neither."""
-        if "companyId" not in item:
-            return self._put_if_missing(item, "CUSTOMER")  # still being created
-        customer = {"Item": self._with_raised_version(item), "TableName": self._table, "ConditionExpression": _ABSENT}
-        key = {"pk": {"S": f"COMPANY#{item['companyId']['S']}"}, "sk": {"S": "COMPANY"}}
-        pointer = {
-            "TableName": self._table,
-            "Item": {**key, "companyId": item["companyId"], "customerId": item["customerId"]},
-            # Not if the company was closed since the backup, or has another customer by now.
-            "ConditionExpression": "customerId = :customer AND attribute_not_exists(ended)",
-            "ExpressionAttributeValues": {":customer": item["customerId"]},
-        }
-        try:
-            self._client.transact_write_items(TransactItems=[{"Put": customer}, {"Put": pointer}])
-        except self._client.exceptions.TransactionCanceledException as error:
-            if _failed_conditions(error):
-                return None
-            raise
-        return "CUSTOMER"
-
-    def _finish_pointer(self, item: Item) -> None:
-        """Finish the pointer of a customer that was not lost; remove that of one which has another company by now."""
-        if not _is_owned(item):
-            return
-        key = {"pk": {"S": f"CUSTOMER#{item['customerId']['S']}"}, "sk": {"S": "CUSTOMER"}}
-        customer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item", {})
-        request: Item = {
-            "TableName": self._table,
-            "Key": {"pk": item["pk"], "sk": item["sk"]},
-            "ConditionExpression": "restoring = :yes",
-            "ExpressionAttributeValues": {":yes": {"BOOL": True}},
-        }
-        try:
-            if customer.get("companyId") == item["companyId"]:
-                self._client.update_item(**request, UpdateExpression="REMOVE restoring")
+    def _begin(self, customers: list[Item], *, now: int) -> list[str]:
+        """Put the lost customers and their pointers, marked; and the lost pointers of customers that exist."""
+        live = self._table.get_many({key for customer in customers for key in _keys(customer)})
+        restored = []
+        for customer in customers:
+            key, pointer_key = _keys(customer)
+            if key not in live or live[key]["state"] == RESTORING:
+                has_pointer = self._mark(customer)
+                if not has_pointer and self._resume_deletion(customer, now):
+                    restored.append(keys.CUSTOMER)
             else:
-                self._client.delete_item(**request)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return  # finished together with its customer, or never lost
+                has_pointer = pointer_key in live or self._restore_pointer(customer)
+            if has_pointer and pointer_key not in live:
+                restored.append(keys.COMPANY)
+        return restored
 
-    def _with_raised_version(self, item: Item) -> Item:
-        """Raise the version above all that may have been published: versions grow by less than one a millisecond."""
-        version = max(int(item["version"]["N"]) + 1, int(self._now() * 1000))
-        return {**item, "version": {"N": str(version)}}
+    def _mark(self, customer: Item) -> bool:
+        marked = put({**customer, "state": RESTORING}, _is_lost(customer))
+        return self._write(marked, put(_pointer(customer, restoring=True), _is_free(customer)))
 
-    def _put_if_missing(self, item: Item, kind: str) -> str | None:
+    def _restore_pointer(self, customer: Item) -> bool:
+        key, _ = _keys(customer)
+        return self._write(check(key, _is_active(customer)), put(_pointer(customer), ABSENT))
+
+    def _fill(self, items: list[Item], *, now: int) -> list[str]:
+        """Put the missing items: those of a company only if a customer owns it."""
+        live = self._table.get_many((item["pk"], item["sk"]) for item in items)
+        restored = []
+        for item in items:
+            has_expired = "expiresAt" in item and item["expiresAt"] * 1000 < now
+            if (item["pk"], item["sk"]) in live or has_expired:
+                continue
+            partition, _, of = item["pk"].partition("#")
+            if partition != keys.COMPANY:
+                kind, writes = partition, [put(item, ABSENT)]
+            else:
+                kind = item["sk"].partition("#")[0]
+                # A company can change hands: a connection is restored for the customer that it names.
+                owner = owned_pointer(item["customerId"]) if "customerId" in item else _OWNED
+                restorable = {**item, "version": _raised(item, now)} if "version" in item else item
+                writes = [check(keys.company(of), owner), put(restorable, ABSENT)]
+            if self._write(*writes):
+                restored.append(kind)
+        return restored
+
+    def _finish(self, customers: list[Item], *, now: int) -> list[str]:
+        """Remove the marks of customers and their pointers. A deletion that was in progress is left to reconcile."""
+        live = self._table.get_many({keys.customer(customer["customerId"]) for customer in customers})
+        restored = []
+        for customer in customers:
+            if live.get(keys.customer(customer["customerId"]), {}).get("state") != RESTORING:
+                continue
+            finished = put(_restored(customer, customer["state"], now), _IS_RESTORING)
+            pointer = put(_pointer(customer), owned_pointer(customer["customerId"]))
+            if self._write(finished, pointer) or self._resume_deletion(customer, now):
+                restored.append(keys.CUSTOMER)
+        return restored
+
+    def _resume_deletion(self, customer: Item, now: int) -> bool:
+        """Put the lost customer as `deleting` if its pointer has ended: then its deletion was not completed."""
+        _, pointer_key = _keys(customer)
+        deleting = put(_restored(customer, DELETING, now), _is_lost(customer))
+        return self._write(deleting, check(pointer_key, _has_ended(customer)))
+
+    def _write(self, *writes: Write) -> bool:
+        """Perform all of the writes; False, with nothing written, if a condition does not hold."""
         try:
-            self._client.put_item(TableName=self._table, Item=item, ConditionExpression=_ABSENT)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return None
-        return kind
+            self._table.write(*writes)
+        except ConditionFailed:
+            return False
+        return True
 
 
-def _is_owned(pointer: Item) -> bool:
-    """Return whether a customer owns the company, and not only an adoption that is incomplete or undone."""
-    return "customerId" in pointer and not {"ended", "reserved"} & pointer.keys()
+_OWNED = Condition("attribute_exists(customerId) AND attribute_not_exists(ended) AND attribute_not_exists(reserved)")
+_STATE = {"#state": "state"}
+_IS_RESTORING = Condition("#state = :restoring", {":restoring": RESTORING}, _STATE)
 
 
-def _partition(item: Item) -> str:
-    return str(item["pk"]["S"].partition("#")[0])
+def _is_lost(customer: Item) -> Condition:
+    """Require that the customer is absent, or marked by a run that was interrupted."""
+    expression = f"attribute_not_exists(pk) OR ({_IS_RESTORING.expression} AND companyId = :company)"
+    return Condition(expression, {":restoring": RESTORING, ":company": customer["companyId"]}, _STATE)
 
 
-def _failed_conditions(error: Any) -> bool:
-    reasons = error.response.get("CancellationReasons") or []
-    return any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons)
+def _is_active(customer: Item) -> Condition:
+    values = {":active": ACTIVE, ":company": customer["companyId"]}
+    return Condition("#state = :active AND companyId = :company", values, _STATE)
+
+
+def _is_free(customer: Item) -> Condition:
+    """Require that the pointer is absent, or the customer's own. An ended, reserved or discarded one is neither."""
+    own = owned_pointer(customer["customerId"])
+    return Condition(f"attribute_not_exists(pk) OR ({own.expression})", own.values)
+
+
+def _has_ended(customer: Item) -> Condition:
+    """Require that the company is gone and still names the customer, which a completed deletion removes."""
+    return Condition("customerId = :customer AND ended = :yes", {":customer": customer["customerId"], ":yes": True})
+
+
+def _keys(customer: Item) -> tuple[Key, Key]:
+    """Return the keys of the customer and of its pointer."""
+    return keys.customer(customer["customerId"]), keys.company(customer["companyId"])
+
+
+def _pointer(customer: Item, *, restoring: bool | None = None) -> Item:
+    pk, sk = keys.company(customer["companyId"])
+    ids = {"companyId": customer["companyId"], "customerId": customer["customerId"]}
+    return {"pk": pk, "sk": sk, **ids, "restoring": restoring}
+
+
+def _restored(customer: Item, state: str, now: int) -> Item:
+    """Return the customer to put. If it is `deleting`, its lease has ended, so that reconcile continues at once."""
+    lease = {"leaseUntil": 0} if state == DELETING else {}
+    return {**customer, **lease, "state": state, "version": _raised(customer, now)}
+
+
+def _raised(item: Item, now: int) -> int:
+    """Return a version above every published one.
+
+    Versions start at the millisecond of the first write and grow by less than one a millisecond, so all that were
+    published before the loss are below the present millisecond.
+    """
+    return max(int(item["version"]) + 1, now)
+
+
+def _date(response: Mapping[str, Any]) -> float:
+    """Return DynamoDB's clock at its answer, in whole seconds rounded down: the operator's clock may be wrong."""
+    return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+
+@contextmanager
+def _mapping(concurrency: int) -> Iterator[Callable[..., Iterable[list[str]]]]:
+    """Yield a `map` that uses so many threads; with one it is the calling thread."""
+    if concurrency == 1:
+        yield map
+    else:
+        with ThreadPoolExecutor(concurrency) as pool:
+            yield pool.map
+
+
+def _config(*, attempts: int, max_pool_connections: int = 1) -> Config:
+    retries: Any = {"total_max_attempts": attempts, "mode": "standard"}
+    return Config(connect_timeout=3, read_timeout=10, retries=retries, max_pool_connections=max_pool_connections)
 
 
 def _resource(stack: str, logical_id: str) -> str:

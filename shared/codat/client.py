@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from shared.codat import wire
 from shared.codat.transport import Answer, Transport, api_key_fingerprint
-from shared.domain.connections import ConnectionSnapshot
+from shared.domain.connections import ConnectionSnapshot, Source
 from shared.domain.customers import (
     CREATION_TAG,
     AccessToken,
@@ -52,8 +52,8 @@ class CompanyPage:
 @dataclass(frozen=True, slots=True)
 class ConnectionList:
     snapshots: list[ConnectionSnapshot]
-    unparseable: list[Mapping[str, str]]
-    """What names the platform of each connection that could not be parsed."""
+    unparseable: list[Source]
+    """Of each connection that could not be parsed, as far as it can be read."""
 
 
 class Codat:
@@ -82,7 +82,7 @@ class Codat:
         """Create a company that is tagged with both ids, and return its id."""
         body = self._company_body(customer_id, profile, {CREATION_TAG: creation_id})
         answer = self._send("POST", "companies", json=body, idempotency_key=idempotency_key)
-        return answer.read(wire.Company).id
+        return answer.read(wire.CompanyId).id
 
     def update_company(
         self, company_id: str, customer_id: str, profile: Profile, existing_tags: Mapping[str, str]
@@ -99,7 +99,7 @@ class Codat:
         self._retry(send)
 
     def restore_company(self, company_id: str, before: Mapping[str, Any]) -> None:
-        """Set name, description and tags back to what a lease kept of the company. PUT replaces all three."""
+        """Set name, description and tags back to what was kept of the company. PUT replaces all three."""
         tags = dict(before["tags"])
         if before.get("taggedCustomerId"):
             tags[self._tag_key] = before["taggedCustomerId"]
@@ -112,7 +112,7 @@ class Codat:
         A gateway can answer 2xx as well, and an empty body proves nothing. So the company is read once more.
         """
         self._retry(lambda: self._send("DELETE", "companies", company_id))
-        if self.company(company_id) is not None:
+        if self.has_company(company_id):
             raise CodatMadeNoSense("Codat still returns the company after its deletion.")
 
     def company(self, company_id: str) -> Company | None:
@@ -123,17 +123,36 @@ class Codat:
             return None
         return self._company(answer.read(wire.Company), answer.read_at)
 
-    def find_creation(self, customer_id: str, creation_id: str) -> list[Company]:
-        """Return the companies that carry both tags, oldest first. Codat's filter may lag behind."""
-        tagged = self._tagged(f"{CREATION_TAG}={creation_id}")
-        found = [
-            company
-            for company in tagged
-            if company.tagged_customer_id == customer_id and company.tags.get(CREATION_TAG) == creation_id
-        ]
-        if not found:
+    def has_company(self, company_id: str) -> bool:
+        """Return whether Codat has the company; also one that can't be parsed beyond its id."""
+        try:
+            self._retry(lambda: self._send("GET", "companies", company_id).read(wire.CompanyId))
+        except CodatNotFound:
+            return False
+        return True
+
+    def find_creation(self, customer_id: str, creation_id: str) -> list[str]:
+        """Return the ids of the companies that carry both tags. Codat's filter may lag behind.
+
+        Raises CodatMadeNoSense if a company can't be parsed, because it may be the one.
+        """
+        company_ids: list[str] = []
+
+        def read(page: int) -> tuple[int, int]:
+            document, _ = self._company_page(page, PAGE_SIZE, f"{CREATION_TAG}={creation_id}")
+            for entry in document.results:
+                company = self._parse(wire.TaggedCompany, entry)
+                if company is None:
+                    raise CodatMadeNoSense("A company that may be this creation's can't be parsed.")
+                tags = company.tags or {}
+                if (tags.get(self._tag_key), tags.get(CREATION_TAG)) == (customer_id, creation_id):
+                    company_ids.append(company.id)
+            return len(document.results), document.total_results
+
+        _read_all_pages(read)
+        if not company_ids:
             self.require_trusted_key()
-        return found
+        return sorted(company_ids)
 
     def companies_of(self, customer_ids: Sequence[str]) -> list[Company]:
         """Return the companies that are tagged with one of these customer ids, oldest first, with their connections.
@@ -147,12 +166,15 @@ class Codat:
 
     def companies(self, page: int, page_size: int, tags: str | None = None) -> CompanyPage:
         """Return a page of all companies at Codat with their connections; pages count from 1."""
+        document, read_at = self._company_page(page, page_size, tags)
+        parsed = [self._parse(wire.Company, entry) for entry in document.results]
+        companies = [self._company(company, read_at) for company in parsed if company is not None]
+        return CompanyPage(companies, len(parsed) - len(companies), document.total_results)
+
+    def _company_page(self, page: int, page_size: int, tags: str | None) -> tuple[wire.Page, Timestamp]:
         params = {"page": page, "pageSize": page_size} | ({} if tags is None else {"tags": tags})
         answer = self._retry(lambda: self._send("GET", "companies", params=params))
-        document = answer.read(wire.Page)
-        parsed = [self._parse(wire.Company, entry) for entry in document.results]
-        companies = [self._company(company, answer.read_at) for company in parsed if company is not None]
-        return CompanyPage(companies, len(parsed) - len(companies), document.total_results)
+        return answer.read(wire.Page), answer.read_at
 
     def company_count(self) -> int:
         """Return the number of all companies at Codat, also of other apps."""
@@ -198,7 +220,7 @@ class Codat:
     def connections(self, company_id: str) -> ConnectionList:
         """Return a company's connections, all pages. Codat's list may lag behind."""
         snapshots: list[ConnectionSnapshot] = []
-        unparseable: list[Mapping[str, str]] = []
+        unparseable: list[Source] = []
 
         def read(page: int) -> tuple[int, int]:
             path = ("companies", company_id, "connections")
@@ -208,7 +230,7 @@ class Codat:
             for entry in document.results:
                 connection = self._parse(wire.DataConnection, entry)
                 if connection is None:
-                    unparseable.append(wire.platform_hint(entry))
+                    unparseable.append(wire.source_hint(entry))
                 else:
                     snapshots.append(_snapshot(connection, answer.read_at))
             return len(document.results), document.total_results
@@ -247,12 +269,6 @@ class Codat:
 
     def api_key_fingerprint(self) -> str:
         return api_key_fingerprint(self._transport.api_key)
-
-    def check_key(self) -> None:
-        """Raise CodatRejectedCredentials if Codat does not accept the API key."""
-        self._retry(
-            lambda: self._transport.send("GET", "companies", params={"page": 1, "pageSize": 1}).read(wire.Count)
-        )
 
     def listed_fingerprints(self) -> frozenset[str]:
         """Return the fingerprints of all API keys of this Codat client; none if Codat doesn't list them.

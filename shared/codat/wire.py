@@ -4,7 +4,7 @@ Unknown fields are ignored, because Codat adds some. A wrong type is rejected: a
 come in any of Codat's forms and leave in one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
@@ -111,13 +111,19 @@ class Page(Wire):
     total_results: int
 
 
-class Company(Wire):
+class CompanyId(Wire):
     id: Identifier
+
+
+class TaggedCompany(CompanyId):
+    tags: dict[str, str] | None = None
+
+
+class Company(TaggedCompany):
     name: str = ""
     description: str | None = None
     redirect: str | None = None
     created: Time | None = None
-    tags: dict[str, str] | None = None
     data_connections: list[Any] | None = None
 
 
@@ -139,6 +145,10 @@ class ApiKeys(Wire):
     results: list[Any] = []
 
 
+_DOCUMENTED_STATUS_CODES = {402: 429, 503: 500}
+"""`statusCode` in Codat's own examples of these answers."""
+
+
 class ErrorMessage(Wire):
     status_code: int | None = None
     service: str | None = None
@@ -150,7 +160,8 @@ class ErrorMessage(Wire):
 
         See https://docs.codat.io/platform-api#/schemas/ErrorMessage.
         """
-        return self.status_code == status and bool(self.correlation_id or (self.service and self.error))
+        is_of_status = self.status_code in {status, _DOCUMENTED_STATUS_CODES.get(status, status)}
+        return is_of_status and bool(self.correlation_id or (self.service and self.error))
 
 
 class Envelope(Wire):
@@ -191,7 +202,8 @@ class ConnectionPayload(Wire):
     connection: DataConnection
 
 
-def platform_hint(document: Any) -> Mapping[str, str]:
-    """Return what names the platform in a connection that can't be parsed, as far as it is text."""
+def source_hint(document: Any) -> Source:
+    """Return the source of a connection that can't be parsed, with what is not text left empty."""
     fields = document if isinstance(document, dict) else {}
-    return {name: value for name in ("integrationKey", "platformName") if isinstance(value := fields.get(name), str)}
+    values = (fields.get(name) for name in ("integrationKey", "platformName", "sourceType"))
+    return Source(*(value if isinstance(value, str) else "" for value in values))

@@ -12,7 +12,7 @@ from enum import IntEnum, StrEnum
 from typing import NewType
 
 from shared.domain import connection_errors
-from shared.domain.initial_reads import NO_EVIDENCE, InitialRead, ReadEvidence
+from shared.domain.initial_reads import MAX_KEPT, NO_EVIDENCE, InitialRead, ReadEvidence
 from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 from shared.domain.timestamps import Timestamp, just_after
 
@@ -147,8 +147,10 @@ class Connection:
     last_sync: Timestamp | None = None
     linked_event_at: Timestamp | None = None
     """The newest webhook that says Linked."""
-    severed_at: Timestamp | None = None
-    """The newest update that says Unlinked or Deauthorized."""
+    linked_seen_at: Timestamp | None = None
+    """The newest answer of Codat's that says Linked."""
+    severances: tuple[Timestamp, ...] = ()
+    """When updates said Unlinked or Deauthorized: the newest few, in order."""
     evidence: ReadEvidence = NO_EVIDENCE
     link_issued_at: Timestamp | None = None
     """When the app last received a link, on our clock."""
@@ -177,10 +179,13 @@ class Connection:
 
         If the webhook was lost, the lower bound of that moment: when it was severed before, or created.
         """
-        event_arrived = self.linked_event_at is not None and self.linked_event_at >= (self.severed_at or "")
-        if self.status is Status.LINKED and not event_arrived:
-            return self.severed_at or self.created_at
-        return self.linked_event_at
+        last_linked = max(self.linked_event_at or "", self.linked_seen_at or "")
+        if not last_linked:
+            return None
+        severed_at = max((severed for severed in self.severances if severed < last_linked), default=None)
+        if self.linked_event_at is not None and self.linked_event_at >= (severed_at or ""):
+            return self.linked_event_at
+        return severed_at or self.created_at
 
     @property
     def initial_read_at(self) -> Timestamp | None:
@@ -287,9 +292,9 @@ def with_issued_link(connection: Connection, now: Timestamp) -> Connection:
     return replace(connection, link_issued_at=now, abandoned_at=None, updated_at=now)
 
 
-def with_abandoned_link(connection: Connection, now: Timestamp) -> Connection:
-    """Return the connection, marked as abandoned; unchanged if it no longer waits, or is marked already."""
-    if connection.status is not Status.PENDING_AUTH or connection.abandoned_at is not None:
+def with_abandoned_link(connection: Connection, now: Timestamp, *, before: Timestamp) -> Connection:
+    """Return the connection, marked as abandoned; unchanged if it is marked already, or has a newer link."""
+    if connection.abandoned_at is not None or not connection.is_abandoned(before=before):
         return connection
     return replace(connection, abandoned_at=now, updated_at=now)
 
@@ -316,10 +321,12 @@ def _with_times(connection: Connection, update: StatusUpdate) -> Connection:
     """Raise the times that the update confirms. Each is a maximum, so that late updates count as well."""
     when = time_of(update.stamp)
     if update.status is Status.LINKED and update.precedence is Precedence.EVENT:
-        linked_event_at = max(connection.linked_event_at or when, when)
-        connection = replace(connection, linked_event_at=linked_event_at)
-    if update.status in SEVERED:
-        connection = replace(connection, severed_at=max(connection.severed_at or when, when))
+        connection = replace(connection, linked_event_at=max(connection.linked_event_at or when, when))
+    elif update.status is Status.LINKED:
+        connection = replace(connection, linked_seen_at=max(connection.linked_seen_at or when, when))
+    elif update.status in SEVERED:
+        severances = tuple(sorted({*connection.severances, when})[-MAX_KEPT:])
+        connection = replace(connection, severances=severances)
     if update.last_sync is not None:
         last_sync = max(connection.last_sync or update.last_sync, update.last_sync)
         evidence = connection.evidence.with_sync(update.last_sync)
@@ -332,7 +339,8 @@ def _pruned(connection: Connection) -> Connection:
     evidence = connection.evidence
     if connection.linked_event_at is not None:
         evidence = evidence.since(connection.linked_event_at)
-    return replace(connection, evidence=evidence.thinned(connection.severed_at))
+    last_severed = connection.severances[-1] if connection.severances else None
+    return replace(connection, evidence=evidence.thinned(last_severed))
 
 
 def _stored_if_changed(before: Connection, after: Connection, now: Timestamp) -> Connection:

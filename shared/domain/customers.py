@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from hashlib import sha256
 from typing import Any
 from unicodedata import category
@@ -87,7 +86,6 @@ class Deletion:
     customer_id: str
     company_id: str
     owner: str
-    lease_until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +101,21 @@ class Ownership:
     is_restoring: bool = False
     """Its customer is being restored from a backup: until that is done, a webhook has to come again."""
     discarded: Mapping[str, Any] | None = field(default=None, repr=False)
-    """What the company was before an adoption that was undone, for a few days, and the `adopter_digest`."""
+    """Of an adoption that was undone, for a few days: name, description and tags before it, and its `adopter`."""
 
     @property
     def owner(self) -> str | None:
         """The customer that owns the company. The pointer alone decides that, never a tag."""
         return None if self.is_reserved or self.has_ended else self.customer_id
 
+    def before_adoption_by(self, customer_id: str, company_id: str) -> Mapping[str, Any] | None:
+        """Return what the company was before an adoption by this customer that was undone; None if there was none."""
+        is_theirs = self.discarded is not None and self.discarded["adopter"] == adopter_digest(company_id, customer_id)
+        return self.discarded if is_theirs else None
+
 
 def adopter_digest(company_id: str, customer_id: str) -> str:
-    """Return what recognizes the customer of an undone adoption, because its id may not be kept."""
+    """Identify the customer of an undone adoption without storing its id, which would outlive its deletion."""
     return sha256(f"{company_id}:{customer_id}".encode()).hexdigest()
 
 

@@ -182,7 +182,6 @@ class CodatBusy(CodatError):
 
 class CodatRateLimited(CodatError):
     retryable = True
-    had_no_effect = True
 
 
 class CodatUnavailable(CodatError):

@@ -5,7 +5,7 @@ can be lost; `lastSync`, which every later answer carries, then stands in for it
 the connection was linked, and that can become known later. So the evidence is kept, and the answer derived from it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -60,22 +60,30 @@ class ReadEvidence:
         )
 
     def initial_read_at(self, linked_at: Timestamp | None) -> Timestamp | None:
-        """Return when all data types of one event were complete, or the first sync if no event arrived."""
+        """Return since when no data type has failed: from the first read after `linked_at`, or the one that cleared the
+        last failure. Without a read, return the first sync: the event was lost.
+        """
         if linked_at is None:
             return None
         evidence = self.since(linked_at)
-        if evidence.reads:
-            return min((read.completed_at for read in evidence.reads if not read.failed), default=None)
-        return min(evidence.syncs, default=None)
+        if not evidence.reads:
+            return min(evidence.syncs, default=None)
+        complete_since: Timestamp | None = None
+        for number, read in enumerate(evidence.reads, start=1):
+            complete_since = None if _failing(evidence.reads[:number]) else complete_since or read.completed_at
+        return complete_since
 
     def issues(self, linked_at: Timestamp | None) -> tuple[tuple[str, str], ...]:
         """Return the data types whose newest initial read failed, with its status."""
-        if linked_at is None:
-            return ()
-        newest: dict[str, str | None] = {}
-        for read in self.since(linked_at).reads:
-            newest |= dict.fromkeys(read.complete) | dict(read.failed)
-        return tuple(sorted((data_type, status) for data_type, status in newest.items() if status is not None))
+        return () if linked_at is None else tuple(sorted(_failing(self.since(linked_at).reads).items()))
+
+
+def _failing(reads: Sequence[InitialRead]) -> dict[str, str]:
+    """Return each data type whose last read failed, with its status; `reads` are in order."""
+    newest: dict[str, str | None] = {}
+    for read in reads:
+        newest |= dict.fromkeys(read.complete) | dict(read.failed)
+    return {data_type: status for data_type, status in newest.items() if status is not None}
 
 
 def _thinned(ordered: tuple[_T, ...], is_after: Callable[[_T], bool]) -> tuple[_T, ...]:

@@ -35,6 +35,8 @@ CATALOGUE: Mapping[str, Platform] = {
     )
 }
 
+PLATFORM_NAMES = frozenset(platform.name for platform in CATALOGUE.values())
+
 
 @dataclass(frozen=True, slots=True)
 class PlatformCatalog:

@@ -6,7 +6,6 @@ from typing import Protocol
 
 class LambdaContext(Protocol):
     aws_request_id: str
-    function_name: str
 
     def get_remaining_time_in_millis(self) -> int: ...
 

@@ -52,7 +52,7 @@ class ApiKeyTrust:
 
     def _prove(self, fingerprint: str, trusted: frozenset[str], codat: "Codat", company_id: str | None) -> bool:
         if not trusted and not self._customers.has_any():
-            codat.check_key()  # a mistyped key must not become the first
+            codat.company_count()  # a mistyped key must not become the first
             return self._api_keys.trust_first(fingerprint, self._now())
         proof = None
         if trusted & codat.listed_fingerprints():

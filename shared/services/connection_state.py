@@ -159,10 +159,14 @@ def record_initial_read(
     return _save(identity, lambda before, now: with_initial_read(before, read, now), entry, context, stored=stored)
 
 
-def record_abandoned(stored: Connection, context: Context) -> Connection:
-    """Mark the connection's link as abandoned, so that it is published once."""
+def record_abandoned(stored: Connection, before: Timestamp, context: Context) -> Connection:
+    """Mark the connection's link as abandoned, so that it is published once, if it was issued `before`."""
     identity = stored.company_id, stored.connection_id, stored.customer_id
-    return _save(identity, with_abandoned_link, lambda _before, _after: None, context, stored=stored)
+
+    def change(connection: Connection, now: Timestamp) -> Connection:
+        return with_abandoned_link(connection, now, before=before)
+
+    return _save(identity, change, lambda _before, _after: None, context, stored=stored)
 
 
 def _save(
@@ -186,7 +190,7 @@ def _save(
         timeline_entry = entry(stored if stored is not None and not stored.is_placeholder else None, after)
         if after is before:
             if timeline_entry is not None:
-                context.connections.add_entry(timeline_entry)
+                context.connections.add_entry(timeline_entry, customer_id)
             if ended is None:
                 return after
         saved = context.connections.save(after, None if after is before else timeline_entry, ended)

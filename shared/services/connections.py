@@ -1,6 +1,5 @@
 """A customer's connections: created or reused, read, unlinked."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from shared.domain.connections import Connection, ConnectionSnapshot, Precedence, Source, Status, stamp_of_answer
@@ -17,7 +16,7 @@ from shared.domain.errors import (
     ConnectionNotLinked,
 )
 from shared.domain.pages import Page
-from shared.domain.platforms import ACCOUNTING, Platform
+from shared.domain.platforms import ACCOUNTING, PLATFORM_NAMES, Platform
 from shared.domain.timeline import TimelineEntry
 from shared.services.connection_state import (
     record_deletion,
@@ -56,12 +55,19 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
             raise CompanyGone(customer_id) from error
         raise
     if result is not None:
-        context.leases.discard(lease)
+        # What an earlier request may still create has to be recognised later.
+        (context.leases.discard if lease.is_settled else context.leases.release)(lease)
         return result
 
     def find_existing() -> ConnectionSnapshot | None:
-        listed = context.codat.connections(customer.company_id).snapshots
-        candidates = [snapshot for snapshot in listed if _is_on(snapshot.source, platform)]
+        stored = {connection.connection_id for connection in context.connections.of_company(customer.company_id)}
+        candidates = [
+            snapshot
+            for snapshot in _listed(customer, platform, context)
+            if _is_on(snapshot.source, platform)
+            # Without a key, and with a name that no other platform has: what this creation has made.
+            or (_may_be_on(snapshot.source, platform) and snapshot.connection_id not in stored)
+        ]
         candidates.sort(key=lambda snapshot: (snapshot.status is not Status.LINKED, snapshot.created_at))
         return next(filter(None, map(read_again, candidates)), None)
 
@@ -83,7 +89,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         snapshot = creation.run()
     except CodatNotFound as error:
         # The company, or the platform: one that is not enabled in Codat's portal.
-        if context.codat.company(customer.company_id) is None:
+        if not context.codat.has_company(customer.company_id):
             raise CompanyGone(customer_id) from error
         raise
     context.telemetry.note(connection_id=snapshot.connection_id)
@@ -133,10 +139,7 @@ def _existing_connections(customer: Customer, platform: Platform, context: Codat
     stored = {
         connection.connection_id: connection for connection in context.connections.of_company(customer.company_id)
     }
-    answer = context.codat.connections(customer.company_id)
-    if any(_may_be_on(hint, platform) for hint in answer.unparseable):
-        raise CodatMadeNoSense("A connection of the company can't be parsed, and may be to the same platform.")
-    listed = {snapshot.connection_id: snapshot for snapshot in answer.snapshots}
+    listed = {snapshot.connection_id: snapshot for snapshot in _listed(customer, platform, context)}
     synced = [
         sync_connection(
             connection_id,
@@ -152,15 +155,24 @@ def _existing_connections(customer: Customer, platform: Platform, context: Codat
     return sorted(existing, key=lambda connection: (connection.created_at, connection.connection_id))
 
 
+def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[ConnectionSnapshot]:
+    """Return Codat's list. Raises CodatMadeNoSense if a connection that may be to this platform can't be parsed."""
+    answer = context.codat.connections(customer.company_id)
+    if any(_may_be_on(source, platform) for source in answer.unparseable):
+        raise CodatMadeNoSense("A connection of the company can't be parsed, and may be to the same platform.")
+    return answer.snapshots
+
+
 def _is_on(source: Source, platform: Platform) -> bool:
     """Return whether the source is this platform; by its name if Codat left out the key, as its contract allows."""
     return source.platform_key == platform.key or (not source.platform_key and source.platform_name == platform.name)
 
 
-def _may_be_on(hint: Mapping[str, str], platform: Platform) -> bool:
-    """Return whether a connection that can't be parsed may be to this platform."""
-    key = hint.get("integrationKey")
-    return key == platform.key or (not key and hint.get("platformName", platform.name) == platform.name)
+def _may_be_on(source: Source, platform: Platform) -> bool:
+    """Return whether the source is this platform, or has no key, and neither name nor type of another one."""
+    if source.platform_key or source.source_type not in {"", platform.source_type}:
+        return source.platform_key == platform.key
+    return source.platform_name not in PLATFORM_NAMES - {platform.name}
 
 
 def _with_platform(snapshot: ConnectionSnapshot, platform: Platform) -> ConnectionSnapshot:

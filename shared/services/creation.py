@@ -65,7 +65,7 @@ class IdempotentCreation(Generic[_Thing]):
         self._send = send
         self._find_existing = find_existing
         self._verify = verify
-        self._may_start_anew = True
+        self._may_send = True
         self._answers: set[str | None] = set()
         self._is_refused = False
         self._unproven: CodatError | None = None
@@ -79,14 +79,15 @@ class IdempotentCreation(Generic[_Thing]):
         """
         thing = self._run()
         if thing is None:
-            raise TypeError("a creation that may start anew returned nothing")
+            raise TypeError("a creation that may send returned nothing")
         return thing
 
     def find_out(self) -> _Thing | None:
-        """Return the thing if it was created, as `run` does, but create nothing anew. None: it was not, and can't be
-        any more. Raises as `run`.
+        """Return the thing if it was created; None if it was not, and can't be any more. Sends nothing.
+
+        Raises CreationInProgress while a request may still be running, at most 5 minutes, and Codat's errors.
         """
-        self._may_start_anew = False
+        self._may_send = False
         return self._run()
 
     def _run(self) -> _Thing | None:
@@ -108,18 +109,19 @@ class IdempotentCreation(Generic[_Thing]):
     def _attempt(self) -> _Thing | None:
         self._is_refused, self._unproven = False, None
         if self.lease.last_sent_at is None:
-            return self._request() if self._may_start_anew else None
+            return self._request() if self._may_send else None
         looked_up_at = self._context.now()
         existing = self._find_existing()
         if existing is not None:
             return existing
-        if not self.lease.is_settled and looked_up_at < self.lease.key_issued_at + SEND_WINDOW:
+        is_in_window = looked_up_at < self.lease.key_issued_at + SEND_WINDOW
+        if self._may_send and is_in_window and not self.lease.is_settled:
             return self._request()
         waits_until = self.lease.last_sent_at + (LOOKUP_LAG if self.lease.is_settled else MAX_RUN_TIME)
         if looked_up_at < waits_until:
             retry_after = min(seconds_until(waits_until, looked_up_at), MAX_RETRY_AFTER)
             raise CreationInProgress(self.lease.subject, retry_after)
-        if not self._may_start_anew:
+        if not self._may_send:
             return None
         self._rotate_key()
         return self._request()

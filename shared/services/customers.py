@@ -1,7 +1,7 @@
 """Customers and their companies: created, adopted, read."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from shared.domain.connections import Connection, ConnectionSnapshot
 from shared.domain.customers import (
@@ -68,7 +68,7 @@ def create_customer(
 
 def finish_creation(lease: CreationLease, context: CodatContext) -> Customer:
     """Return the customer that the lease is for: after a takeover, the one that was requested first."""
-    if lease.payload.get("adoptedCompanyId"):
+    if is_adoption(lease):
         return _adopt(lease, context)
     creation = _company_creation(lease, context)
     return _activate(creation, creation.run(), context)
@@ -77,9 +77,10 @@ def finish_creation(lease: CreationLease, context: CodatContext) -> Customer:
 def find_out_creation(lease: CreationLease, context: CodatContext) -> Customer | None:
     """Return the customer if its company was created before a crash; None, with the lease discarded, if it was not.
 
-    Raises CreationInProgress while that can't be known yet, and Codat's errors.
+    An adoption is finished. Raises CreationInProgress while a creation may still be running at Codat, what refuses an
+    adoption, and Codat's errors.
     """
-    if lease.payload.get("adoptedCompanyId"):
+    if is_adoption(lease):
         return _adopt(lease, context)
     creation = _company_creation(lease, context)
     company_id = creation.find_out()
@@ -95,17 +96,17 @@ def _company_creation(lease: CreationLease, context: CodatContext) -> Idempotent
     profile = profile_of(lease.payload)
 
     def find_existing() -> str | None:
-        companies = context.codat.find_creation(customer_id, lease.creation_id)
-        if len(companies) > 1:
-            report_duplicates(customer_id, companies, context)
-        return companies[0].company_id if companies else None
+        company_ids = context.codat.find_creation(customer_id, lease.creation_id)
+        if len(company_ids) > 1:
+            report_duplicates(customer_id, company_ids, context)
+        return company_ids[0] if company_ids else None
 
     return IdempotentCreation(
         lease,
         context,
         send=lambda lease: context.codat.create_company(customer_id, profile, lease.creation_id, lease.idempotency_key),
         find_existing=find_existing,
-        verify=lambda company_id: company_id if context.codat.company(company_id) else None,
+        verify=lambda company_id: company_id if context.codat.has_company(company_id) else None,
     )
 
 
@@ -132,7 +133,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
     try:
         context.codat.require_trusted_key(company_id)
         company = _adoptable(customer_id, company_id, context)
-        existing_tags = lease.payload["before"]["tags"] if "before" in lease.payload else company.tags
+        existing_tags = _existing_tags(lease.payload["before"]["tags"] if "before" in lease.payload else company.tags)
         merge_tags(profile, existing_tags)
         lease = context.customers.reserve(lease, company, context.now())
         context.codat.update_company(company_id, customer_id, profile, existing_tags)
@@ -178,14 +179,37 @@ def _give_back(lease: CreationLease, context: CodatContext) -> None:
     (context.leases.release if "before" in lease.payload else context.leases.discard)(lease)
 
 
+def is_adoption(lease: CreationLease) -> bool:
+    return lease.payload.get("adoptedCompanyId") is not None
+
+
+def adopts_own_company(lease: CreationLease) -> bool:
+    """Return whether the adopted company was created by this service, as far as the adoption has come to know it."""
+    return CREATION_TAG in lease.payload.get("before", {}).get("tags", {})
+
+
+def _existing_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the tags that an adopted company keeps beside the app's. Of our own company, all but one are the app's."""
+    return {CREATION_TAG: tags[CREATION_TAG]} if CREATION_TAG in tags else tags
+
+
 def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Company:
-    """Return the company. Raises CompanyUnknown, CompanyTaken."""
-    pointer = context.customers.ownership(company_id).customer_id
+    """Return the company as it is without an adoption by this customer. Raises CompanyUnknown, CompanyTaken."""
+    ownership = context.customers.ownership(company_id)
     company = context.codat.company(company_id)
     if company is None:
         raise CompanyUnknown(company_id)
-    if {pointer, company.tagged_customer_id} - {None, customer_id}:
+    if {ownership.customer_id, company.tagged_customer_id} - {None, customer_id}:
         raise CompanyTaken(company_id)
+    if company.tagged_customer_id is not None and (before := ownership.before_adoption_by(customer_id, company_id)):
+        # A late request of an adoption that was undone has changed it.
+        return replace(
+            company,
+            tagged_customer_id=None,
+            name=before["name"],
+            description=before.get("description"),
+            tags=before["tags"],
+        )
     return company
 
 
@@ -201,13 +225,13 @@ def import_connections(customer: Customer, snapshots: Sequence[ConnectionSnapsho
         )
 
 
-def report_duplicates(customer_id: str, companies: Sequence[Company], context: Context) -> None:
+def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Context) -> None:
     """Report several companies for one customer. None is ever deleted: a person decides."""
     context.telemetry.count("DuplicateCompanies")
     context.telemetry.warn(
         "two companies for one customer",
         customer_id=customer_id,
-        companies=[company.company_id for company in companies],
+        companies=company_ids,
     )
 
 

@@ -5,10 +5,27 @@ add a connection. Then the connections become tombstones. The customer and the r
 that a repeated call still finds what to delete.
 """
 
+from contextlib import suppress
+
 from shared.domain.customers import Deletion
-from shared.domain.errors import CodatError, CodatNotFound, Refused, SecretsUnavailable
+from shared.domain.errors import (
+    CodatError,
+    CodatNotFound,
+    CodatRejected,
+    CompanyTaken,
+    CompanyUnknown,
+    SecretsUnavailable,
+    TooManyTags,
+)
+from shared.domain.leases import CreationLease
 from shared.services.context import CodatContext, Context
-from shared.services.customers import discard_adoption, find_out_creation
+from shared.services.customers import (
+    adopts_own_company,
+    discard_adoption,
+    find_out_creation,
+    finish_creation,
+    is_adoption,
+)
 
 
 def delete_customer(customer_id: str, context: CodatContext) -> None:
@@ -16,26 +33,29 @@ def delete_customer(customer_id: str, context: CodatContext) -> None:
 
     An unfinished creation is resolved first, or Codat would keep a company that nothing refers to. An unfinished
     adoption is undone: the company existed before, and stays. Raises CreationInProgress and DeletionInProgress while
-    another call is doing it, and Codat's errors, after which the same call, repeated, completes.
+    another call is doing it, or a creation may still be running at Codat, and Codat's errors. The same call, repeated,
+    then completes.
     """
-    deletion = context.customers.begin_deletion(customer_id, context.lease_request())
-    if deletion is None:
-        lease = context.customers.take_over_creation(customer_id, context.lease_request())
-        if lease is None:
+    # Between these reads another process may finish a creation, which is then deleted in the next round.
+    while context.customers.exists(customer_id):
+        if deletion := context.customers.begin_deletion(customer_id, context.lease_request()):
+            finish_deletion(deletion, context)
+            context.telemetry.count("CustomerDeleted")
             return
-        if lease.payload.get("adoptedCompanyId"):
-            discard_adoption(lease, context)
-            return
-        try:
-            find_out_creation(lease, context)
-        except (Refused, CodatError):
-            if context.customers.exists(customer_id):
-                raise
-            return  # Codat refused the creation for good, so there is nothing to delete
-        deletion = context.customers.begin_deletion(customer_id, context.lease_request())
-    if deletion is not None:
-        finish_deletion(deletion, context)
-        context.telemetry.count("CustomerDeleted")
+        if lease := context.customers.take_over_creation(customer_id, context.lease_request()):
+            _resolve(lease, context)
+
+
+def _resolve(lease: CreationLease, context: CodatContext) -> None:
+    """End the lease: with a customer, if its company was created by this service, otherwise without one."""
+    if not is_adoption(lease):
+        find_out_creation(lease, context)
+    elif not adopts_own_company(lease):
+        discard_adoption(lease, context)
+    else:
+        # Undone, it would be an orphan that reconcile adopts again.
+        with suppress(CompanyUnknown, CompanyTaken, TooManyTags, CodatRejected):  # these have undone it
+            finish_creation(lease, context)
 
 
 def finish_deletion(deletion: Deletion, context: CodatContext) -> None:

@@ -7,6 +7,7 @@ next change or by reconcile. What Codat rejects is rolled back.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Any
 
 from shared.domain.customers import Customer, Profile, merge_tags
@@ -58,9 +59,7 @@ def ensure_profile(customer: Customer, profile: Profile, context: CodatContext) 
         if not customer.profile_unset:
             if differing := customer.profile.differing_fields(profile):
                 raise CustomerConflict(customer.customer_id, differing)
-            if customer.sync_pending:
-                send_profile(customer, context)
-            return customer
+            return send_profile(customer, context) if customer.sync_pending else customer
         if changed := _set_profile(customer, profile, context):
             return changed
         customer = get_customer(customer.customer_id, context)
@@ -68,7 +67,9 @@ def ensure_profile(customer: Customer, profile: Profile, context: CodatContext) 
 
 
 def _set_profile(before: Customer, profile: Profile, context: CodatContext) -> Customer | None:
-    """Store the profile and send it; None, with nothing done, if another process was faster."""
+    """Store the profile, send it and return the customer as it is then; None, with nothing done, if another process
+    was faster.
+    """
     merge_tags(profile, before.existing_tags)  # refused before it is stored
     changed = replace(
         before,
@@ -80,14 +81,15 @@ def _set_profile(before: Customer, profile: Profile, context: CodatContext) -> C
     )
     if not context.customers.change(changed, before):
         return None
-    send_profile(changed, context)
-    return changed
+    return send_profile(changed, context, replaced=before)
 
 
-def send_profile(customer: Customer, context: CodatContext) -> None:
-    """Send the profile to Codat: always the newest, because our request may have overtaken that of a later change.
+def send_profile(customer: Customer, context: CodatContext, *, replaced: Customer | None = None) -> Customer:
+    """Send the profile to Codat and return the customer: always the newest, because our request may have overtaken that
+    of a later change.
 
-    Raises CompanyGone, CodatRejected with the change rolled back, and Codat's other errors.
+    Raises CompanyGone, CodatRejected with the profile rolled back to that of `replaced`, by default to the one that
+    Codat confirmed last, and Codat's other errors.
     """
     newest: Customer | None = customer
     while newest is not None:
@@ -96,21 +98,29 @@ def send_profile(customer: Customer, context: CodatContext) -> None:
         except CodatNotFound as error:
             # A deleted company is removed by its webhook, or by reconcile: there is nothing to change any more.
             raise CompanyGone(newest.customer_id) from error
-        except CodatRejected:
-            _roll_back(newest, context)
+        except CodatRejected as rejection:
+            if rejection.status == HTTPStatus.BAD_REQUEST:
+                _roll_back(newest, replaced if newest is customer else None, context)
             raise
         if context.customers.mark_synced(newest):
-            return
+            return replace(newest, confirmed_profile=None)
         newest = context.customers.find(newest.customer_id)
+    raise CustomerNotFound(customer.customer_id)
 
 
-def _roll_back(rejected: Customer, context: CodatContext) -> None:
-    """Return to the profile that Codat confirmed last, unless the customer was changed again since.
+def _roll_back(rejected: Customer, replaced: Customer | None, context: CodatContext) -> None:
+    """Store the earlier profile again, unless the customer was changed since.
 
     It stays pending: of several changes an earlier one may have reached Codat.
     """
-    confirmed = rejected.confirmed_profile
-    if confirmed is None or confirmed == rejected.profile:
+    profile = replaced.profile if replaced else rejected.confirmed_profile
+    if profile is None or profile == rejected.profile:
         return
-    rolled_back = replace(rejected, profile=confirmed, updated_at=context.timestamp(), version=rejected.version + 1)
+    rolled_back = replace(
+        rejected,
+        profile=profile,
+        profile_unset=replaced is not None and replaced.profile_unset,
+        updated_at=context.timestamp(),
+        version=rejected.version + 1,
+    )
     context.customers.change(rolled_back, rejected)

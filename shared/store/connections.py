@@ -16,7 +16,7 @@ from shared.store import keys
 from shared.store.customers import TOMBSTONE_LIFETIME, owned_pointer, ownership_of
 from shared.store.leases import Leases, lost, owned_by
 from shared.store.paging import FOREIGN_CURSOR, ShardedQuery, decode, encode
-from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Table, Write, check, delete, put
+from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Table, check, delete, put
 
 INDEX = "byStatus"
 LEASE_LIFETIME = timedelta(days=7)
@@ -108,9 +108,12 @@ class Connections:
                 version=current.version + 1,
             )
             item = {**_connection_item(tombstone), "expiresAt": int((now + TOMBSTONE_LIFETIME).timestamp())}
-            if self._try(put(item, _unchanged_since(current))):
+            try:
+                self._table.write(put(item, _unchanged_since(current)))
+            except ConditionFailed:
+                current = self.find(connection.company_id, connection.connection_id)
+            else:
                 return
-            current = self.find(connection.company_id, connection.connection_id)
 
     def _all(self, company_id: str) -> list[Connection]:
         pk, _ = keys.company(company_id)
@@ -149,16 +152,17 @@ class Connections:
             raise CompanyGone(connection.customer_id) from failure
         return stored
 
-    def add_entry(self, entry: TimelineEntry) -> None:
-        """Add an entry that changed nothing to the timeline; one that is there already stays as it was."""
-        self._try(put(self._entry_item(entry), ABSENT))
+    def add_entry(self, entry: TimelineEntry, customer_id: str) -> None:
+        """Add an entry that changed nothing to the timeline; one that is there already stays as it was.
 
-    def _try(self, write: Write) -> bool:
+        Raises CompanyGone if the customer doesn't own the company (any more): the entry would outlive it.
+        """
+        owner = check(keys.company(entry.company_id), owned_pointer(customer_id))
         try:
-            self._table.write(write)
-        except ConditionFailed:
-            return False
-        return True
+            self._table.write(owner, put(self._entry_item(entry), ABSENT))
+        except ConditionFailed as failure:
+            if failure.index == 0:
+                raise CompanyGone(customer_id) from failure
 
     def _entry_item(self, entry: TimelineEntry) -> dict[str, Any]:
         pk, sk = keys.timeline_entry(entry.company_id, entry.connection_id, entry.at, entry.event_id)
@@ -203,7 +207,8 @@ def _connection_item(connection: Connection) -> Item:
         "lastUpdateStamp": connection.last_update_stamp,
         "lastSync": connection.last_sync,
         "linkedEventAt": connection.linked_event_at,
-        "severedAt": connection.severed_at,
+        "linkedSeenAt": connection.linked_seen_at,
+        "severances": list(connection.severances) or None,
         "initialReads": [_read_attributes(read) for read in connection.evidence.reads] or None,
         "syncs": list(connection.evidence.syncs) or None,
         "linkIssuedAt": connection.link_issued_at,
@@ -250,7 +255,8 @@ def connection_from_item(item: Item) -> Connection:
         last_update_stamp=Stamp(item.get("lastUpdateStamp", NEVER)),
         last_sync=item.get("lastSync"),
         linked_event_at=item.get("linkedEventAt"),
-        severed_at=item.get("severedAt"),
+        linked_seen_at=item.get("linkedSeenAt"),
+        severances=tuple(item.get("severances", ())),
         evidence=ReadEvidence(tuple(reads), tuple(map(Timestamp, item.get("syncs", [])))),
         link_issued_at=item.get("linkIssuedAt"),
         abandoned_at=item.get("abandonedAt"),

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from shared.domain.customers import Company, Customer, Deletion, Ownership, Profile, adopter_digest, profile_of
-from shared.domain.errors import CompanyTaken, DeletionInProgress
+from shared.domain.errors import CompanyTaken, DeletionInProgress, StoreUnavailable
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
 from shared.domain.pages import Page
 from shared.domain.timestamps import Timestamp, timestamp_of
@@ -18,6 +18,8 @@ from shared.store.table import Condition, ConditionFailed, Item, Table, Write, d
 
 ACTIVE = "active"
 DELETING = "deleting"
+RESTORING = "restoring"
+"""A customer whose connections are being restored from a backup: calls and webhooks wait until all are there."""
 INDEX = "byCustomer"
 TOMBSTONE_LIFETIME = timedelta(days=30)
 """Longer than Codat retries a webhook."""
@@ -54,6 +56,7 @@ class Customers:
         acquired = self._leases.acquire(keys.customer(customer_id), payload, _subject(customer_id), request)
         if isinstance(acquired, CreationLease):
             return acquired
+        _refuse_half(acquired)
         if acquired["state"] == DELETING:
             raise _deleting(acquired, request.now)
         return _customer(acquired)
@@ -110,24 +113,30 @@ class Customers:
         """Delete the lease and its reservation; neither if another process has taken over.
 
         The pointer keeps for a while what the company was before: a request of the adoption may still be running and
-        change the company after it was restored. Then reconcile restores it again.
+        change the company after it was restored. Then reconcile restores it again. A company that had the customer's
+        tag before is recognized by nothing afterwards, so its pointer is deleted.
         """
         company_id, customer_id = lease.payload["adoptedCompanyId"], lease.payload["customerId"]
         reserved = Condition(f"{_IS_THEIRS} AND reserved = :yes", {":theirs": customer_id, ":yes": True})
-        discarded = {
-            **_pointer(company_id),
-            "discarded": {**lease.payload.get("before", {}), "adopter": adopter_digest(company_id, customer_id)},
-            "expiresAt": int((now + DISCARDED_LIFETIME).timestamp()),
-        }
+        before = dict(lease.payload.get("before", {}))
+        if before.pop("taggedCustomerId", None) is not None:
+            pointer = delete(keys.company(company_id), reserved)
+        else:
+            discarded = {
+                **_pointer(company_id),
+                "discarded": {**before, "adopter": adopter_digest(company_id, customer_id)},
+                "expiresAt": int((now + DISCARDED_LIFETIME).timestamp()),
+            }
+            pointer = put(discarded, reserved)
         try:
-            self._table.write(delete(lease.key, owned_by(lease)), put(discarded, reserved))
+            self._table.write(delete(lease.key, owned_by(lease)), pointer)
         except ConditionFailed as failure:
             if failure.index == 1:
                 self._leases.discard(lease)
 
     def find(self, customer_id: str) -> Customer | None:
         """Return the active customer, or None."""
-        item = self._table.get(keys.customer(customer_id))
+        item = self._item(customer_id)
         return _customer(item) if item is not None and item["state"] == ACTIVE else None
 
     def exists(self, customer_id: str) -> bool:
@@ -140,7 +149,7 @@ class Customers:
 
     def unfinished(self, customer_ids: Iterable[str]) -> list[str]:
         """Return those of at most 100 ids whose creation or deletion was begun and not finished."""
-        return [item["customerId"] for item in self._items(customer_ids) if item["state"] != ACTIVE]
+        return [item["customerId"] for item in self._items(customer_ids) if item["state"] in {CREATING, DELETING}]
 
     def ownership(self, company_id: str) -> Ownership:
         """Return what the company's pointer says."""
@@ -188,7 +197,7 @@ class Customers:
 
         Raises CreationInProgress while another process holds it.
         """
-        item = self._table.get(keys.customer(customer_id))
+        item = self._item(customer_id)
         if item is None or item["state"] != CREATING:
             return None
         return self._leases.take_over(lease_of(item, _subject(customer_id)), request)
@@ -209,7 +218,7 @@ class Customers:
         return self._deletion(customer_id, request, {DELETING})
 
     def _deletion(self, customer_id: str, request: LeaseRequest, states: set[str]) -> Deletion | None:
-        item = self._table.get(keys.customer(customer_id))
+        item = self._item(customer_id)
         while item is not None and item["state"] in states:
             if item.get("leaseOwner") == request.owner:
                 return _deletion(item)
@@ -261,6 +270,12 @@ class Customers:
         except ConditionFailed:
             self._table.write(tombstone)
 
+    def _item(self, customer_id: str) -> Item | None:
+        item = self._table.get(keys.customer(customer_id))
+        if item is not None:
+            _refuse_half(item)
+        return item
+
     def _items(self, customer_ids: Iterable[str]) -> list[Item]:
         return list(self._table.get_many(map(keys.customer, customer_ids)).values())
 
@@ -283,8 +298,14 @@ def ownership_of(pointer: Item | None) -> Ownership:
     )
 
 
+def _refuse_half(item: Item) -> None:
+    """Raise StoreUnavailable if the customer is being restored from a backup."""
+    if item["state"] == RESTORING:
+        raise StoreUnavailable(f"Customer {item['customerId']} is being restored from a backup.")
+
+
 def customer_from_item(item: Item) -> Customer | None:
-    """Read a customer; None if it is still being created."""
+    """Read a customer; None if it is still being created, or restored."""
     return _customer(item) if item["state"] in {ACTIVE, DELETING} else None
 
 
@@ -302,7 +323,6 @@ def _deletion(item: Item) -> Deletion:
         customer_id=item["customerId"],
         company_id=item["companyId"],
         owner=item["leaseOwner"],
-        lease_until=from_ms(item["leaseUntil"]),
     )
 
 

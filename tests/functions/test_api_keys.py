@@ -252,6 +252,30 @@ def test_a_new_key_is_proved_by_a_company_of_ours(app: App) -> None:
     assert len(fingerprints(app)) == 2
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PATCH", ""),
+        ("DELETE", ""),
+        ("POST", "/connections"),
+        ("POST", "/connections/{connectionId}/link"),
+        ("POST", "/connections/{connectionId}/unlink"),
+        ("DELETE", "/connections/{connectionId}"),
+    ],
+)
+def test_every_call_records_the_proof_that_it_finds(app: App, method: str, path: str) -> None:
+    """GIVEN a rotated key WHEN Codat answers 404 to its first call THEN the key is proved, and trusted from then on."""
+    linked = app.linked(app.customer()["customerId"])
+    lose_webhooks(app)
+    app.codat.state.delete_company(linked["companyId"])
+    body = {"PATCH": {"name": "Renamed"}, "POST": {"platformKey": "qhyg"} if path == "/connections" else None}
+    with rotated(app):
+        url = f"/customers/{linked['customerId']}" + path.format(**linked)
+        answer = app.http.request(method, url, json=body.get(method))
+    assert answer.status_code in {204, 404, 409}, answer.text
+    assert len(fingerprints(app)) == 2
+
+
 def test_a_new_key_that_proves_nothing_is_refused_until_it_is_confirmed(app: App) -> None:
     """GIVEN no company left to show, and the old key deleted THEN 502; after the operator's confirmation 201."""
     customer = app.customer()

@@ -133,15 +133,17 @@ def test_a_rejected_change_is_not_rolled_back_over_a_newer_one(app: App, codat_w
     assert app.get(f"/customers/{customer['customerId']}").json()["name"] == "Bank of Mary"
 
 
-def test_of_several_pending_changes_all_are_rolled_back(app: App) -> None:
-    """GIVEN a change that Codat never confirmed WHEN the next is rejected THEN the last confirmed profile counts."""
+def test_of_several_pending_changes_the_rejected_one_is_rolled_back(app: App) -> None:
+    """GIVEN a change that Codat never confirmed WHEN the next is rejected THEN the first counts, and is sent later."""
     customer = app.customer()
     app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
     assert change(app, customer, {"name": "Never confirmed"}).status_code == 502
     app.codat.faults.clear()
     app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
     assert change(app, customer, {"name": "Rejected"}).status_code == 502
-    assert app.get(f"/customers/{customer['customerId']}").json()["name"] == customer["name"]
+    assert app.get(f"/customers/{customer['customerId']}").json()["name"] == "Never confirmed"
+    assert reconcile(app)["contentResent"] == 1
+    assert [company.name for company in app.codat.state.companies()] == ["Never confirmed"]
 
 
 def test_reconcile_rolls_back_what_its_process_could_not(app: App) -> None:

@@ -1,11 +1,13 @@
 """DELETE of customers and connections, and what Codat deletes itself."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.codat.faults import Fault
 from local.codat.state import CompanyChange
+from shared.domain.timestamps import timestamp_of
 from tests.conftest import App
 from tests.faults.proxy import Exchange, Proxy, passed_on
 from tests.functions.test_reconcile import reconcile
@@ -151,6 +153,34 @@ def test_a_deleted_connection_stays_readable_by_its_id(app: App) -> None:
         assert (answer.status_code, answer.json()["type"]) == (409, "connection-deleted")
     [company] = app.codat.state.companies()
     assert not company.connections
+
+
+def test_a_newer_event_about_a_deletion_wins(app: App, codat_wire: Proxy) -> None:
+    """GIVEN Codat's event, dated after its answer, and stored first THEN both are in the timeline, and the state is the
+    event's.
+    """
+    linked = app.linked(app.customer()["customerId"])
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    at = datetime.now(UTC) + timedelta(minutes=2)
+    event = webhook_about(
+        "connection.deleted",
+        company_id=linked["companyId"],
+        connection_id=linked["connectionId"],
+        generatedDate=at.isoformat(),
+    )
+
+    def overtaken(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.method == "DELETE":
+            assert app.deliver(event).status_code == 204
+        exchange.answer(answer)
+
+    codat_wire.always(overtaken)
+    assert app.http.delete(path(linked)).status_code == 204
+    assert app.read(linked)["asOf"] == timestamp_of(at)
+    newest, ours, *_ = app.get(f"{path(linked)}/events").json()["events"]
+    assert (newest["eventType"], newest["applied"]) == ("connection.deleted", True)
+    assert (ours["eventType"], ours["applied"], ours["actor"]) == ("deleted", False, "caller")
 
 
 def test_a_deletion_whose_answer_was_lost_is_the_callers(app: App) -> None:

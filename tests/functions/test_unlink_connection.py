@@ -1,11 +1,14 @@
 """POST …/connections/{connectionId}/unlink."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.codat.faults import Fault
 from tests.conftest import App
+from tests.faults.proxy import Exchange, Proxy
+from tests.payloads import webhook_about
 
 
 def unlink(app: App, connection: dict[str, Any]) -> Any:
@@ -57,6 +60,33 @@ def test_what_codat_deleted_is_deleted(app: App) -> None:
         answer = unlink(app, linked)
         assert (answer.status_code, answer.json()["type"]) == (409, "connection-deleted")
     assert app.read(linked)["status"] == "Deleted"
+
+
+def test_a_newer_event_during_the_call_wins(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a customer who reconnects just after the unlink, and whose event is stored first THEN it stays Linked, and
+    the unlink is in the timeline as late.
+    """
+    linked = app.linked(app.customer()["customerId"])
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    event = webhook_about(
+        "connection.reconnected",
+        company_id=linked["companyId"],
+        connection_id=linked["connectionId"],
+        generatedDate=(datetime.now(UTC) + timedelta(minutes=2)).isoformat(),
+    )
+
+    def overtaken(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.method == "PATCH":
+            assert app.deliver(event).status_code == 204
+        exchange.answer(answer)
+
+    codat_wire.always(overtaken)
+    assert (unlink(app, linked).status_code, app.read(linked)["status"]) == (200, "Linked")
+    path = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/events"
+    newest, ours, *_ = app.get(path).json()["events"]
+    assert (newest["eventType"], newest["applied"]) == ("connection.reconnected", True)
+    assert (ours["eventType"], ours["applied"]) == ("unlinked", False)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

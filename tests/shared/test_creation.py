@@ -600,30 +600,25 @@ def test_finding_out_what_was_never_sent(scenario: Scenario) -> None:
     assert (scenario.sent, scenario.look_ups) == ([], 0)
 
 
-def test_finding_out_sends_an_unsettled_request_again_and_nothing_else(scenario: Scenario) -> None:
-    """Within its minute, under its key; after it, only look-ups, and 5 minutes after the last send: it was not."""
+def test_finding_out_sends_nothing(scenario: Scenario) -> None:
+    """GIVEN an unsettled request THEN it is looked up, and 5 minutes after the last send it was not created."""
     scenario.fail(CodatUnavailable, *[gateway()] * ATTEMPTS)
-    scenario.fail(CodatUnavailable, *[gateway()] * ATTEMPTS, find_out=True)
     last_sent_at = scenario.stored.last_sent_at
     assert last_sent_at is not None
     requests = len(scenario.sent)
-    for moment in (NOON + SEND_WINDOW, last_sent_at + MAX_RUN_TIME - A_MOMENT):
+    for moment in (scenario.time, NOON + SEND_WINDOW, last_sent_at + MAX_RUN_TIME - A_MOMENT):
         scenario.time = moment
         assert 1 <= scenario.fail(CreationInProgress, find_out=True).retry_after <= MAX_RETRY_AFTER
     scenario.time = last_sent_at + MAX_RUN_TIME
     assert scenario.find_out() is None
     assert len(scenario.sent) == requests
-    assert len(set(scenario.sent)) == 1
 
 
 def test_finding_out_that_it_was_created(scenario: Scenario) -> None:
-    """By a replay that is read again, or by a look-up."""
-    for is_found in (False, True):
-        scenario.fail(CodatUnavailable, *[gateway()] * ATTEMPTS)
-        scenario.existing = "found" if is_found else None
-        assert scenario.find_out(*([] if is_found else [created])) == ("found" if is_found else THING)
-        scenario.table.item = None
-    assert scenario.verified == [THING]
+    """By a look-up."""
+    scenario.fail(CodatUnavailable, *[gateway()] * ATTEMPTS)
+    scenario.existing = "found"
+    assert scenario.find_out() == "found"
 
 
 def test_finding_out_after_a_settled_request(scenario: Scenario) -> None:
@@ -640,32 +635,6 @@ def test_finding_out_that_a_settled_request_worked(scenario: Scenario) -> None:
     scenario.fail(CreationInProgress, refused(500))
     scenario.existing = "found"
     assert scenario.find_out() == "found"
-
-
-def test_finding_out_that_it_was_created_and_deleted(scenario: Scenario) -> None:
-    """Within what look-ups may lag behind that is not certain yet."""
-    scenario.fail(CodatTimedOut, timed_out, seconds=READ_SECONDS)
-    scenario.is_gone = True
-    assert scenario.fail(CreationInProgress, created, find_out=True).retry_after == 5
-    scenario.pass_time(LOOKUP_LAG)
-    assert scenario.find_out() is None
-    assert len(set(scenario.sent)) == 1
-
-
-def test_finding_out_that_it_was_refused(scenario: Scenario) -> None:
-    """GIVEN a refusal that is proved by its replay THEN it is raised, with the lease discarded."""
-    scenario.fail(CodatTimedOut, timed_out, seconds=READ_SECONDS)
-    scenario.fail(CodatAccountLimit, refused(), refused(), find_out=True)
-    assert scenario.table.item is None
-    assert len(set(scenario.sent)) == 1
-
-
-def test_finding_out_takes_no_new_key_with_a_refreshed_api_key(scenario: Scenario) -> None:
-    """Under a new idempotency key the request would create anew."""
-    scenario.fail(CodatTimedOut, timed_out, seconds=READ_SECONDS)
-    scenario.api_keys = Keys("old", "new")
-    assert scenario.find_out(refused(401), created) == THING
-    assert len(set(scenario.sent)) == 1
 
 
 def test_finding_out_after_a_crash(scenario: Scenario) -> None:

@@ -115,7 +115,8 @@ def test_every_field_is_stored(connections: Connections, customers: Customers, c
         error_stamp=Stamp(f"{AT}#2#e-2"),
         last_sync=AT,
         linked_event_at=AT,
-        severed_at=Timestamp("2026-11-21T12:00:00.0000000Z"),
+        linked_seen_at=AT,
+        severances=(Timestamp("2026-11-21T12:00:00.0000000Z"),),
         evidence=ReadEvidence((read, replace(read, event_id="e-2", failed=())), (AT,)),
         link_issued_at=AT,
         abandoned_at=AT,
@@ -237,8 +238,8 @@ def test_an_entry_that_is_added_again_stays_as_it_was(
 ) -> None:
     """A duplicate changes nothing."""
     connection = new(customers, company)
-    connections.add_entry(entry_of(connection))
-    connections.add_entry(replace(entry_of(connection), actor=Actor("webhook", "msg_2")))
+    connections.add_entry(entry_of(connection), connection.customer_id)
+    connections.add_entry(replace(entry_of(connection), actor=Actor("webhook", "msg_2")), connection.customer_id)
     [entry] = table.query(keys.company(connection.company_id)[0], "EVENT#")
     assert entry["actorId"] == "msg_1"
 
@@ -263,7 +264,7 @@ def test_adding_an_entry_survives_a_lost_answer(
     """It is there once."""
     connections, connection = Connections(shaky, timeline_lifetime=TIMELINE_LIFETIME), new(customers, company)
     wire.next(lost)
-    connections.add_entry(entry_of(connection))
+    connections.add_entry(entry_of(connection), connection.customer_id)
     assert timeline(table, connection) == ["e-1"]
 
 
@@ -342,7 +343,8 @@ def test_the_timeline_newest_first(connections: Connections, customers: Customer
     connection = saved(connections, new(customers, company))
     for number in range(4):
         connections.add_entry(
-            replace(entry_of(connection, f"n-{number}"), at=Timestamp(f"2026-11-22T12:00:0{number + 1}.0000000Z"))
+            replace(entry_of(connection, f"n-{number}"), at=Timestamp(f"2026-11-22T12:00:0{number + 1}.0000000Z")),
+            connection.customer_id,
         )
     saved(connections, new(customers, company))
     first = connections.timeline(connection, 3, None)

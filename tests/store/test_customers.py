@@ -353,12 +353,25 @@ def test_a_discarded_adoption_gives_the_company_free(customers: Customers, custo
     pointer = table.get(keys.company(company_id))
     assert pointer is not None
     assert pointer["expiresAt"] == int((NOW + DISCARDED_LIFETIME).timestamp())
+    kept = {name: value for name, value in BEFORE.items() if name != "taggedCustomerId"}
     assert customers.ownership(company_id) == Ownership(
-        discarded={**BEFORE, "adopter": adopter_digest(company_id, customer_id)}
+        discarded={**kept, "adopter": adopter_digest(company_id, customer_id)}
     )
     other = f"c-{uuid4()}"
     customers.activate(acquire(customers, other, company_id), company_id, NOW, {})
     assert customers.ownership(company_id) == Ownership(other)
+
+
+def test_nothing_is_kept_of_a_discarded_adoption_by_the_customer_in_the_tag(
+    customers: Customers, customer_id: str, table: Table
+) -> None:
+    """The company has its tag before and after: no late request can be recognised by it."""
+    company_id = str(uuid4())
+    tagged = replace(company_at_codat(company_id), tagged_customer_id=customer_id)
+    lease = customers.reserve(acquire(customers, customer_id, company_id), tagged, NOW)
+    customers.discard_adoption(lease, NOW)
+    assert not customers.exists(customer_id)
+    assert table.get(keys.company(company_id)) is None
 
 
 def test_a_lost_adoption_is_not_discarded(customers: Customers, customer_id: str) -> None:

@@ -1,12 +1,13 @@
 """Our own customers, compared with what Codat has of them."""
 
 from collections.abc import Iterable
+from http import HTTPStatus
 
 from shared.domain.connections import Connection
 from shared.domain.customers import Company, Customer, Profile, company_name, merge_tags
 from shared.domain.errors import (
+    CodatError,
     CodatMadeNoSense,
-    CodatRejected,
     CreationInProgress,
     DeletionInProgress,
     NoCompanyVisible,
@@ -45,12 +46,13 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
     for customer, connections, company in visible:
         with errors:
             _compare(customer, connections, company, context, counts, errors)
-    if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _shows_one_of_ours(context):
-        raise NoCompanyVisible(len(missing))
-    for customer in missing:
-        with errors:
-            close_company(customer.company_id, customer.customer_id, context)
-            counts.update(companies=1, companiesDeleted=1, drift=1)
+    with errors:
+        if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _shows_one_of_ours(context):
+            raise NoCompanyVisible(len(missing))
+        for customer in missing:
+            with errors:
+                close_company(customer.company_id, customer.customer_id, context)
+                counts.update(companies=1, companiesDeleted=1, drift=1)
     _finish_unfinished(context.customers.unfinished(customer_ids), context, counts, errors)
     errors.raise_errors()
     return counts
@@ -60,7 +62,11 @@ def _tagged_companies(customer_ids: list[str], context: ReconcileContext) -> dic
     """Return the companies of these customers by their ids, as far as Codat's tag filter returns them."""
     try:
         companies = context.codat.companies_of(customer_ids)
-    except (CodatMadeNoSense, CodatRejected):
+    except CodatError as error:
+        is_client_error = HTTPStatus.BAD_REQUEST <= (error.status or 0) < HTTPStatus.INTERNAL_SERVER_ERROR
+        concerns_all = error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
+        if concerns_all or not (is_client_error or isinstance(error, CodatMadeNoSense)):
+            raise
         return {}  # one of the ids may be the cause, and must not hide the others
     return {company.company_id: company for company in companies}
 
@@ -104,19 +110,30 @@ def _compare(  # noqa: PLR0917  # one customer, as read and as Codat has it
 
 def _compare_profile(customer: Customer, company: Company, context: ReconcileContext, counts: Counts) -> None:
     """Send the profile if Codat has another one. All tags are compared: a late PATCH can bring a removed one back."""
+    if not customer.sync_pending and _has_profile(company, customer):
+        return
+    if not customer.sync_pending:
+        # Codat's lists lag behind.
+        current = context.codat.company(company.company_id)
+        if current is None or _has_profile(current, customer):
+            return
+    send_profile(customer, context)
+    counts.update(contentResent=1, drift=1)
+
+
+def _has_profile(company: Company, customer: Customer) -> bool:
     tags = merge_tags(customer.profile, customer.existing_tags)
     expected = Profile(company_name(customer.profile, customer.customer_id), customer.profile.description, tags)
-    is_same = expected == Profile(company.name, company.description, company.tags)
-    if customer.sync_pending or not is_same or company.tagged_customer_id != customer.customer_id:
-        send_profile(customer, context)
-        counts.update(contentResent=1, drift=1)
+    actual = Profile(company.name, company.description, company.tags)
+    return actual == expected and company.tagged_customer_id == customer.customer_id
 
 
 def _report_abandoned(connection: Connection, context: ReconcileContext, counts: Counts) -> None:
-    if connection.is_abandoned(before=timestamp_of(context.now() - context.abandoned_after)):
+    before = timestamp_of(context.now() - context.abandoned_after)
+    if connection.is_abandoned(before=before):
         counts["abandoned"] += 1
         if connection.abandoned_at is None:
-            record_abandoned(connection, context)
+            record_abandoned(connection, before, context)
 
 
 def _finish_unfinished(

@@ -1,7 +1,16 @@
 """Orphaned companies: they carry our tag at Codat, and have no customer here."""
 
-from shared.domain.customers import CREATION_TAG, Company, Ownership, Profile, adopter_digest
-from shared.domain.errors import CodatMadeNoSense, CompanyUnknown, CreationInProgress, DeletionInProgress
+from collections.abc import Mapping
+from typing import Any
+
+from shared.domain.customers import CREATION_TAG, Company, Profile
+from shared.domain.errors import (
+    CodatMadeNoSense,
+    CompanyTaken,
+    CompanyUnknown,
+    CreationInProgress,
+    DeletionInProgress,
+)
 from shared.domain.leases import CreationLease
 from shared.services.customers import find_out_creation, report_duplicates
 from shared.services.reconcile.context import PAGE_SIZE, Counts, ErrorCollector, ReconcileContext
@@ -23,31 +32,26 @@ def reconcile_orphans(page: int, context: ReconcileContext, *, adopt_ours: bool)
         if ownership.has_ended or ownership.owner is not None:
             continue
         with errors:
-            if _restore_after_discarded_adoption(company, company.tagged_customer_id, ownership, context):
+            before = ownership.before_adoption_by(company.tagged_customer_id, company.company_id)
+            if before is not None:
+                counts["drift"] += _restore(company.company_id, company.tagged_customer_id, before, context)
+            elif _pointer_was_lost(company, company.tagged_customer_id, context):
                 counts["drift"] += 1
-                continue
-            if _pointer_was_lost(company, company.tagged_customer_id, context):
-                counts["drift"] += 1
-                continue
-            counts["strays"] += 1
-            if context.adopt_orphans or (adopt_ours and CREATION_TAG in company.tags):
-                _adopt(company, company.tagged_customer_id, context, counts)
+            else:
+                counts["strays"] += 1
+                _adopt(company, company.tagged_customer_id, context, counts, adopt_ours=adopt_ours)
     if listed.unparseable:
         errors.add(CodatMadeNoSense(f"{listed.unparseable} companies on page {page} can't be parsed."))
     errors.raise_errors()
     return counts
 
 
-def _restore_after_discarded_adoption(
-    company: Company, customer_id: str, ownership: Ownership, context: ReconcileContext
-) -> bool:
-    """Restore the company if a late request of an adoption that was undone has tagged it; return whether it had."""
-    before = ownership.discarded
-    if before is None or before["adopter"] != adopter_digest(company.company_id, customer_id):
+def _restore(company_id: str, customer_id: str, before: Mapping[str, Any], context: ReconcileContext) -> bool:
+    """Restore a company that a late request of an undone adoption has changed; return whether it has its tag."""
+    company = context.codat.company(company_id)  # Codat's lists lag behind
+    if company is None or company.tagged_customer_id != customer_id:
         return False
-    if before["taggedCustomerId"] == customer_id:
-        return False  # it was tagged so before
-    context.codat.restore_company(company.company_id, before)
+    context.codat.restore_company(company_id, before)
     return True
 
 
@@ -59,19 +63,31 @@ def _pointer_was_lost(company: Company, customer_id: str, context: ReconcileCont
     return context.customers.restore_pointer(customer)
 
 
-def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts: Counts) -> None:
+def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts: Counts, *, adopt_ours: bool) -> None:
     """Adopt the company, unless its customer has another one, or another process is creating it."""
-    context.codat.require_trusted_key()
-    # If there are two for one id, the oldest is taken, whichever page shows it first.
-    oldest = (context.codat.companies_of([customer_id]) or [company])[0]
-    profile = Profile(oldest.name, oldest.description, {})
+
+    def is_wanted(orphan: Company) -> bool:
+        return context.adopt_orphans or (adopt_ours and CREATION_TAG in orphan.tags)
+
+    if not is_wanted(company):
+        return
+    # If there are several for one id, the oldest is taken, whichever page shows it first.
+    candidates = filter(is_wanted, context.codat.companies_of([customer_id]))
+    oldest = next((each for each in candidates if _is_free(each, context)), company)
+    tags = {name: value for name, value in oldest.tags.items() if name != CREATION_TAG}
+    profile = Profile(oldest.name, oldest.description, tags if CREATION_TAG in oldest.tags else {})
     try:
         acquired = context.customers.acquire(
             customer_id, profile, context.lease_request(), oldest.company_id, profile_unset=True
         )
         if not isinstance(acquired, CreationLease):
-            report_duplicates(customer_id, [company], context)
+            report_duplicates(customer_id, [acquired.company_id, company.company_id], context)
         elif find_out_creation(acquired, context) is not None:
             counts.update(straysAdopted=1, drift=1)
-    except (CreationInProgress, DeletionInProgress, CompanyUnknown):
+    except (CreationInProgress, DeletionInProgress, CompanyTaken, CompanyUnknown):
         return
+
+
+def _is_free(company: Company, context: ReconcileContext) -> bool:
+    ownership = context.customers.ownership(company.company_id)
+    return ownership.owner is None and not ownership.has_ended

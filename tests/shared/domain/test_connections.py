@@ -185,13 +185,15 @@ def test_a_link_that_was_not_used_is_abandoned_until_a_new_one_is_issued() -> No
     issued = with_issued_link(pending, early)
     assert issued.is_abandoned(before=late)
     assert not issued.is_abandoned(before=early)
-    abandoned = with_abandoned_link(pending, late)
+    abandoned = with_abandoned_link(pending, late, before=late)
     assert abandoned.abandoned_at == late
     assert abandoned.error == "The link to QuickBooks Online was not used in time. Ask for a new one."
-    assert with_abandoned_link(abandoned, NOW) is abandoned
+    assert with_abandoned_link(abandoned, NOW, before=late) is abandoned
     assert with_issued_link(abandoned, NOW).abandoned_at is None
     assert merge(abandoned, _update(Status.LINKED, second=1), NOW).abandoned_at is None
-    assert with_abandoned_link(merge(pending, _update(Status.LINKED, second=1), NOW), NOW).abandoned_at is None
+    assert with_abandoned_link(issued, late, before=early) is issued
+    linked = merge(pending, _update(Status.LINKED, second=1), NOW)
+    assert with_abandoned_link(linked, NOW, before=late) is linked
 
 
 def test_what_a_list_shows_differently() -> None:

@@ -18,7 +18,7 @@ from shared.domain.connections import (
 )
 from shared.domain.initial_reads import MAX_KEPT, NO_EVIDENCE, InitialRead
 from shared.domain.timestamps import Timestamp, timestamp
-from tests.shared.domain.test_connections import CREATED, NOW, SOURCE, blank, status_of, times, updates, visible
+from tests.shared.domain.test_connections import CREATED, NOW, SOURCE, blank, times, updates, visible
 
 Fact = StatusUpdate | InitialRead
 
@@ -81,17 +81,24 @@ def test_the_definition(reported: list[Fact]) -> None:
 
 def linked_at_of(reported: list[Fact]) -> Timestamp | None:
     said = [update for update in reported if isinstance(update, StatusUpdate)]
-    linked = [time(update) for update in said if update.status is Status.LINKED and is_event(update)]
-    severed = [time(update) for update in said if update.status in SEVERED]
-    if status_of(said) is Status.LINKED and max(linked, default="") < max(severed, default=CREATED):
-        return max(severed, default=CREATED)
-    return max(linked, default=None)
+    linked = [time(update) for update in said if update.status is Status.LINKED]
+    if not linked:
+        return None
+    severed = [time(update) for update in said if update.status in SEVERED and time(update) < max(linked)]
+    by_event = [time(update) for update in said if update.status is Status.LINKED and is_event(update)]
+    if by_event and max(by_event) >= max(severed, default=""):
+        return max(by_event)
+    return max(severed, default=CREATED)
 
 
 def initial_read_at_of(reported: list[Fact], linked_at: Timestamp | None) -> Timestamp | None:
     counting = [read for read in reported if isinstance(read, InitialRead) and read.completed_at >= (linked_at or "~")]
     if counting:
-        return min((read.completed_at for read in counting if not read.failed), default=None)
+        ordered: list[Fact] = [*sorted(counting)]
+        prefixes = [ordered[:number] for number in range(1, len(ordered) + 1)]
+        failing = [number for number, prefix in enumerate(prefixes) if issues_of(prefix, linked_at)]
+        complete = sorted(counting)[max(failing, default=-1) + 1 :]
+        return complete[0].completed_at if complete else None
     syncs = [update.last_sync for update in reported if isinstance(update, StatusUpdate) and update.last_sync]
     return min((sync for sync in syncs if sync >= (linked_at or "~")), default=None)
 
@@ -216,7 +223,7 @@ def test_a_failed_data_type_is_listed_and_nothing_is_read() -> None:
 
 
 def test_a_later_complete_event_clears_a_failed_data_type() -> None:
-    """In any order. What fails after a complete event is listed; the data that was read can still be worked with."""
+    """In any order. While a data type fails, the read is not complete, whatever was read before."""
     linked, failed, complete = event(Status.LINKED, 1), read(3, bills="FetchError"), read(5)
     orders: list[list[Fact]] = [[linked, failed, complete], [complete, failed, linked]]
     for order in orders:
@@ -224,7 +231,7 @@ def test_a_later_complete_event_clears_a_failed_data_type() -> None:
         assert seen(state) == (at(1), at(5))
         assert state.initial_read_issues == ()
     state = arrived(linked, complete, read(7, suppliers="ProcessingError"))
-    assert seen(state) == (at(1), at(5))
+    assert seen(state) == (at(1), None)
     assert state.initial_read_issues == (("suppliers", "ProcessingError"),)
 
 
