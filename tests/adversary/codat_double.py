@@ -56,6 +56,8 @@ _CONNECTION_FIELDS = ("id", "integrationKey", "sourceType", "platformName", "sta
 _INTEGRATION_FIELDS = ("key", "name", "enabled", "sourceType", "sourceId", "integrationId", "isOfflineConnector")
 
 Json = dict[str, Any]
+Kind = Literal["company", "connection"]
+Distortion = Callable[[Kind, Json], Json]
 Status = Literal["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
 
 
@@ -272,10 +274,13 @@ def _condition(token: str, fields: Sequence[str] | None, *, ignore_case: bool) -
 
 
 class Renderer:
-    """Write the contract's documents according to the choices."""
+    """Write the contract's documents according to the choices.
 
-    def __init__(self, codat: "Codat", choices: Choices) -> None:
-        self._codat, self._choices = codat, choices
+    With `distort`, companies and connections are as that returns them, which may break the contract.
+    """
+
+    def __init__(self, codat: "Codat", choices: Choices, distort: Distortion | None = None) -> None:
+        self._codat, self._choices, self._distort = codat, choices, distort
 
     def time(self, moment: datetime) -> str:
         """Write a time, cut to the chosen digits."""
@@ -286,7 +291,8 @@ class Renderer:
 
     def company(self, company: Company) -> Json:
         connections = [self.connection(connection, company.id) for connection in company.connections.values()]
-        return self.company_details(company) | self._collection("dataConnections", connections)
+        document = self.company_details(company) | self._collection("dataConnections", connections)
+        return self._distort("company", document) if self._distort else document
 
     def company_details(self, company: Company) -> Json:
         last_sync = max((each.last_sync for each in company.connections.values() if each.last_sync), default=None)
@@ -312,7 +318,7 @@ class Renderer:
         integration_id, source_id = self._codat.platform_ids[connection.platform_key]
         key = {} if self._choices.omit_integration_key else {"integrationKey": connection.platform_key}
         link = f"https://link-api.codat.io/companies/{company_id}/connections/{connection.id}/start"
-        return (
+        document = (
             {"id": connection.id, "integrationId": integration_id, "sourceId": source_id, "status": connection.status}
             | {"sourceType": connection.source_type, "platformName": connection.platform_name}
             | {"linkUrl": f"{link}?otp={self._codat.random_text(6)}" if self._choices.one_time_links else link}
@@ -322,6 +328,7 @@ class Renderer:
             | self._errors(connection)
             | self._nullable("connectionInfo", {"addedLater": [1]} if self._choices.extra_fields else None)
         )
+        return self._distort("connection", document) if self._distort else document
 
     def connection_event(self, connection: Connection, company: Company) -> Json:
         document = {"referenceCompany": self.reference(company), "connection": self.connection(connection, company.id)}
@@ -629,12 +636,16 @@ class Arrival:
 
 
 class Codat:
-    """Answer requests to the API. Events collect in `outbox`, in the order of the changes, until they are taken out."""
+    """Answer requests to the API. Events collect in `outbox`, in the order of the changes, until they are taken out.
+
+    With `distort`, answers contain companies and connections as that returns them. Events are not affected.
+    """
 
     def __init__(self, *, now: Callable[[], datetime], random: Random) -> None:
         self._now = now
         self.random = random
         self.outbox: list[Event] = []
+        self.distort: Distortion | None = None
         self.seventh_digit = random.randrange(10)  # Codat's times have one digit more than Python's
         self.platform_ids = {key: (self.new_id(), self.new_id()) for key in PLATFORMS}
         self.clients: dict[str, Client] = {}
@@ -754,7 +765,7 @@ class Endpoints:
 
     def __init__(self, codat: Codat, client: Client, request: HttpRequest, choices: Choices) -> None:
         self._codat, self._client, self._request, self._choices = codat, client, request, choices
-        self._renderer = Renderer(codat, choices)
+        self._renderer = Renderer(codat, choices, codat.distort)
         self._segments = request.path.removeprefix("/").split("/")
 
     def answer(self) -> Answer:

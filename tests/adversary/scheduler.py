@@ -33,6 +33,8 @@ class Task:
     """Which warm Lambda runs it: what it caches is its own."""
     ends_at: datetime = NEVER
     """When Lambda ends it."""
+    crash_odds: float | None = None
+    """At each I/O. None: the world's."""
     _go: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     _handed_over: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 

@@ -6,6 +6,7 @@ double of `codat_double`, reached in process; the functions' clock, ids, waits a
 
 import json
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +22,9 @@ from types import SimpleNamespace
 from typing import Any, Self
 from uuid import UUID
 
+import botocore.endpoint
 import botocore.httpsession
+import botocore.retries.standard
 import httpx
 import pytest
 import standardwebhooks.webhooks
@@ -36,8 +39,8 @@ from shared.domain.errors import CodatCustomersError
 from shared.runtime import clock
 from shared.runtime.secrets import CACHE_SECONDS
 from shared.runtime.settings import read
-from tests.adversary.codat_double import Arrival, Choices, Codat, Event, Failure, HttpRequest
-from tests.adversary.scheduler import Crashed, Scheduler, running_task
+from tests.adversary.codat_double import Arrival, Choices, Codat, Event, Failure, HttpRequest, Json, Kind
+from tests.adversary.scheduler import Crashed, Scheduler, Task, running_task
 from tests.conftest import App
 from tests.payloads import api_event, signed
 
@@ -46,6 +49,13 @@ DEFAULT_FUNCTION_SECONDS = 29.0
 RETRY_DELAYS = (5.0, 300.0, 1800.0, 7200.0)
 MAX_LAG = 4.0
 MAX_RUN_TIME = 240.0
+REJECTED_NAME = "Rejected"
+"""Codat rejects a PATCH whose name contains this."""
+DISTORTIONS: dict[Kind, tuple[Json, ...]] = {
+    "company": ({"created": 5}, {"name": None}, {"tags": ["plan"]}, {"dataConnections": 7}, {"id": None}),
+    "connection": ({"status": "Paused"}, {"created": 5}, {"platformName": None}, {"sourceType": [1]}, {"id": 5}),
+}
+"""Fields that break the contract, so that the document can't be parsed."""
 
 
 @dataclass
@@ -79,6 +89,14 @@ class World:
         self._caches: dict[int, tuple[datetime, str]] = {}
         self._trusted: dict[int, set[str]] = {0: set(), 1: set()}
         self.queue: list[dict[str, Any]] = []
+        self.lost: set[str] = set()
+        """Customers and companies that the table has lost, whole or in part, until a restore is complete."""
+        self.losses = 0
+        self.adoptable: set[str] = set()
+        """Companies that this service did not create, and that callers adopt."""
+        self._faulted: set[Task] = set()
+        self._distorted_share = 0.0
+        self._ignore_case, self._ignore_empty_tags = (self.random.random() < 0.3 for _ in range(2))
         self._observing = ContextVar("observing", default=False)
 
     def now(self) -> datetime:
@@ -117,11 +135,20 @@ class World:
         return import_module(f"functions.{handler}.app").handler(event, context)
 
     def call(self, handler: str, event: str, *, body: Any = None, **ids: str) -> tuple[int, dict[str, str], Any]:
+        customer_id = ids.get("customerId") or (body or {}).get("customerId")
+        is_lost = customer_id in self.lost
         response = self.invoke(handler, api_event(event, body=body, **ids))
         status, document = int(response["statusCode"]), json.loads(response["body"] or "null")
         self.trace(f"answered {status} {(document or {}).get('type', '')}")
         self.check("no internal error", status != 500, (event, ids, document))
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            self.counts["calls answered 503"] += 1
+            self.check("503 has a cause", is_lost or self._had_fault(), (event, customer_id, document))
         return status, response["headers"], document
+
+    def _had_fault(self) -> bool:
+        """Return whether a request to DynamoDB failed in this task."""
+        return running_task() in self._faulted
 
     @contextmanager
     def installed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -142,6 +169,10 @@ class World:
                 botocore.httpsession.URLLib3Session,
                 "send",
                 lambda session, request: self._dynamodb(partial(real_send, session), request),
+            )
+            patched.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=self.scheduler.pause))
+            patched.setattr(
+                botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: self.random.uniform(0, 2)
             )
             http = httpx.Client(base_url="https://codat.test", transport=_Transport(self))
             patched.setattr(bootstrap, "_http", lambda: http)
@@ -193,7 +224,7 @@ class World:
         task = running_task()
         if task is None:
             return
-        if self.chance(self.odds.crash):
+        if self.chance(self.odds.crash if task.crash_odds is None else task.crash_odds):
             self.counts["crashes"] += 1
             self.trace("crashes")
             raise Crashed
@@ -203,11 +234,14 @@ class World:
             raise Crashed  # Lambda ends it
 
     def _dynamodb(self, send: Any, request: Any) -> Any:
-        if running_task() is None or self._observing.get():
+        task = running_task()
+        if task is None or self._observing.get():
             return send(request)
         self._io()
+        self._check_activation(task, request)
         if self.chance(self.odds.dynamodb):
             self.counts["faults"] += 1
+            self._faulted.add(task)
             if self.chance(0.5):
                 send(request)  # done, and the answer is lost
             raise ConnectionClosedError(endpoint_url=request.url)
@@ -233,6 +267,7 @@ class World:
             raise httpx.ConnectError("refused") if fault == "unreachable" else httpx.ReadError("dropped")
         if fault == "page":
             return self._page()
+        self._check_deletion(sent)
         arrival = self.codat.arrive(sent, choices)
         self.scheduler.at(MAX_RUN_TIME, lambda: self._perform(arrival, None))
         if fault in {"slow", "slow-page"}:
@@ -275,9 +310,41 @@ class World:
     def _perform(self, arrival: Arrival, failure: Failure | None) -> None:
         if arrival.response is not None:
             return
+        if failure is None and _has_rejected_name(arrival.request):
+            self.counts["rejected changes"] += 1
+            failure = Failure(HTTPStatus.BAD_REQUEST, work_is_done=False)
         arrival.response = self.codat.perform(arrival, failure)
         self.trace(f"performed {arrival.request.method} {arrival.request.path}: {arrival.response.status}, {failure}")
         self.take_events()
+
+    def _check_activation(self, task: Task, request: Any) -> None:
+        """DELETE undoes an incomplete adoption. Completed, it would delete a company that existed before."""
+        body = (request.body or b"").decode()
+        if task.name.startswith("delete_customer") and re.search(r'"state": ?\{"S": ?"active"\}', body):
+            adopted = [company_id for company_id in self.adoptable if company_id in body]
+            self.check("DELETE completes no adoption", not adopted, adopted)
+
+    def _check_deletion(self, request: HttpRequest) -> None:
+        """A company is deleted only for a customer that owns it."""
+        company_id = request.path.removeprefix("/companies/")
+        if request.method != "DELETE" or company_id not in self.ours.companies or company_id in self.lost:
+            return
+        deleting = [item["companyId"] for item in self.items("CUSTOMER#") if item["state"] == "deleting"]
+        self.check("only its owner deletes a company", company_id in deleting, (company_id, deleting))
+
+    def distort(self, share: float) -> None:
+        """From now on this share of companies and of connections, chosen by their ids, can't be parsed."""
+        self._distorted_share = share
+
+        def distorted(kind: Kind, document: Json) -> Json:
+            kinds = DISTORTIONS[kind]
+            damage = kinds[int(document["id"][4:8], 16) % len(kinds)]
+            return document | damage if self.is_distorted(document["id"]) else document
+
+        self.codat.distort = distorted if share else None
+
+    def is_distorted(self, identity: str) -> bool:
+        return int(identity[:4], 16) < self._distorted_share * 0x10000
 
     def _fault(self) -> str | None:
         if not self.chance(self.odds.codat):
@@ -299,6 +366,9 @@ class World:
             lag=timedelta(seconds=lag),
             correlation_id=draw.random() < 0.7,
             omit_error_details=draw.random() < 0.3,
+            documented_status_codes=draw.random() < 0.3,
+            prefer_forbidden=draw.random() < 0.3,
+            fresh_replay_headers=draw.random() < 0.5,
             omit_integration_key=draw.random() < 0.3,
             omit_last_sync=draw.random() < 0.2,
             omit_event_tags=draw.random() < 0.3,
@@ -309,10 +379,13 @@ class World:
             hide_resolved_errors=draw.random() < 0.5,
             extra_fields=draw.random() < 0.3,
             one_time_links=draw.random() < 0.5,
+            escape_unicode=draw.random() < 0.3,
             time_digits=draw.choice((7, 3, 0)) if draw.random() < 0.2 else 7,
             time_zone=draw.choice(("Z", "", "+00:00", "-05:00")),
-            max_page_size=draw.choice((1, 2, 100)),
+            max_page_size=draw.choice((1, 2, 100)) if self.chance(self.odds.codat * 2) else 100,
             newest_first=draw.random() < 0.3,
+            ignore_case=self._ignore_case,
+            ignore_empty_tags=self._ignore_empty_tags,
             announce_deleted_connections=draw.random() < 0.5,
         )
 
@@ -345,6 +418,7 @@ class World:
             api["body"] = body.decode()
             api["headers"] |= signed(body, self._secret, webhook_id=webhook_id, at=self.now())
             answered, owner = None, self._owner(event)
+            is_lost, losses = _company_id(event) in self.lost, self.losses
             try:
                 self.counts["webhooks"] += 1
                 answered = int(self.invoke("codat_webhook", api)["statusCode"])
@@ -352,8 +426,11 @@ class World:
                 if answered != 204:
                     self.check("webhooks are accepted or repeated", answered in {None, 503}, (answered, event.body))
                     self._retry(event, webhook_id, attempt)
-            if answered == HTTPStatus.NO_CONTENT:
-                self._check_stored(event, owner)
+            if answered == HTTPStatus.SERVICE_UNAVAILABLE:
+                self.counts["webhooks answered 503"] += 1
+                self.check("503 has a cause", is_lost or self._had_fault(), event.body)
+            if answered == HTTPStatus.NO_CONTENT and losses == self.losses and owner and owner == self._owner(event):
+                self._check_stored(event)
 
         self.scheduler.spawn(f"webhook {event.body['eventType']}", work)
 
@@ -363,21 +440,22 @@ class World:
 
     def _owner(self, event: Event) -> str | None:
         """Return the customer that owns the event's company; None if it is not (yet, or any more) ours."""
-        company = event.body["payload"].get("referenceCompany", {})
-        pointer = {item["sk"]: item for item in self.items(f"COMPANY#{company.get('id')}")}.get("COMPANY", {})
+        pointer = {item["sk"]: item for item in self.items(f"COMPANY#{_company_id(event)}")}.get("COMPANY", {})
         return None if {"reserved", "ended"} & pointer.keys() else pointer.get("customerId")
 
-    def _check_stored(self, event: Event, owner: str | None) -> None:
+    def _check_stored(self, event: Event) -> None:
         """Promise 3: after 204 the effect of an event about one of our companies is in the table."""
-        if owner is None or owner != self._owner(event):
+        payload, event_type = event.body["payload"], event.body["eventType"]
+        if "referenceCompany" not in payload:
+            # After its deletion a company has no owner.
+            self.check("2xx means stored", event_type != "company.deleted", event.body)
             return
-        payload = event.body["payload"]
         reads = {entry["connectionId"] for entry in payload.get("dataTypes", [])}
         stored = self.items(f"COMPANY#{payload['referenceCompany']['id']}")
         for connection_id in reads or {payload["connection"]["id"]}:
             entries = [item for item in stored if item["sk"].startswith(f"EVENT#{connection_id}#")]
             holds = event.body["id"] in {item["eventId"] for item in entries}
-            self.check("2xx means stored", holds, (event.body["eventType"], connection_id))
+            self.check("2xx means stored", holds, (event_type, connection_id))
 
     def forge(self, company_id: str, connection_id: str) -> None:
         """Send a webhook that nobody signed."""
@@ -442,6 +520,17 @@ class World:
         """Read by the API, outside any task."""
         response = self.invoke("read_customers", api_event(event, **ids))
         return int(response["statusCode"]), json.loads(response["body"])
+
+
+def _company_id(event: Event) -> str:
+    """Return the id of the company that the event is about."""
+    payload: Json = event.body["payload"]
+    return str(payload.get("referenceCompany", payload)["id"])
+
+
+def _has_rejected_name(request: HttpRequest) -> bool:
+    is_change = request.method == "PATCH" and re.fullmatch("/companies/[^/]+", request.path)
+    return bool(is_change) and REJECTED_NAME in str(json.loads(request.body).get("name"))
 
 
 class _Transport(httpx.BaseTransport):

@@ -284,3 +284,102 @@ def test_webhooks_before_an_adoption_are_not_ours(app: App) -> None:
         event for event in events_of(app, customer["customerId"]) if event["detail"].get("connectionId") == connection
     ]
     assert [event["detail-type"] for event in events] == ["connection.created"]
+
+
+def tag_late(app: App, codat_wire: Proxy, company: Company, customer_id: str) -> None:
+    """Adopt and discard, and after that let the adoption's dropped request change the company."""
+    running: list[Exchange] = []
+
+    def slow(exchange: Exchange) -> None:
+        if exchange.method != "PATCH":
+            return passed_on(exchange)
+        running.append(exchange)
+        return dropped(exchange)
+
+    codat_wire.always(slow)
+    assert adopt(app, company.id, customer_id).status_code in {502, 504}
+    codat_wire.heal()
+    assert app.http.delete(f"/customers/{customer_id}").status_code == 204
+    running[0].forward()
+    assert company.tags["uid"] == customer_id
+
+
+def test_an_adoption_after_an_undone_one_remembers_what_was_before_both(app: App, codat_wire: Proxy) -> None:
+    """GIVEN an undone adoption whose late request has tagged the company WHEN the same customer adopts it again, and
+    that is discarded too THEN the company is as before the first.
+    """
+    app.customer("c-0")
+    company = existing(app, region="us")
+    expected = before(company)
+    tag_late(app, codat_wire, company, "c-1")
+    app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
+    assert adopt(app, company.id, "c-1").status_code == 502
+    app.codat.faults.clear()
+    assert app.http.delete("/customers/c-1").status_code == 204
+    assert before(company) == expected
+
+
+def test_what_is_kept_of_an_undone_adoption_contains_no_customer_id(app: App) -> None:
+    """GIVEN an undone adoption THEN its marker recognises the customer by a digest; GIVEN that the company had the
+    customer's tag before THEN there is no marker.
+    """
+    untagged, tagged = existing(app), existing(app, uid="c-2")
+    app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
+    for company, customer_id in ((untagged, "c-1"), (tagged, "c-2")):
+        assert adopt(app, company.id, customer_id).status_code == 502
+        assert app.http.delete(f"/customers/{customer_id}").status_code == 204
+    [marker] = app.items(f"COMPANY#{untagged.id}")
+    assert "c-1" not in str(marker)
+    assert app.items(f"COMPANY#{tagged.id}") == []
+
+
+def own_orphan(app: App, **tags: str) -> Company:
+    """A company that this service created for c-1, and that the table has lost."""
+    tags = {"uid": "c-1", "creationId": str(uuid4()), **tags}
+    return app.codat.state.create_company(CompanyChange(name="Ours", tags=tags))
+
+
+def test_deleting_an_incomplete_adoption_of_our_own_company_deletes_it(app: App) -> None:
+    """Undone, it would be an orphan that the next reconcile adopts again."""
+    app.customer("c-0")
+    company = own_orphan(app)
+    app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
+    assert adopt(app, company.id, "c-1").status_code == 502
+    app.codat.faults.clear()
+    assert app.http.delete("/customers/c-1").status_code == 204
+    assert company.id not in {each.id for each in app.codat.state.companies()}
+
+
+def test_tags_of_our_own_company_are_the_apps(app: App) -> None:
+    """GIVEN a tag that the app set before the table lost the customer WHEN reconcile adopts the company, and the app
+    sends its profile without that tag THEN Codat has only our two.
+    """
+    app.customer("c-0")
+    company = own_orphan(app, plan="gold")
+    assert app.stack.background.reconcile(adopt_ours=True)["straysAdopted"] == 1
+    assert app.get("/customers/c-1").json()["tags"] == {"plan": "gold"}
+    assert app.post("/customers", {"customerId": "c-1", "name": "Ours"}).status_code == 200
+    assert set(company.tags) == {"uid", "creationId"}
+
+
+def test_of_several_orphans_only_our_own_are_adopted(app: App) -> None:
+    """GIVEN an older company of another app with the same tag THEN it stays as it is, and ours is adopted."""
+    app.customer("c-0")
+    foreign = existing(app, uid="c-1")
+    expected = before(foreign)
+    ours = own_orphan(app)
+    assert app.stack.background.reconcile(adopt_ours=True)["straysAdopted"] == 1
+    assert app.get("/customers/c-1").json()["companyId"] == ours.id
+    assert before(foreign) == expected
+
+
+def test_a_mistagged_company_of_another_customer_hides_no_orphan(app: App) -> None:
+    """GIVEN another customer's older company with the orphan's tag THEN the orphan is adopted all the same."""
+    other = app.customer("c-0")
+    [mistagged] = app.codat.state.companies()
+    mistagged.tags["uid"] = "c-1"
+    orphan = existing(app, uid="c-1")
+    with adopting_orphans():
+        reconcile(app)
+    assert app.get("/customers/c-1").json()["companyId"] == orphan.id
+    assert app.get("/customers/c-0").json()["companyId"] == other["companyId"]

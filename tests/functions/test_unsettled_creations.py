@@ -1,5 +1,7 @@
 """A creation whose request was not answered: it may still run at Codat, whatever a later answer says."""
 
+import json
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -288,3 +290,40 @@ def test_deleting_an_unfinished_creation_creates_nothing(app: App, clock: Clock)
     assert app.items("CUSTOMER#c-1") == []
     app.codat.faults.clear()
     assert companies_of(app) == []
+
+
+def test_deleting_while_the_request_may_still_run_sends_nothing(app: App, clock: Clock, codat_wire: Proxy) -> None:
+    """GIVEN a creation that was dropped THEN DELETE is 409 until 5 minutes after the last request, and then 204."""
+    app.customer("c-0")
+    SlowCodat(codat_wire, dropped)
+    assert create(app).status_code in {409, 502, 504}
+    requests = codat_wire.seen.count("POST /companies")
+    answer = app.http.delete("/customers/c-1")
+    assert (answer.status_code, answer.json()["type"]) == (409, "creation-in-progress")
+    clock.advance(301)
+    assert app.http.delete("/customers/c-1").status_code == 204
+    assert codat_wire.seen.count("POST /companies") == requests > 0
+    assert app.items("CUSTOMER#c-1") == []
+
+
+@pytest.mark.parametrize("odd", [{"created": 5}, {"tags": {"uid": 5}}], ids=["recognised", "unreadable"])
+def test_a_look_up_that_shows_an_odd_company(app: App, clock: Clock, codat_wire: Proxy, odd: dict[str, Any]) -> None:
+    """GIVEN the created company in the look-up's answer with an odd field THEN it is recognised by its id and tags; if
+    those can't be read, the call fails, and no second company is created.
+    """
+    app.customer("c-0")
+    slow = SlowCodat(codat_wire, dropped)
+    create(app)
+    slow.finish()
+    clock.advance(600)
+
+    def distorted(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        document = json.loads(answer.body or b"null")
+        if exchange.method == "GET" and "creationId" in exchange.path:
+            document["results"] = [entry | odd for entry in document["results"]]
+        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+
+    codat_wire.always(distorted)
+    assert create(app).status_code == (201 if "created" in odd else 502)
+    assert len(companies_of(app)) == 1

@@ -374,3 +374,10 @@ def test_a_fingerprint_reveals_no_key() -> None:
     assert api_key_fingerprint("key") == api_key_fingerprint("key")
     assert api_key_fingerprint("key") != api_key_fingerprint("kez")
     assert len(api_key_fingerprint("key")) == 16
+
+
+@pytest.mark.parametrize(("status", "status_code"), [(402, 429), (503, 500)])
+def test_codats_own_examples_count_as_codats(status: int, status_code: int) -> None:
+    """Its contract shows another `statusCode` than the HTTP status in two of its examples."""
+    assert failure(answering(status, error_document(status, statusCode=status_code))).is_answer
+    assert not failure(answering(status, error_document(status, statusCode=status_code + 1))).is_answer
