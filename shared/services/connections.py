@@ -60,14 +60,15 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         return result
 
     def find_existing() -> ConnectionSnapshot | None:
-        stored = {connection.connection_id for connection in context.connections.of_company(customer.company_id)}
-        candidates = [
-            snapshot
-            for snapshot in _listed(customer, platform, context)
-            if _is_on(snapshot.source, platform)
-            # Without a key, and with a name that no other platform has: what this creation has made.
-            or (_may_be_on(snapshot.source, platform) and snapshot.connection_id not in stored)
-        ]
+        stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
+
+        def source(snapshot: ConnectionSnapshot) -> Source:
+            known = stored.get(snapshot.connection_id)
+            return known if known is not None and known.platform_key else snapshot.source
+
+        # Also one without a key, and with a name that no other platform has: this creation may have made it.
+        listed = _listed(customer, platform, context)
+        candidates = [snapshot for snapshot in listed if _may_be_on(source(snapshot), platform)]
         candidates.sort(key=lambda snapshot: (snapshot.status is not Status.LINKED, snapshot.created_at))
         return next(filter(None, map(read_again, candidates)), None)
 

@@ -8,6 +8,7 @@ import pytest
 from local.codat.faults import Fault
 from local.codat.state import CompanyChange
 from shared.domain.timestamps import timestamp_of
+from shared.store.table import Table, put
 from tests.conftest import App
 from tests.faults.proxy import Exchange, Proxy, passed_on
 from tests.functions.test_reconcile import reconcile
@@ -228,3 +229,37 @@ def test_the_end_of_an_older_company_leaves_the_customer_alone(app: App) -> None
     body["payload"] |= {"id": first["companyId"], "tags": {"uid": first["customerId"]}}
     assert app.deliver(body).status_code == 204
     assert app.get(path(again)).json() == again
+
+
+def test_a_creation_that_completes_between_the_reads_of_a_deletion_is_deleted_too(
+    app: App, dynamodb_wire: Proxy
+) -> None:
+    """GIVEN a lease when DELETE looks for a customer, and a customer when it looks for a lease THEN it looks again."""
+    customer = app.customer()
+    [active] = app.items(f"CUSTOMER#{customer['customerId']}")
+    creating = {
+        **{name: value for name, value in active.items() if name not in {"companyId", "version"}},
+        "state": "creating",
+        "creationId": "c",
+        "idempotencyKey": "k",
+        "keyIssuedAt": 0,
+        "isSettled": True,
+        "leaseOwner": "o",
+        "leaseUntil": 0,
+    }
+    table = Table(app.stack.dynamodb, app.stack.table_name)
+    table.write(put(creating))
+    reads: list[str] = []
+
+    def completed(exchange: Exchange) -> None:
+        if exchange.operation == "GetItem" and customer["customerId"].encode() in exchange.body:
+            reads.append(exchange.operation)
+            if len(reads) == 3:  # after the one for existence and the one for a deletion
+                table.write(put(active))
+        passed_on(exchange)
+
+    dynamodb_wire.always(completed)
+    assert app.http.delete(path({"customerId": customer["customerId"]})).status_code == 204
+    dynamodb_wire.heal()
+    assert app.items(f"CUSTOMER#{customer['customerId']}") == []
+    assert app.codat.state.companies() == []

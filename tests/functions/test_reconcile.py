@@ -163,6 +163,38 @@ def test_what_a_list_leaves_out_is_asked_for_by_its_id(app: App, codat_wire: Pro
     assert app.read(linked)["status"] == "Linked"
 
 
+def test_a_lagging_list_sends_no_profile_again(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a list that shows the name of before THEN the company, read by its id, says that nothing is to be done."""
+
+    def outdated(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.operation == "GET /companies":
+            answer = replace(answer, body=answer.body.replace(b"Bank of Dave", b"Bank of Mary"))
+        exchange.answer(answer)
+
+    app.customer()
+    codat_wire.always(outdated)
+    assert reconcile(app)["drift"] == 0
+    assert app.codat.calls.count("PATCH") == 0
+
+
+def test_a_batch_without_any_company_still_finishes_what_was_begun(app: App) -> None:
+    """GIVEN six customers whose companies Codat doesn't show, and an unfinished deletion THEN the deletion is finished,
+    and nobody else is deleted.
+    """
+    customers = [app.customer() for _ in range(6)]
+    deleting = app.customer()
+    lose_webhooks(app)
+    for customer in customers:
+        app.codat.state.delete_company(customer["companyId"])
+    app.codat.faults.add(Fault(kind="status", status=403, method="DELETE", times=1))
+    assert app.http.delete(f"/customers/{deleting['customerId']}").status_code == 502
+    app.codat.state.delete_company(deleting["companyId"])
+    assert reconcile(app)["failed"] >= 1
+    assert app.items(f"CUSTOMER#{deleting['customerId']}") == []
+    assert {app.get(f"/customers/{customer['customerId']}").status_code for customer in customers} == {200}
+
+
 def test_a_customer_that_came_back_meanwhile_is_let_alone(app: App) -> None:
     """GIVEN two unfinished deletions WHEN the second is repeated and the customer created again while the first is
     being finished THEN nobody has asked to delete the new one.
@@ -312,7 +344,7 @@ def test_a_fresh_link_ends_an_abandonment(app: App, clock: Clock) -> None:
     assert types.count("connection.abandoned") == 3
 
 
-@pytest.mark.parametrize("cause", ["rejects", "fails"])
+@pytest.mark.parametrize("cause", ["rejects", "forbids", "fails"])
 def test_a_tag_query_that_fails_hides_no_customer(app: App, codat_wire: Proxy, cause: str) -> None:
     """GIVEN a Codat that rejects the query, or answers it with what can't be parsed THEN each is read by its id."""
     linked = [app.linked(app.customer()["customerId"]) for _ in range(3)]
@@ -323,7 +355,9 @@ def test_a_tag_query_that_fails_hides_no_customer(app: App, codat_wire: Proxy, c
 
     def failing(exchange: Exchange) -> None:
         if "tags=" in exchange.path:
-            (faults_told(400, document) if cause == "rejects" else faults_told(200, {"results": 5}))(exchange)
+            status = 403 if cause == "forbids" else 400
+            answer = faults_told(status, document | {"statusCode": status})
+            (faults_told(200, {"results": 5}) if cause == "fails" else answer)(exchange)
         else:
             passed_on(exchange)
 

@@ -327,3 +327,62 @@ def test_a_look_up_that_shows_an_odd_company(app: App, clock: Clock, codat_wire:
     codat_wire.always(distorted)
     assert create(app).status_code == (201 if "created" in odd else 502)
     assert len(companies_of(app)) == 1
+
+
+@pytest.mark.parametrize(("name", "is_recognised"), [("QuickBooks Online (US)", True), ("Xero", False)])
+def test_a_slow_connection_without_its_key_is_recognised(
+    app: App, clock: Clock, codat_wire: Proxy, name: str, *, is_recognised: bool
+) -> None:
+    """GIVEN an unanswered request, and a listed connection without a key WHEN its name is no other platform's THEN it
+    is what the request created; otherwise another is created.
+    """
+    customer = app.customer()
+    path = f"/customers/{customer['customerId']}/connections"
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    app.codat.serializer.omit_integration_key = True
+
+    def unanswered(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            dropped(exchange)
+        else:
+            passed_on(exchange)
+
+    codat_wire.always(unanswered)
+    assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
+    listed = app.codat.state.create_connection(customer["companyId"], "qhyg")
+
+    def renamed(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        body = answer.body
+        if exchange.method == "GET":
+            body = body.replace(b'"platformName":"QuickBooks Online"', f'"platformName":"{name}"'.encode())
+            body = body.replace(b'"platformName": "QuickBooks Online"', f'"platformName": "{name}"'.encode())
+        exchange.answer(replace(answer, body=body))
+
+    codat_wire.always(renamed)
+    clock.advance(600)
+    answer = app.post(path, {"platformKey": "qhyg"})
+    assert answer.status_code in {200, 201}, answer.text
+    assert (answer.json()["connectionId"] == listed.id) is is_recognised
+    [company] = app.codat.state.companies()
+    assert len(company.connections) == (1 if is_recognised else 2)
+
+
+def test_a_connection_that_is_reused_keeps_the_lease_of_an_unanswered_request(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a request that may still run WHEN a connection of the hosted page is reused THEN the lease stays."""
+    customer = app.customer()
+    path = f"/customers/{customer['customerId']}/connections"
+
+    def unanswered(exchange: Exchange) -> None:
+        if exchange.method == "POST":
+            dropped(exchange)
+        else:
+            passed_on(exchange)
+
+    codat_wire.always(unanswered)
+    assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
+    codat_wire.heal()
+    app.codat.state.create_connection(customer["companyId"], "qhyg")
+    assert app.post(path, {"platformKey": "qhyg"}).status_code == 200
+    [lease] = [item for item in app.items(f"COMPANY#{customer['companyId']}") if item["sk"].startswith("CREATING#")]
+    assert (lease["isSettled"], lease["leaseUntil"]) == (False, 0)
