@@ -210,20 +210,7 @@ def test_a_late_request_of_an_undone_adoption_is_undone_too(app: App, codat_wire
     app.customer("c-0")
     company = existing(app, region="us")
     expected = before(company)
-    running: list[Exchange] = []
-
-    def slow(exchange: Exchange) -> None:
-        if exchange.method != "PATCH":
-            return passed_on(exchange)
-        running.append(exchange)
-        return dropped(exchange)
-
-    codat_wire.always(slow)
-    assert adopt(app, company.id, "c-1").status_code in {502, 504}
-    codat_wire.heal()
-    assert app.http.delete("/customers/c-1").status_code == 204
-    running[0].forward()
-    assert company.tags["uid"] == "c-1"
+    tag_late(app, codat_wire, company, "c-1")
     with adopting_orphans():
         reconcile(app)
     assert before(company) == expected

@@ -28,6 +28,10 @@ def refusal(status: int, correlation_id: str | None) -> dict[str, Any]:
     return document | ({} if correlation_id is None else {"correlationId": correlation_id})
 
 
+def posts_dropped(exchange: Exchange) -> None:
+    (dropped if exchange.method == "POST" else passed_on)(exchange)
+
+
 class SlowCodat:
     """A wire on which the first creation is dropped, and still runs at Codat until it is `finish`ed."""
 
@@ -341,13 +345,7 @@ def test_a_slow_connection_without_its_key_is_recognised(
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.serializer.omit_integration_key = True
 
-    def unanswered(exchange: Exchange) -> None:
-        if exchange.method == "POST":
-            dropped(exchange)
-        else:
-            passed_on(exchange)
-
-    codat_wire.always(unanswered)
+    codat_wire.always(posts_dropped)
     assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
     listed = app.codat.state.create_connection(customer["companyId"], "qhyg")
 
@@ -373,13 +371,7 @@ def test_a_connection_that_is_reused_keeps_the_lease_of_an_unanswered_request(ap
     customer = app.customer()
     path = f"/customers/{customer['customerId']}/connections"
 
-    def unanswered(exchange: Exchange) -> None:
-        if exchange.method == "POST":
-            dropped(exchange)
-        else:
-            passed_on(exchange)
-
-    codat_wire.always(unanswered)
+    codat_wire.always(posts_dropped)
     assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
     codat_wire.heal()
     app.codat.state.create_connection(customer["companyId"], "qhyg")
