@@ -80,7 +80,8 @@ class World:
         self.violations: list[str] = []
         self.odds = CALM
         self.adopts_orphans = adopts_orphans
-        self.codat = Codat(now=self.now, random=Random(seed + 1))  # noqa: S311  # as above
+        # Its own stream: with `seed + 1` it would repeat the ids of the next seed.
+        self.codat = Codat(now=self.now, random=Random(f"codat {seed}"))  # noqa: S311  # as above
         self.ours, self.theirs = self.codat.client("ours"), self.codat.client("theirs")
         self.theirs.create_company_by_hand("Theirs", {"uid": "c-0"})
         self.api_key = self.ours.create_api_key()
