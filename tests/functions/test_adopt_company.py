@@ -1,6 +1,8 @@
 """POST /customers with a companyId: what exists at Codat becomes a customer."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -320,6 +322,36 @@ def test_what_is_kept_of_an_undone_adoption_contains_no_customer_id(app: App) ->
     assert app.items(f"COMPANY#{tagged.id}") == []
 
 
+def test_a_lagging_list_does_not_restore_a_company_again(app: App, codat_wire: Proxy) -> None:
+    """GIVEN an undone adoption, a name that was changed since, and a list that still shows the customer's tag THEN
+    reconcile reads the company by its id, and leaves it as it is.
+    """
+    app.customer("c-0")
+    company = existing(app, region="us")
+    app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
+    assert adopt(app, company.id, "c-1").status_code == 502
+    app.codat.faults.clear()
+    assert app.http.delete("/customers/c-1").status_code == 204
+    app.codat.state.change_company(company.id, CompanyChange(name="Changed since"))
+    expected = before(company)
+    app.codat.calls.clear()
+
+    def outdated(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.operation == "GET /companies":
+            document = json.loads(answer.body)
+            for entry in document["results"]:
+                entry["tags"] |= {"uid": "c-1"} if entry["id"] == company.id else {}
+            answer = replace(answer, body=json.dumps(document).encode())
+        exchange.answer(answer)
+
+    codat_wire.always(outdated)
+    with adopting_orphans():
+        assert reconcile(app)["drift"] == 0
+    assert app.codat.calls.count("PUT") == 0
+    assert before(company) == expected
+
+
 def own_orphan(app: App, **tags: str) -> Company:
     """A company that this service created for c-1, and that the table has lost."""
     tags = {"uid": "c-1", "creationId": str(uuid4()), **tags}
@@ -363,8 +395,9 @@ def test_of_several_orphans_only_our_own_are_adopted(app: App) -> None:
 def test_a_mistagged_company_of_another_customer_hides_no_orphan(app: App) -> None:
     """GIVEN another customer's older company with the orphan's tag THEN the orphan is adopted all the same."""
     other = app.customer("c-0")
-    [mistagged] = app.codat.state.companies()
-    mistagged.tags["uid"] = "c-1"
+    app.codat.state.change_company(other["companyId"], CompanyChange(tags={"uid": "c-1"}))
+    # Otherwise reconcile would correct the tag before it comes to the orphans.
+    app.codat.faults.add(Fault(kind="status", status=403, method="PATCH", path=f"/companies/{other['companyId']}"))
     orphan = existing(app, uid="c-1")
     with adopting_orphans():
         reconcile(app)

@@ -1,6 +1,7 @@
 """PATCH /customers/{customerId}."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.announcements import told as events_of
 from tests.conftest import App
 from tests.crashes.process import Death, invoke
 from tests.faults.proxy import Exchange, Proxy, dropped, passed_on, told
-from tests.functions.test_reconcile import reconcile
+from tests.functions.test_reconcile import reconcile, stray as adopted_orphan
 from tests.payloads import api_event
 
 
@@ -144,6 +145,34 @@ def test_of_several_pending_changes_the_rejected_one_is_rolled_back(app: App) ->
     assert app.get(f"/customers/{customer['customerId']}").json()["name"] == "Never confirmed"
     assert reconcile(app)["contentResent"] == 1
     assert [company.name for company in app.codat.state.companies()] == ["Never confirmed"]
+
+
+def test_a_rejected_change_of_an_adopted_orphan_leaves_its_profile_unset(app: App) -> None:
+    """GIVEN an orphan that reconcile adopted WHEN Codat rejects the first change with 400 THEN the name from Codat is
+    back, and the next POST decides the profile instead of being a conflict.
+    """
+    customer = {"customerId": f"o-{uuid4()}"}
+    company = adopted_orphan(app, customer["customerId"])
+    app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
+    assert change(app, customer, {"name": "Rejected"}).status_code == 502
+    assert app.get(f"/customers/{customer['customerId']}").json()["name"] == "By hand"
+    first = app.post("/customers", {**customer, "name": "Bank of Dave"})
+    assert (first.status_code, first.json()["name"], company.name) == (200, "Bank of Dave", "Bank of Dave")
+
+
+@pytest.mark.parametrize("status", [402, 403, 409, 422])
+def test_a_change_that_codat_refuses_for_another_reason_stays_pending(app: App, status: int) -> None:
+    """GIVEN an answer that doesn't concern the profile, because it isn't 400 THEN the change is kept, and reconcile
+    sends it again.
+    """
+    customer = app.customer()
+    fault = app.codat.faults.add(Fault(kind="status", status=status, method="PATCH"))
+    assert change(app, customer, {"name": "Bank of Mary"}).status_code == 502
+    item = stored(app, customer)
+    assert (item["name"], item["confirmedProfile"]["name"]) == ("Bank of Mary", "Bank of Dave")
+    app.codat.faults.remove(fault)
+    assert reconcile(app)["contentResent"] == 1
+    assert [company.name for company in app.codat.state.companies()] == ["Bank of Mary"]
 
 
 def test_reconcile_rolls_back_what_its_process_could_not(app: App) -> None:

@@ -8,8 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from local.codat.faults import Fault
 from shared.domain.timestamps import timestamp
 from tests.conftest import App
+from tests.faults.proxy import Exchange, Proxy, passed_on
 from tests.payloads import signed, webhook, webhook_about
 
 
@@ -89,6 +91,27 @@ def test_an_older_event_goes_into_the_timeline_alone(app: App) -> None:
     app.deliver(webhook_about("connection.created", **about, generatedDate="2026-11-02T10:00:00.4999999Z"))
     assert register(app, about) == before
     assert [entry["applied"] for entry in timeline(app, about)] == [False, True]
+
+
+def test_a_late_event_adds_no_entry_for_a_customer_that_was_deleted_meanwhile(app: App, dynamodb_wire: Proxy) -> None:
+    """GIVEN an older event, for which only an entry is written WHEN the customer is deleted just before that write THEN
+    204, and the timeline is empty.
+    """
+    about = ours(app)
+    app.deliver(webhook_about("connection.connected", **about, generatedDate="2026-11-02T10:00:00.5Z"))
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+
+    def overtaken(exchange: Exchange) -> None:
+        if exchange.operation in {"PutItem", "TransactWriteItems"}:
+            dynamodb_wire.heal()
+            assert app.http.delete(f"/customers/{about['tags']['uid']}").status_code == 204
+        passed_on(exchange)
+
+    dynamodb_wire.always(overtaken)
+    late = webhook_about("connection.created", **about, generatedDate="2026-11-02T10:00:00.4Z")
+    assert app.deliver(late).status_code == 204
+    assert app.items(f"CUSTOMER#{about['tags']['uid']}") == []
+    assert timeline(app, about) == []
 
 
 def test_the_same_event_twice_is_one(app: App) -> None:

@@ -1,5 +1,7 @@
 """POST /customers."""
 
+import json
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -178,6 +180,24 @@ def test_a_creation_survives_a_failure_within_the_same_call(app: App, kind: Any,
     app.codat.faults.add(Fault(kind=kind, status=500, when=when, method="POST", path="/companies", times=1))
     assert app.post("/customers", new()).status_code == 201
     assert len(app.codat.state.companies()) == 1
+
+
+def test_a_creations_answer_needs_only_its_id(app: App, codat_wire: Proxy) -> None:
+    """GIVEN an answer whose other fields can't be parsed, and lists that don't show the company yet THEN 201."""
+    app.customer()
+    app.codat.state.list_lag = 60.0
+
+    def odd(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.operation == "POST /companies":
+            document = json.loads(answer.body) | {"name": 5, "created": 5, "tags": 5}
+            answer = replace(answer, body=json.dumps(document).encode())
+        exchange.answer(answer)
+
+    codat_wire.always(odd)
+    answer = app.post("/customers", new())
+    assert answer.status_code == 201
+    assert answer.json()["companyId"] in {company.id for company in app.codat.state.companies()}
 
 
 def test_codat_down_is_reported_and_the_same_call_completes_later(app: App, clock: Clock) -> None:

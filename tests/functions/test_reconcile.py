@@ -180,7 +180,7 @@ def test_a_lagging_list_sends_no_profile_again(app: App, codat_wire: Proxy) -> N
 
 def test_a_batch_without_any_company_still_finishes_what_was_begun(app: App) -> None:
     """GIVEN six customers whose companies Codat doesn't show, and an unfinished deletion THEN the deletion is finished,
-    and nobody else is deleted.
+    and no other customer is deleted.
     """
     customers = [app.customer() for _ in range(6)]
     deleting = app.customer()
@@ -344,7 +344,27 @@ def test_a_fresh_link_ends_an_abandonment(app: App, clock: Clock) -> None:
     assert types.count("connection.abandoned") == 3
 
 
-@pytest.mark.parametrize("cause", ["rejects", "forbids", "fails"])
+def test_a_link_that_is_issued_during_a_reconcile_is_not_abandoned(app: App, clock: Clock, codat_wire: Proxy) -> None:
+    """GIVEN a link that was not used for 8 days WHEN the app gets a fresh one after reconcile has read the table THEN
+    the connection is not marked as abandoned, and no event is published.
+    """
+    pending = app.connection(app.customer()["customerId"])
+    clock.advance(8 * 86_400)
+
+    def issued_meanwhile(exchange: Exchange) -> None:
+        if "tags=" in exchange.path:
+            codat_wire.heal()
+            path = f"/customers/{pending['customerId']}/connections/{pending['connectionId']}/link"
+            assert app.post(path).status_code == 200
+        passed_on(exchange)
+
+    codat_wire.always(issued_meanwhile)
+    reconcile(app)
+    assert app.read(pending)["error"] is None
+    assert "connection.abandoned" not in {event["detail-type"] for event in told(app, pending["customerId"])}
+
+
+@pytest.mark.parametrize("cause", ["rejects", "forbids", "misses", "fails"])
 def test_a_tag_query_that_fails_hides_no_customer(app: App, codat_wire: Proxy, cause: str) -> None:
     """GIVEN a Codat that rejects the query, or answers it with what can't be parsed THEN each is read by its id."""
     linked = [app.linked(app.customer()["customerId"]) for _ in range(3)]
@@ -355,7 +375,7 @@ def test_a_tag_query_that_fails_hides_no_customer(app: App, codat_wire: Proxy, c
 
     def failing(exchange: Exchange) -> None:
         if "tags=" in exchange.path:
-            status = 403 if cause == "forbids" else 400
+            status = {"forbids": 403, "misses": 404}.get(cause, 400)
             answer = faults_told(status, document | {"statusCode": status})
             (faults_told(200, {"results": 5}) if cause == "fails" else answer)(exchange)
         else:
@@ -365,6 +385,27 @@ def test_a_tag_query_that_fails_hides_no_customer(app: App, codat_wire: Proxy, c
     found = reconcile(app)
     assert (found["drift"], found["failed"]) == (3, 0)
     assert {app.read(connection)["status"] for connection in linked} == {"Deauthorized"}
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("status", [401, 429, 500, 503])
+def test_a_tag_query_that_fails_for_any_ids_stops_the_batch(app: App, codat_wire: Proxy, status: int) -> None:
+    """GIVEN an answer to the query that each single read would get as well THEN no company is read by its id, and the
+    message fails.
+    """
+    linked = app.linked(app.customer()["customerId"])
+    lose_webhooks(app)
+    app.codat.state.revoke(linked["companyId"], linked["connectionId"])
+    document = {"statusCode": status, "service": "PublicApi", "error": "No.", "correlationId": "c-1"}
+
+    def failing(exchange: Exchange) -> None:
+        (faults_told(status, document) if "tags=" in exchange.path else passed_on)(exchange)
+
+    codat_wire.always(failing)
+    app.codat.calls.clear()
+    assert reconcile(app)["failed"] == 1
+    assert app.codat.calls.count("GET", "/companies/*") == 0
+    assert app.read(linked)["status"] == "Linked"
 
 
 def test_a_connection_that_can_not_be_parsed_hides_no_other(app: App, codat_wire: Proxy) -> None:

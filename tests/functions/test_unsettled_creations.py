@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -378,3 +379,48 @@ def test_a_connection_that_is_reused_keeps_the_lease_of_an_unanswered_request(ap
     assert app.post(path, {"platformKey": "qhyg"}).status_code == 200
     [lease] = [item for item in app.items(f"COMPANY#{customer['companyId']}") if item["sk"].startswith("CREATING#")]
     assert (lease["isSettled"], lease["leaseUntil"]) == (False, 0)
+
+
+@pytest.mark.parametrize("is_answered", [False, True], ids=["unsent", "answered"])
+def test_a_connection_that_is_reused_leaves_no_lease(app: App, *, is_answered: bool) -> None:
+    """GIVEN no earlier request, or one that Codat answered with its own error WHEN a connection of the hosted page is
+    reused THEN the lease is discarded: no request can still create another.
+    """
+    customer = app.customer()
+    path = f"/customers/{customer['customerId']}/connections"
+    if is_answered:
+        app.codat.faults.add(Fault(kind="status", status=500, method="POST", path="/companies/*/connections"))
+        assert app.post(path, {"platformKey": "qhyg"}).status_code == 409
+        app.codat.faults.clear()
+    app.codat.state.create_connection(customer["companyId"], "qhyg")
+    assert app.post(path, {"platformKey": "qhyg"}).status_code == 200
+    assert [item for item in app.items(f"COMPANY#{customer['companyId']}") if item["sk"].startswith("CREATING#")] == []
+
+
+@pytest.mark.parametrize("entry", [5, {"platformName": "QuickBooks Online (US)", "sourceType": "Accounting"}])
+def test_a_listed_connection_that_can_not_be_parsed_may_be_a_slow_one(
+    app: App, clock: Clock, codat_wire: Proxy, entry: Any
+) -> None:
+    """GIVEN an unanswered request, and a listed connection that may be on its platform and can't be parsed THEN 502
+    without a second request; once it can be parsed, it is returned.
+    """
+    customer = app.customer()
+    path = f"/customers/{customer['customerId']}/connections"
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    codat_wire.always(posts_dropped)
+    assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
+    listed = app.codat.state.create_connection(customer["companyId"], "qhyg")
+
+    def distorted(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.method == "GET" and urlsplit(exchange.path).path.endswith("/connections"):
+            document = json.loads(answer.body) | {"results": [entry]}
+            answer = replace(answer, body=json.dumps(document).encode())
+        exchange.answer(answer)
+
+    codat_wire.always(distorted)
+    clock.advance(600)
+    assert app.post(path, {"platformKey": "qhyg"}).status_code == 502
+    assert app.codat.calls.count("POST", "/companies/*/connections") == 0
+    codat_wire.heal()
+    assert app.post(path, {"platformKey": "qhyg"}).json()["connectionId"] == listed.id

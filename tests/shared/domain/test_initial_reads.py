@@ -282,6 +282,21 @@ def test_a_lost_reconnected_event_leaves_the_end_of_the_last_link_as_lower_bound
         )
 
 
+def test_a_link_that_only_an_answer_shows_counts_after_its_end() -> None:
+    """GIVEN answers that say Linked, and no event THEN each link has as lower bound the end of the one before it, also
+    after its own end.
+    """
+    first: list[Fact] = [answer(Status.LINKED, 5, synced=5), event(Status.DEAUTHORIZED, 10)]
+    second: list[Fact] = [*first, answer(Status.LINKED, 20), our_change(Status.UNLINKED, 30)]
+    for order in (first, first[::-1]):
+        assert seen(arrived(*order)) == (CREATED, at(5))
+    for order in (second[:-1], second, second[::-1]):
+        assert seen(arrived(*order)) == (at(10), None)
+    # An event, late, says when, if it belongs to the last link.
+    assert seen(arrived(*second, event(Status.LINKED, 4))) == (at(10), None)
+    assert seen(arrived(*second, event(Status.LINKED, 15))) == (at(15), None)
+
+
 def test_a_read_that_says_linked_begins_nothing() -> None:
     """GIVEN the event of an authorisation THEN later reads of it leave its time as it is."""
     state = arrived(event(Status.LINKED, 1), answer(Status.LINKED, 9), event(None, 10), answer(Status.LINKED, 11))
