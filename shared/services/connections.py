@@ -15,9 +15,11 @@ from shared.domain.errors import (
     ConnectionNotFound,
     ConnectionNotLinked,
 )
+from shared.domain.leases import CreationLease
 from shared.domain.pages import Page
 from shared.domain.platforms import ACCOUNTING, PLATFORM_NAMES, Platform
 from shared.domain.timeline import TimelineEntry
+from shared.domain.timestamps import CLOCK_TOLERANCE, datetime_of, timestamp_of
 from shared.services.connection_state import (
     record_deletion,
     record_missing,
@@ -60,16 +62,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         return result
 
     def find_existing() -> ConnectionSnapshot | None:
-        stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
-
-        def source(snapshot: ConnectionSnapshot) -> Source:
-            known = stored.get(snapshot.connection_id)
-            return known if known is not None and known.platform_key else snapshot.source
-
-        # Also one without a key, and with a name that no other platform has: this creation may have made it.
-        listed = _listed(customer, platform, context)
-        candidates = [snapshot for snapshot in listed if _may_be_on(source(snapshot), platform)]
-        candidates.sort(key=lambda snapshot: (snapshot.status is not Status.LINKED, snapshot.created_at))
+        candidates = _candidates(customer, platform, lease, context)
         return next(filter(None, map(read_again, candidates)), None)
 
     def read_again(snapshot: ConnectionSnapshot) -> ConnectionSnapshot | None:
@@ -107,6 +100,25 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
     context.telemetry.count("ConnectionCreated")
     link_url = snapshot.link_url or context.codat.connection(customer.company_id, snapshot.connection_id).link_url
     return ConnectionResult(connection, link_url or "", created=True)
+
+
+def _candidates(
+    customer: Customer, platform: Platform, lease: CreationLease, context: CodatContext
+) -> list[ConnectionSnapshot]:
+    """Return the listed connections that an unanswered request may have created, the best first.
+
+    A connection without a key and with an unknown name is one of them, unless it is older than the first request.
+    """
+    stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
+    earliest = timestamp_of(datetime_of(lease.payload["requestedAt"]) - CLOCK_TOLERANCE)
+
+    def is_candidate(snapshot: ConnectionSnapshot) -> bool:
+        known = stored.get(snapshot.connection_id)
+        source = known if known is not None and known.platform_key else snapshot.source
+        return _is_on(source, platform) or (snapshot.created_at >= earliest and _may_be_on(source, platform))
+
+    candidates = filter(is_candidate, _listed(customer, platform, context))
+    return sorted(candidates, key=lambda snapshot: (snapshot.status is not Status.LINKED, snapshot.created_at))
 
 
 def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | None:

@@ -11,7 +11,7 @@ from shared.domain.initial_reads import InitialRead, ReadEvidence
 from shared.domain.leases import CreationLease, LeaseRequest
 from shared.domain.pages import Page
 from shared.domain.timeline import Actor, TimelineEntry
-from shared.domain.timestamps import Timestamp, datetime_of, milliseconds_of
+from shared.domain.timestamps import Timestamp, datetime_of, milliseconds_of, timestamp_of
 from shared.store import keys
 from shared.store.customers import TOMBSTONE_LIFETIME, owned_pointer, ownership_of
 from shared.store.leases import Leases, lost, owned_by
@@ -36,7 +36,8 @@ class Connections:
         Raises CreationInProgress while another process holds it.
         """
         key = keys.connection_lease(company_id, platform_key)
-        payload = {"companyId": company_id, "platformKey": platform_key}
+        requested_at = timestamp_of(request.now)
+        payload = {"companyId": company_id, "platformKey": platform_key, "requestedAt": requested_at}
         expires_at = int((request.now + LEASE_LIFETIME).timestamp())
         subject = f"A connection to platform {platform_key}"
         acquired = self._leases.acquire(key, payload, subject, request, expires_at=expires_at)

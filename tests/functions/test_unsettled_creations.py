@@ -367,6 +367,40 @@ def test_a_slow_connection_without_its_key_is_recognised(
     assert len(company.connections) == (1 if is_recognised else 2)
 
 
+def test_an_older_connection_of_another_platform_is_not_what_was_requested(
+    app: App, clock: Clock, codat_wire: Proxy
+) -> None:
+    """GIVEN a connection of the day before, without a key and of a platform that is not on offer, and an unanswered
+    request THEN another is created, and the older one is not stored under the requested key.
+    """
+    customer = app.customer()
+    path = f"/customers/{customer['customerId']}/connections"
+    app.codat.serializer.omit_integration_key = True
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    older = app.codat.state.create_connection(customer["companyId"], "qhyg")
+
+    def renamed(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        document = json.loads(answer.body or b"null")
+        for each in [document, *document.get("results", [])] if isinstance(document, dict) else []:
+            if each.get("id") == older.id:
+                each["platformName"] = "FreshBooks"
+        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+
+    def unanswered(exchange: Exchange) -> None:
+        (dropped if exchange.method == "POST" else renamed)(exchange)
+
+    clock.advance(86_400)
+    codat_wire.always(unanswered)
+    assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
+    codat_wire.always(renamed)
+    clock.advance(600)
+    answer = app.post(path, {"platformKey": "qhyg"})
+    assert (answer.status_code, answer.json()["platformKey"]) == (201, "qhyg")
+    assert answer.json()["connectionId"] != older.id
+    assert app.read({**customer, "connectionId": older.id})["platformKey"] == ""
+
+
 def test_a_connection_that_is_reused_keeps_the_lease_of_an_unanswered_request(app: App, codat_wire: Proxy) -> None:
     """GIVEN a request that may still run WHEN a connection of the hosted page is reused THEN the lease stays."""
     customer = app.customer()
