@@ -46,7 +46,6 @@ class KeyTrust(Protocol):
 class CompanyPage:
     companies: list[Company]
     unparseable: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +136,13 @@ class Codat:
         Raises CodatMadeNoSense if a company can't be parsed, because it may be the one.
         """
         company_ids: list[str] = []
-
-        def read(page: int) -> tuple[int, int]:
-            document, _ = self._company_page(page, PAGE_SIZE, f"{CREATION_TAG}={creation_id}")
-            for entry in document.results:
-                company = self._parse(wire.TaggedCompany, entry)
-                if company is None:
-                    raise CodatMadeNoSense("A company that may be this creation's can't be parsed.")
-                tags = company.tags or {}
-                if (tags.get(self._tag_key), tags.get(CREATION_TAG)) == (customer_id, creation_id):
-                    company_ids.append(company.id)
-            return len(document.results), document.total_results
-
-        _read_all_pages(read)
+        for entry, _ in self._tagged(f"{CREATION_TAG}={creation_id}"):
+            company = self._parse(wire.TaggedCompany, entry)
+            if company is None:
+                raise CodatMadeNoSense("A company that may be this creation's can't be parsed.")
+            tags = company.tags or {}
+            if (tags.get(self._tag_key), tags.get(CREATION_TAG)) == (customer_id, creation_id):
+                company_ids.append(company.id)
         if not company_ids:
             self.require_trusted_key()
         return sorted(company_ids)
@@ -162,17 +155,19 @@ class Codat:
         if not all(map(is_customer_id, customer_ids)):
             raise ValueError("not a customer id: it must not become part of a query")
         query = "||".join(f"{self._tag_key}={customer_id}" for customer_id in customer_ids)
-        return [company for company in self._tagged(query) if company.tagged_customer_id in customer_ids]
+        parsed = [(self._parse(wire.Company, entry), read_at) for entry, read_at in self._tagged(query)]
+        companies = [self._company(company, read_at) for company, read_at in parsed if company is not None]
+        tagged = [company for company in companies if company.tagged_customer_id in customer_ids]
+        return sorted(tagged, key=lambda company: (company.created_at, company.company_id))
 
-    def companies(self, page: int, page_size: int, tags: str | None = None) -> CompanyPage:
+    def companies(self, page: int, page_size: int) -> CompanyPage:
         """Return a page of all companies at Codat with their connections; pages count from 1."""
-        document, read_at = self._company_page(page, page_size, tags)
+        document, read_at = self._company_page({"page": page, "pageSize": page_size})
         parsed = [self._parse(wire.Company, entry) for entry in document.results]
         companies = [self._company(company, read_at) for company in parsed if company is not None]
-        return CompanyPage(companies, len(parsed) - len(companies), document.total_results)
+        return CompanyPage(companies, len(parsed) - len(companies))
 
-    def _company_page(self, page: int, page_size: int, tags: str | None) -> tuple[wire.Page, Timestamp]:
-        params = {"page": page, "pageSize": page_size} | ({} if tags is None else {"tags": tags})
+    def _company_page(self, params: Mapping[str, Any]) -> tuple[wire.Page, Timestamp]:
         answer = self._retry(lambda: self._send("GET", "companies", params=params))
         return answer.read(wire.Page), answer.read_at
 
@@ -317,16 +312,17 @@ class Codat:
             "tags": dict(sorted(tags.items())),
         }
 
-    def _tagged(self, query: str) -> list[Company]:
-        companies: list[Company] = []
+    def _tagged(self, query: str) -> list[tuple[Any, Timestamp]]:
+        """Return the entries of a tag query, all pages, each with the time at which it was so."""
+        entries: list[tuple[Any, Timestamp]] = []
 
         def read(page: int) -> tuple[int, int]:
-            answer = self.companies(page, PAGE_SIZE, query)
-            companies.extend(answer.companies)
-            return len(answer.companies) + answer.unparseable, answer.total
+            document, read_at = self._company_page({"page": page, "pageSize": PAGE_SIZE, "tags": query})
+            entries.extend((entry, read_at) for entry in document.results)
+            return len(document.results), document.total_results
 
         _read_all_pages(read)
-        return sorted(companies, key=lambda company: (company.created_at, company.company_id))
+        return entries
 
     def _company(self, company: wire.Company, at: Timestamp) -> Company:
         tags = dict(company.tags or {})

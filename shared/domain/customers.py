@@ -162,6 +162,16 @@ def customer_id_from_tag(uid: str | None) -> str | None:
     return uid if uid is not None and is_customer_id(uid) else None
 
 
+def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the tags of a company to adopt that are the app's, and those that it keeps beside them.
+
+    If this service created the company, all but the creation id are the app's; otherwise none is.
+    """
+    if CREATION_TAG not in tags:
+        return {}, tags
+    return {key: value for key, value in tags.items() if key != CREATION_TAG}, {CREATION_TAG: tags[CREATION_TAG]}
+
+
 def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
     """Return a company's tags without the customer id: the profile's win over existing ones.
 

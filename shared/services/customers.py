@@ -1,6 +1,6 @@
 """Customers and their companies: created, adopted, read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from shared.domain.connections import Connection, ConnectionSnapshot
@@ -12,6 +12,7 @@ from shared.domain.customers import (
     merge_tags,
     normalize_company_id,
     profile_of,
+    split_tags,
 )
 from shared.domain.errors import (
     CodatError,
@@ -133,7 +134,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
     try:
         context.codat.require_trusted_key(company_id)
         company = _adoptable(customer_id, company_id, context)
-        existing_tags = _existing_tags(lease.payload["before"]["tags"] if "before" in lease.payload else company.tags)
+        _, existing_tags = split_tags(lease.payload["before"]["tags"] if "before" in lease.payload else company.tags)
         merge_tags(profile, existing_tags)
         lease = context.customers.reserve(lease, company, context.now())
         context.codat.update_company(company_id, customer_id, profile, existing_tags)
@@ -188,11 +189,6 @@ def adopts_own_company(lease: CreationLease) -> bool:
     return CREATION_TAG in lease.payload.get("before", {}).get("tags", {})
 
 
-def _existing_tags(tags: Mapping[str, str]) -> Mapping[str, str]:
-    """Return the tags that an adopted company keeps beside the app's. Of our own company, all but one are the app's."""
-    return {CREATION_TAG: tags[CREATION_TAG]} if CREATION_TAG in tags else tags
-
-
 def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Company:
     """Return the company as it is without an adoption by this customer. Raises CompanyUnknown, CompanyTaken."""
     ownership = context.customers.ownership(company_id)
@@ -228,11 +224,7 @@ def import_connections(customer: Customer, snapshots: Sequence[ConnectionSnapsho
 def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Context) -> None:
     """Report several companies for one customer. None is ever deleted: a person decides."""
     context.telemetry.count("DuplicateCompanies")
-    context.telemetry.warn(
-        "two companies for one customer",
-        customer_id=customer_id,
-        companies=company_ids,
-    )
+    context.telemetry.warn("two companies for one customer", customer_id=customer_id, companies=company_ids)
 
 
 def read_customer(customer_id: str, context: Context) -> CustomerView:

@@ -37,13 +37,15 @@ def delete_customer(customer_id: str, context: CodatContext) -> None:
     then completes.
     """
     # Between these reads another process may finish a creation, which is then deleted in the next round.
-    while context.customers.exists(customer_id):
+    while True:
         if deletion := context.customers.begin_deletion(customer_id, context.lease_request()):
             finish_deletion(deletion, context)
             context.telemetry.count("CustomerDeleted")
             return
         if lease := context.customers.take_over_creation(customer_id, context.lease_request()):
             _resolve(lease, context)
+        elif not context.customers.exists(customer_id):
+            return
 
 
 def _resolve(lease: CreationLease, context: CodatContext) -> None:

@@ -118,6 +118,32 @@ def told(status: int, body: Any, **headers: str) -> Behaviour:
     return tell
 
 
+class HeldBack:
+    """Drops the requests of one method. They still run at the server, when the test calls `Exchange.forward`."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        self.exchanges: list[Exchange] = []
+
+    def __call__(self, exchange: Exchange) -> None:
+        if exchange.method != self.method:
+            return passed_on(exchange)
+        self.exchanges.append(exchange)
+        return dropped(exchange)
+
+
+def before_the_answer(method: str, act: Callable[[], None]) -> Behaviour:
+    """Let the server do its work, and call `act` before the answer to a request of this method arrives."""
+
+    def answer(exchange: Exchange) -> None:
+        answered = exchange.forward()
+        if exchange.method == method:
+            act()
+        exchange.answer(answered)
+
+    return answer
+
+
 class Proxy:
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc

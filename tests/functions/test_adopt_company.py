@@ -15,7 +15,7 @@ from tests.announcements import told as events_of
 from tests.at_once import at_once
 from tests.conftest import App
 from tests.crashes.process import Death, invoke
-from tests.faults.proxy import Exchange, Proxy, dropped, passed_on
+from tests.faults.proxy import Exchange, HeldBack, Proxy
 from tests.functions.test_reconcile import adopting_strays as adopting_orphans, reconcile
 from tests.payloads import api_event, webhook_about
 
@@ -277,19 +277,12 @@ def test_webhooks_before_an_adoption_are_not_ours(app: App) -> None:
 
 def tag_late(app: App, codat_wire: Proxy, company: Company, customer_id: str) -> None:
     """Adopt and discard, and after that let the adoption's dropped request change the company."""
-    running: list[Exchange] = []
-
-    def slow(exchange: Exchange) -> None:
-        if exchange.method != "PATCH":
-            return passed_on(exchange)
-        running.append(exchange)
-        return dropped(exchange)
-
-    codat_wire.always(slow)
+    late = HeldBack("PATCH")
+    codat_wire.always(late)
     assert adopt(app, company.id, customer_id).status_code in {502, 504}
     codat_wire.heal()
     assert app.http.delete(f"/customers/{customer_id}").status_code == 204
-    running[0].forward()
+    late.exchanges[0].forward()
     assert company.tags["uid"] == customer_id
 
 

@@ -9,7 +9,7 @@ from local.codat.faults import Fault
 from tests.announcements import told as events_of
 from tests.conftest import App
 from tests.crashes.process import Death, invoke
-from tests.faults.proxy import Exchange, Proxy, dropped, passed_on, told
+from tests.faults.proxy import Exchange, HeldBack, Proxy, passed_on, told
 from tests.functions.test_reconcile import reconcile, stray as adopted_orphan
 from tests.payloads import api_event
 
@@ -191,21 +191,14 @@ def test_reconcile_rolls_back_what_its_process_could_not(app: App) -> None:
 def test_a_tag_that_a_late_request_brings_back_is_removed(app: App, codat_wire: Proxy) -> None:
     """GIVEN a PATCH that was dropped, and runs after a later one THEN reconcile removes what it brought back."""
     customer = app.customer()
-    running: list[Exchange] = []
-
-    def slow(exchange: Exchange) -> None:
-        if exchange.method != "PATCH":
-            return passed_on(exchange)
-        running.append(exchange)
-        return dropped(exchange)
-
-    codat_wire.always(slow)
+    late = HeldBack("PATCH")
+    codat_wire.always(late)
     assert change(app, customer, {"tags": {"region": "us"}}).status_code in {502, 504}
     codat_wire.heal()
     assert change(app, customer, {"tags": {}}).status_code == 200
     [company] = app.codat.state.companies()
     expected = dict(company.tags)
-    running[0].forward()
+    late.exchanges[0].forward()
     assert company.tags == {**expected, "region": "us"}
     assert reconcile(app)["contentResent"] == 1
     assert company.tags == expected

@@ -7,7 +7,7 @@ import pytest
 
 from local.codat.faults import Fault
 from tests.conftest import App
-from tests.faults.proxy import Exchange, Proxy
+from tests.faults.proxy import Proxy, before_the_answer
 from tests.payloads import webhook_about
 
 
@@ -75,13 +75,10 @@ def test_a_newer_event_during_the_call_wins(app: App, codat_wire: Proxy) -> None
         generatedDate=(datetime.now(UTC) + timedelta(minutes=2)).isoformat(),
     )
 
-    def overtaken(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        if exchange.method == "PATCH":
-            assert app.deliver(event).status_code == 204
-        exchange.answer(answer)
+    def overtake() -> None:
+        assert app.deliver(event).status_code == 204
 
-    codat_wire.always(overtaken)
+    codat_wire.always(before_the_answer("PATCH", overtake))
     assert (unlink(app, linked).status_code, app.read(linked)["status"]) == (200, "Linked")
     path = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/events"
     newest, ours, *_ = app.get(path).json()["events"]

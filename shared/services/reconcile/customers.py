@@ -64,8 +64,8 @@ def _tagged_companies(customer_ids: list[str], context: ReconcileContext) -> dic
         companies = context.codat.companies_of(customer_ids)
     except CodatError as error:
         is_client_error = HTTPStatus.BAD_REQUEST <= (error.status or 0) < HTTPStatus.INTERNAL_SERVER_ERROR
-        concerns_all = error.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
-        if concerns_all or not (is_client_error or isinstance(error, CodatMadeNoSense)):
+        is_refused = is_client_error and not error.had_no_effect  # 401 and 429 concern every request
+        if not (is_refused or isinstance(error, CodatMadeNoSense)):
             raise
         return {}  # one of the ids may be the cause, and must not hide the others
     return {company.company_id: company for company in companies}
@@ -110,9 +110,9 @@ def _compare(  # noqa: PLR0917  # one customer, as read and as Codat has it
 
 def _compare_profile(customer: Customer, company: Company, context: ReconcileContext, counts: Counts) -> None:
     """Send the profile if Codat has another one. All tags are compared: a late PATCH can bring a removed one back."""
-    if not customer.sync_pending and _has_profile(company, customer):
-        return
     if not customer.sync_pending:
+        if _has_profile(company, customer):
+            return
         # Codat's lists lag behind.
         current = context.codat.company(company.company_id)
         if current is None or _has_profile(current, customer):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.customers import CREATION_TAG, Company, Profile
+from shared.domain.customers import CREATION_TAG, Company, Profile, split_tags
 from shared.domain.errors import (
     CodatMadeNoSense,
     CompanyTaken,
@@ -74,8 +74,8 @@ def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts
     # If there are several for one id, the oldest is taken, whichever page shows it first.
     candidates = filter(is_wanted, context.codat.companies_of([customer_id]))
     oldest = next((each for each in candidates if _is_free(each, context)), company)
-    tags = {name: value for name, value in oldest.tags.items() if name != CREATION_TAG}
-    profile = Profile(oldest.name, oldest.description, tags if CREATION_TAG in oldest.tags else {})
+    tags, _ = split_tags(oldest.tags)
+    profile = Profile(oldest.name, oldest.description, tags)
     try:
         acquired = context.customers.acquire(
             customer_id, profile, context.lease_request(), oldest.company_id, profile_unset=True
