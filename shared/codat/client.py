@@ -32,6 +32,8 @@ from shared.domain.timestamps import Timestamp
 from shared.retrying import retrying
 
 _T = TypeVar("_T")
+_UNKNOWN_TIME = "~"
+"""Sorts after every time."""
 PAGE_SIZE = 100
 MAX_QUERY_CHARACTERS = 2_000
 """Codat allows 2,048."""
@@ -131,21 +133,23 @@ class Codat:
         return True
 
     def find_creation(self, customer_id: str, creation_id: str) -> list[str]:
-        """Return the ids of the companies that carry both tags. Codat's filter may lag behind.
+        """Return the ids of the companies that carry both tags, oldest first. Codat's filter may lag behind.
 
         Raises CodatMadeNoSense if a company can't be parsed, because it may be the one.
         """
-        company_ids: list[str] = []
+        found: list[tuple[str, str]] = []
         for entry, _ in self._tagged(f"{CREATION_TAG}={creation_id}"):
             company = self._parse(wire.TaggedCompany, entry)
             if company is None:
                 raise CodatMadeNoSense("A company that may be this creation's can't be parsed.")
             tags = company.tags or {}
             if (tags.get(self._tag_key), tags.get(CREATION_TAG)) == (customer_id, creation_id):
-                company_ids.append(company.id)
-        if not company_ids:
+                whole = self._parse(wire.Company, entry)
+                age = whole.created if whole is not None and whole.created else _UNKNOWN_TIME
+                found.append((age, company.id))
+        if not found:
             self.require_trusted_key()
-        return sorted(company_ids)
+        return [company_id for _, company_id in sorted(found)]
 
     def companies_of(self, customer_ids: Sequence[str]) -> list[Company]:
         """Return the companies that are tagged with one of these customer ids, oldest first, with their connections.

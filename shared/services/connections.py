@@ -57,8 +57,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
             raise CompanyGone(customer_id) from error
         raise
     if result is not None:
-        # What an earlier request may still create has to be recognised later.
-        (context.leases.discard if lease.is_settled else context.leases.release)(lease)
+        context.leases.discard(lease)
         return result
 
     def find_existing() -> ConnectionSnapshot | None:

@@ -401,20 +401,6 @@ def test_an_older_connection_of_another_platform_is_not_what_was_requested(
     assert app.read({**customer, "connectionId": older.id})["platformKey"] == ""
 
 
-def test_a_connection_that_is_reused_keeps_the_lease_of_an_unanswered_request(app: App, codat_wire: Proxy) -> None:
-    """GIVEN a request that may still run WHEN a connection of the hosted page is reused THEN the lease stays."""
-    customer = app.customer()
-    path = f"/customers/{customer['customerId']}/connections"
-
-    codat_wire.always(posts_dropped)
-    assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
-    codat_wire.heal()
-    app.codat.state.create_connection(customer["companyId"], "qhyg")
-    assert app.post(path, {"platformKey": "qhyg"}).status_code == 200
-    [lease] = [item for item in app.items(f"COMPANY#{customer['companyId']}") if item["sk"].startswith("CREATING#")]
-    assert (lease["isSettled"], lease["leaseUntil"]) == (False, 0)
-
-
 @pytest.mark.parametrize("is_answered", [False, True], ids=["unsent", "answered"])
 def test_a_connection_that_is_reused_leaves_no_lease(app: App, *, is_answered: bool) -> None:
     """GIVEN no earlier request, or one that Codat answered with its own error WHEN a connection of the hosted page is
