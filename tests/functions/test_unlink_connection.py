@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from local.codat.faults import Fault
+from shared.domain.initial_reads import MAX_KEPT
 from tests.conftest import App
 from tests.faults.proxy import Proxy, before_the_answer
 from tests.payloads import webhook_about
@@ -84,6 +85,30 @@ def test_a_newer_event_during_the_call_wins(app: App, codat_wire: Proxy) -> None
     newest, ours, *_ = app.get(path).json()["events"]
     assert (newest["eventType"], newest["applied"]) == ("connection.reconnected", True)
     assert (ours["eventType"], ours["applied"]) == ("unlinked", False)
+
+
+def test_an_unlink_that_changes_nothing_any_more_is_in_the_timeline(app: App, codat_wire: Proxy) -> None:
+    """GIVEN so many newer events during the call that its own time is no longer kept THEN it is in the timeline."""
+    linked = app.linked(app.customer()["customerId"])
+    path = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}"
+    assert app.post(f"{path}/link").status_code == 200  # so that Codat's last sync is stored
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    now = datetime.now(UTC)
+
+    def overtake() -> None:
+        for number in range(MAX_KEPT):
+            event = webhook_about(
+                "connection.disconnected",
+                company_id=linked["companyId"],
+                connection_id=linked["connectionId"],
+                generatedDate=(now + timedelta(minutes=2, seconds=number)).isoformat(),
+            )
+            assert app.deliver(event).status_code == 204
+
+    codat_wire.always(before_the_answer("PATCH", overtake))
+    assert unlink(app, linked).status_code == 200
+    ours = app.get(f"{path}/events").json()["events"][MAX_KEPT]
+    assert (ours["eventType"], ours["applied"], ours["actor"]) == ("unlinked", False, "caller")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
