@@ -77,7 +77,7 @@ class Checks:
         by_platform = Counter(
             connection.platform_key
             for connection in company.connections.values()
-            if connection.id not in self._ledger.hosted
+            if connection.id not in self._ledger.hosted | self._ledger.lost_unlisted
         )
         is_unique = max(by_platform.values(), default=0) <= 1
         self._world.check("one connection per platform", is_unique, (company.id, by_platform))

@@ -1,14 +1,16 @@
 """A backup, the loss of some items, and their restoration, while callers, webhooks, people and reconciles go on."""
 
+from datetime import timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from operations.restore import Restoration
 from shared.domain.errors import StoreUnavailable
+from shared.domain.timestamps import datetime_of
 from tests.adversary.ledger import Ledger
 from tests.adversary.profiles import ProfileLog
-from tests.adversary.world import World
+from tests.adversary.world import MAX_LAG, World
 
 MAX_INTERRUPTED_ATTEMPTS = 8
 CRASH_ODDS = (0.0, 0.03, 0.1)
@@ -88,8 +90,12 @@ class Incident:
                 ledger.lost_creations.add(item["customerId"])
         elif kind == "CREATING":
             ledger.lost_leases.add(item["companyId"])
-        elif kind == "CONNECTION" and not has_backup:
-            ledger.lost_without_backup.add(item["connectionId"])
+        elif kind == "CONNECTION":
+            if not has_backup:
+                ledger.lost_without_backup.add(item["connectionId"])
+            created_at = item.get("createdAt")
+            if created_at and self._world.now() < datetime_of(created_at) + timedelta(seconds=MAX_LAG):
+                ledger.lost_unlisted.add(item["connectionId"])
 
     def restore(self) -> None:
         """Start the operator's command. It may be interrupted at any request to DynamoDB."""

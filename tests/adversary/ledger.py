@@ -42,6 +42,9 @@ class Ledger:
     """Companies with a connection that was being created."""
     lost_without_backup: set[str] = field(default_factory=set)
     """Connections that the backup does not contain. If Codat deletes one meanwhile, nothing shows that it existed."""
+    lost_unlisted: set[str] = field(default_factory=set)
+    """Connections lost so soon after their creation that Codat's lists may not show them: a call meanwhile creates
+    another connection to the platform."""
 
     @property
     def irreparable(self) -> set[str]:
