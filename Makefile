@@ -40,7 +40,7 @@ test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/d
 
 soak: SECONDS := 60
 soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)
-	@SECONDS=$(SECONDS) FIRST_SEED=$$(date +%s) SEED=$(SEED) $(PYTHON) -m pytest tests/adversary/test_driver.py \
+	@SECONDS=$(SECONDS) FIRST_SEED=$$(date +%s) SEED=$(SEED) $(PYTHON) -m pytest tests/properties/adversary/test_driver.py \
 		--numprocesses=0 --quiet --show-capture=no -p no:logging
 
 check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, template, secrets, vulnerabilities
@@ -77,10 +77,10 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 	done
 
 replay: .venv/.synced ## put authentic webhooks that were kept unread through again (TABLE_NAME=…)
-	@exec $(PYTHON) -m local.replay
+	@exec $(PYTHON) -m cli.replay
 
 restore: .venv/.synced ## put back what a table has lost, from a backup restored beside it (STACK=… FROM=…)
-	@exec $(PYTHON) -m operations.restore
+	@exec $(PYTHON) -m cli.restore
 
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
 rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
@@ -88,7 +88,7 @@ retire-webhook-secret: ## remove all signing secrets but Codat's present one (ST
 rotate-api-key: ## store a new Codat API key, after it proved to be this deployment's (STACK=…)
 trust-api-key: ## confirm a Codat API key that can't prove itself (STACK=…)
 webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key: .venv/.synced
-	@exec $(PYTHON) -m operations $@
+	@exec $(PYTHON) -m cli $@
 
 bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)
 	@$(PYTHON) -m bench.reconcile $(ARGS)
@@ -96,7 +96,7 @@ bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 compani
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find functions shared local operations tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find functions shared local cli simulator tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. A stamp is written last, so that an interrupted set-up is taken up again.
 

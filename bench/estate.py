@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from codat_simulator.clock import in_seconds
+from codat_simulator.records import LinkError
+from codat_simulator.state import CompanyChange
 
-from local.codat.clock import in_seconds
-from local.codat.records import LinkError
-from local.codat.state import CompanyChange
 from shared.codat.transport import api_key_fingerprint
 from shared.domain.connections import Precedence, Source, Status, StatusUpdate, stamp
 from shared.domain.customers import Profile
@@ -30,10 +30,9 @@ from shared.store.table import Key, Table, Write
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from codat_simulator.records import Company, Connection
+    from codat_simulator.state import State
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from local.codat.records import Company, Connection
-    from local.codat.state import State
 
 _PLATFORMS = ("qhyg", "gbol", "knfz", "akxx", "pdvj", "pqsw")
 _STATUSES = ("Linked", "Unlinked", "PendingAuth", "Deauthorized")

@@ -18,11 +18,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from codat_simulator.server import CodatServer
+from codat_simulator.settings import Settings
 
 from bench.estate import Estate
 from local import aws
-from local.codat.server import CodatServer
-from local.codat.settings import Settings
 from local.event_sources import queue_sources
 from local.template import DEFAULT_REGION, Template
 from tests.dynamodb_local import running_dynamodb_local

@@ -39,7 +39,7 @@ PLATFORMS = (
     Platform("knfz", "Sage Intacct"),
 )
 
-# What goes wrong with --faults, in words of local/codat/faults.py.
+# What goes wrong with --faults, in words of simulator/codat_simulator/faults.py.
 FAULTS = (
     "kind=status,status=503,when=after,method=POST,path=/companies,times=1",
     "kind=drop,when=after,method=POST,path=/companies/*/connections,times=1",
@@ -120,7 +120,7 @@ def introduce(stack: Stack, console: Console, faults: Sequence[str]) -> None:
     console.line(f"API {stack.url}, simulated Codat {stack.codat_url}")
     console.line(console.dim("Link URLs are one-time credentials: they are shown shortened, and never logged."))
     if faults and stack.codat:
-        from local.codat.faults import Fault  # noqa: PLC0415 - with the simulated Codat only
+        from codat_simulator.faults import Fault  # noqa: PLC0415 - with the simulated Codat only
 
         console.line("What will go wrong at Codat:")
         for words in faults:
@@ -172,7 +172,7 @@ def walk(stack: Stack, exchanges: Exchanges, console: Console, *, patient: bool)
 
 def lose_webhooks(stack: Stack, company_id: str, connection_id: str) -> int:
     """The platform withdraws its consent while webhooks get lost; how many did."""
-    from local.codat.faults import Fault  # noqa: PLC0415 - with the simulated Codat only
+    from codat_simulator.faults import Fault  # noqa: PLC0415 - with the simulated Codat only
 
     codat = stack.codat
     if codat is None:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from socket import socket
 
+    from codat_simulator.server import CodatServer
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from local.codat.server import CodatServer
     from local.gateway.app import Exchange
     from local.gateway.invocation import Handler
     from local.settings import LocalSettings
@@ -131,8 +131,8 @@ def _application(
 @contextmanager
 def _simulated_codat(settings: LocalSettings, url: str) -> Iterator[CodatServer]:
     # Imported only where it is started: the real Codat shall not depend on the simulated one.
-    from local.codat.server import CodatServer  # noqa: PLC0415
-    from local.codat.settings import Settings  # noqa: PLC0415
+    from codat_simulator.server import CodatServer  # noqa: PLC0415
+    from codat_simulator.settings import Settings  # noqa: PLC0415
 
     codat_settings = Settings(
         api_keys=(settings.codat_api_key,),

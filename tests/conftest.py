@@ -14,14 +14,14 @@ import hypothesis
 import pytest
 import standardwebhooks.webhooks
 import tenacity
+from codat_simulator.server import CodatServer
 
-from local.codat.server import CodatServer
 from local.settings import LocalSettings, new_webhook_secret
 from local.stack import Stack, _forget_caches, running_stack
 from shared import bootstrap
 from shared.runtime import clock as runtime_clock
 from shared.store.table import Table, unmarshal
-from tests.faults.proxy import Proxy
+from tests.integration.faults.proxy import Proxy
 from tests.payloads import signed
 
 # A test's time says more of the machine than of the code.
@@ -30,7 +30,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any machine")
 
-pytest_plugins = ["tests.disclosure.plugin", "tests.permissions.plugin"]
+pytest_plugins = ["tests.infrastructure.disclosure.plugin", "tests.infrastructure.permissions.plugin"]
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -1,0 +1,135 @@
+"""The control routes."""
+
+from typing import Any
+
+import httpx
+import pytest
+from codat_simulator.server import CodatServer
+from receiver import Receiver
+
+Json = dict[str, Any]
+
+
+def test_connection_is_moved_by_a_program(api: httpx.Client, company: Json, connection: Json) -> None:
+    path = f"/_control/companies/{company['id']}/connections/{connection['id']}"
+
+    assert api.post(f"{path}/revoke").status_code == 409
+    assert api.post(f"{path}/cancel").json()["status"] == "PendingAuth"
+    assert api.post(f"{path}/authorize").json()["status"] == "Linked"
+    assert api.post(f"{path}/revoke").json()["status"] == "Deauthorized"
+    assert api.post(f"{path}/smile").status_code == 404
+
+
+def test_initial_read_is_finished_by_a_program(
+    api: httpx.Client, codat: CodatServer, receiver: Receiver, company: Json, connection: Json
+) -> None:
+    path = f"/_control/companies/{company['id']}/connections/{connection['id']}/read"
+    assert api.post(path).status_code == 409
+    codat.state.link(company["id"], connection["id"])
+    codat.wait_idle()
+
+    body = {"failed": ["bills"], "status": "MapError"}
+    assert api.post(path, json=body).json()["status"] == "Linked"
+    codat.wait_idle()
+
+    rows = receiver.received[-1].event["payload"]["dataTypes"]
+    assert [row["dataType"] for row in rows if row["status"] == "MapError"] == ["bills"]
+    assert api.post(path.replace(connection["id"], company["id"])).status_code == 404
+
+
+@pytest.mark.parametrize("body", [{"failed": "bills"}, {"failed": [1]}, {"failed": ["x"]}, {"status": 1}])
+def test_impossible_initial_read_is_rejected(
+    api: httpx.Client, codat: CodatServer, company: Json, connection: Json, body: Json
+) -> None:
+    codat.state.link(company["id"], connection["id"])
+
+    path = f"/_control/companies/{company['id']}/connections/{connection['id']}/read"
+    assert api.post(path, json=body).status_code == 400
+
+
+def test_settings_are_changed_one_by_one(api: httpx.Client) -> None:
+    assert api.get("/_control/settings").json() == {"listLag": 0.0, "omitIntegrationKey": False}
+
+    api.patch("/_control/settings", json={"listLag": 2.5})
+    changed = api.patch("/_control/settings", json={"omitIntegrationKey": True}).json()
+
+    assert changed == {"listLag": 2.5, "omitIntegrationKey": True}
+    api.post("/_control/reset")
+    assert api.get("/_control/settings").json() == {"listLag": 0.0, "omitIntegrationKey": False}
+
+
+@pytest.mark.parametrize("body", ['{"listLag": -1}', '{"listLag": NaN}', '{"listLag": "1"}', '{"colour": 1}', "{"])
+def test_impossible_settings_are_rejected(api: httpx.Client, body: str) -> None:
+    assert api.patch("/_control/settings", content=body).status_code == 400
+
+
+def test_faults_are_switched(api: httpx.Client) -> None:
+    fault = {"kind": "status", "status": 500, "path": "/companies"}
+    added = api.post("/_control/faults", json=fault)
+    assert added.status_code == 201
+    assert api.get("/companies").status_code == 500
+
+    (listed,) = api.get("/_control/faults").json()["results"]
+    assert (listed["id"], listed["fired"]) == (added.json()["id"], 1)
+    assert api.delete(f"/_control/faults/{listed['id']}").status_code == 204
+    assert api.delete(f"/_control/faults/{listed['id']}").status_code == 404
+    assert api.get("/companies").status_code == 200
+
+    api.post("/_control/faults", json=fault)
+    assert api.delete("/_control/faults").status_code == 204
+    assert api.get("/companies").status_code == 200
+    assert api.post("/_control/faults", json={"kind": "earthquake"}).status_code == 400
+
+
+def test_deliveries_and_calls_are_listed(api: httpx.Client, receiver: Receiver) -> None:
+    for status in (500, 204):
+        receiver.answers.append(status)
+        api.post("/companies", json={"name": "Told"})
+        assert api.get("/_control/idle").status_code == 200
+
+    entries = api.get("/_control/deliveries").json()["results"]
+
+    assert [entry["statuses"] for entry in entries] == [[500, 204], [204]]
+    assert {entry["eventType"] for entry in entries} == {"company.created"}
+    assert [call["method"] for call in api.get("/_control/calls").json()["results"]] == ["POST", "POST"]
+
+
+def test_waiting_ends(api: httpx.Client, receiver: Receiver) -> None:
+    receiver.answers.extend([500] * 8)
+    api.post("/companies", json={"name": "Refused"})
+
+    answer = api.get("/_control/idle", params={"timeout": "0.05"})
+
+    assert (answer.status_code, answer.json()) == (504, {"pending": 1})
+    assert api.get("/_control/idle", params={"timeout": "soon"}).status_code == 400
+
+
+def test_clock_and_secrets(api: httpx.Client, codat: CodatServer) -> None:
+    before = codat.clock.now()
+    assert api.post("/_control/clock", json={"advanceSeconds": 60}).status_code == 200
+    assert (codat.clock.now() - before).total_seconds() >= 60
+    assert api.post("/_control/clock", content="{").status_code == 400
+
+    assert api.put("/_control/webhook-secrets", json={"secrets": ["whsec_YWJj"]}).status_code == 204
+    assert codat.webhooks.secrets == ("whsec_YWJj",)
+    assert api.put("/_control/webhook-secrets", json={"secrets": ["abc"]}).status_code == 400
+
+
+@pytest.mark.usefixtures("connection")
+def test_reset_starts_anew(api: httpx.Client, codat: CodatServer) -> None:
+    api.post("/_control/faults", json={"kind": "status", "path": "/webhooks"})
+
+    assert api.post("/_control/reset").status_code == 204
+
+    assert api.get("/companies").json()["totalResults"] == 0
+    assert api.get("/webhooks").json() == {"results": []}
+    assert codat.calls.count() == 2
+
+
+@pytest.mark.parametrize("seconds", ["1e30", "NaN", "Infinity", "-1e30", '"x"'])
+def test_the_clock_and_a_fault_take_no_absurd_time(api: httpx.Client, seconds: str) -> None:
+    headers = {"content-type": "application/json"}
+    clock = api.post("/_control/clock", content=f'{{"advanceSeconds": {seconds}}}', headers=headers)
+    assert clock.status_code == 400
+    fault = api.post("/_control/faults", content=f'{{"kind": "latency", "seconds": {seconds}}}', headers=headers)
+    assert fault.status_code == 400

@@ -1,0 +1,97 @@
+"""The query language, and the index that answers most of it."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import pytest
+from codat_simulator import query
+from codat_simulator.records import Company
+from codat_simulator.refusals import Refusal
+from codat_simulator.tags import TagIndex
+from hypothesis import given, strategies as st
+
+
+def company(number: int, **tags: str) -> Company:
+    return Company(id=str(number), number=number, name="", description="", tags=tags, created=datetime.now(UTC))
+
+
+COMPANIES = [
+    company(1, uid="a", region="uk"),
+    company(2, uid="b", region="us"),
+    company(3, uid="c", region="uk", team="sales"),
+    company(4, region="de"),
+    company(5),
+]
+
+
+def found(text: str, among: Iterable[Company] = COMPANIES) -> list[int]:
+    index = TagIndex()
+    for each in COMPANIES:
+        index.add(each)
+    return [each.number for each in index.select(query.parse(text), among)]
+
+
+@pytest.mark.parametrize(("text", "numbers"), [("uid=a||uid=c||uid=nobody", [1, 3]), ("region=uk&&uid!=a", [3])])
+def test_equality_looks_at_no_other_company(text: str, numbers: list[int]) -> None:
+    """Or reading thousands of them in batches would look at all of them for each batch."""
+    assert found(text, among=(pytest.fail("looked") for _ in COMPANIES)) == numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("uid=a", [1]),
+        ("uid = a", [1]),
+        ("uid=nobody", []),
+        ("uid!=a", [2, 3, 4, 5]),
+        ("region~u", [1, 2, 3]),
+        ("uid=c||uid=a", [1, 3]),
+        ("region=uk && team=sales", [3]),
+        ("region=uk&&uid!=a", [3]),
+        ("uid=b||region=uk&&team=sales", [2, 3]),
+        ("{uid=b||region=uk}&&team=sales", [3]),
+        ("{{uid=a}}", [1]),
+        ("uid=a||team~al", [1, 3]),
+    ],
+)
+def test_who_is_found(text: str, numbers: list[int]) -> None:
+    assert found(text) == numbers
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["uid", "=a", "uid=", "uid==a", "uid=a=b", "uid=a&&", "||uid=a", "{uid=a", "uid=a}", "{}", "a&&b", "{" * 10_000],
+)
+def test_malformed_query(text: str) -> None:
+    with pytest.raises(Refusal) as refusal:
+        query.parse(text)
+    assert refusal.value.status == 400
+
+
+TERMS = st.builds(
+    "{}{}{}".format,
+    st.sampled_from(["uid", "region", "team"]),
+    st.sampled_from(["=", "!=", "~"]),
+    st.sampled_from(["a", "b", "uk", "u"]),
+)
+QUERIES = st.recursive(
+    TERMS,
+    lambda inner: st.builds("{{{}{}{}}}".format, inner, st.sampled_from(["&&", "||"]), inner),
+    max_leaves=6,
+)
+
+
+@given(QUERIES)
+def test_index_finds_what_a_walk_over_everyone_finds(text: str) -> None:
+    expression = query.parse(text)
+
+    assert found(text) == [each.number for each in COMPANIES if expression.holds(each.tags.get)]
+
+
+def test_index_forgets() -> None:
+    index = TagIndex()
+    index.add(COMPANIES[0])
+
+    index.remove(COMPANIES[0])
+
+    assert index.select(query.parse("uid=a"), []) == []

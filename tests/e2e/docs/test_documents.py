@@ -1,0 +1,85 @@
+"""What the documents say of the project is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local.template import Template
+from shared.http import problems
+from tests.e2e.docs.markdown import DOCUMENTS, ROOT, anchors, code, links, rows, section
+
+README = (ROOT / "README.md").read_text()
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+
+# No caller can meet it: API Gateway knows no route that its function doesn't.
+UNMET = {"not-found"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(document: Path) -> None:
+    """The file is there, and so is the heading."""
+    for target, anchor in links(document.read_text()):
+        linked = document.parent / target if target else document
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked.read_text()), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_and_target_named_exists(document: Path) -> None:
+    """Paths of the tree in backticks, and what `make` is asked for."""
+    text = document.read_text()
+    for path in re.findall(r"`((?:shared|functions|local|cli|simulator|docs|tests|events)/[\w./-]*)`", text):
+        assert (ROOT / path).exists(), path
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"(?:^    |`|&& )make ([a-z-]+)", text, re.MULTILINE)) <= set(targets)
+
+
+def test_the_api_table_lists_the_routes_of_the_template() -> None:
+    """Each of them, and no other."""
+    listed = [code(route)[0] for route, *_ in rows(section(README, "API")) if "/" in route]
+    assert sorted(listed) == sorted(route.key for route in Template.load().routes)
+
+
+def test_the_problems_table_lists_what_callers_can_meet() -> None:
+    """Each type with its statuses, and no other."""
+    listed = {
+        (int(status), kind)
+        for statuses, kinds, _ in rows(section(README, "Problems"))
+        for status in re.findall(r"\d{3}", statuses)
+        for kind in code(kinds)
+    }
+    named = [kind for kind in vars(problems).values() if isinstance(kind, problems.Kind)]
+    known = {(kind.status, kind.type) for kind in [*named, *problems._KINDS.values()]}
+    assert listed == {(status, kind) for status, kind in known if kind not in UNMET}
+
+
+def test_the_variables_listed_are_read() -> None:
+    """By name, somewhere in the stack on one machine."""
+    source = "".join(path.read_text() for path in (ROOT / "local").rglob("*.py"))
+    listed = [name for cells in rows(section(README, "On one machine")) for name in code(cells[0])]
+    assert len(listed) >= 5
+    assert [name for name in listed if f'"{name}"' not in source] == []
+
+
+def test_the_metrics_listed_are_those_published() -> None:
+    """Each of them, and no other."""
+    source = "".join(path.read_text() for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
+    calls = re.findall(r"(?:telemetry|Telemetry\(\))\.(?:count|measure|measure_seconds)\(([^)]*)", source)
+    published = {name for call in calls for name in re.findall(r'"([A-Z]\w+)"', call)}
+    listed = {code(cells[0])[0] for cells in rows(section(OPERATIONS, "Metrics")) if code(cells[0])}
+    assert listed == published
+
+
+def test_the_events_described_are_those_with_a_schema() -> None:
+    """Each detail type, linked to its schema, and no other."""
+    listed = re.findall(r"\[([a-z.]+)\]\(docs/events/\1\.json\)", section(README, "Being told of changes"))
+    assert sorted(listed) == sorted(path.stem for path in (ROOT / "docs" / "events").glob("*.json"))
+
+
+def test_the_parameters_and_outputs_named_exist() -> None:
+    """Names of the template in backticks, in CamelCase."""
+    template = (ROOT / "template.yaml").read_text()
+    for document in DOCUMENTS:
+        for name in re.findall(r"(?:parameter|output|stack's) `([A-Z]\w+)`", document.read_text()):
+            assert re.search(rf"^  {name}:$", template, re.MULTILINE), f"{document.name}: {name}"

@@ -1,0 +1,108 @@
+"""Every run of the tests compares what the functions' code asked of AWS with what the template permits.
+
+What is missing fails the run; so does what no test needed, where all of them ran.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aws_lambda_powertools.utilities.parameters import SecretsProvider
+from botocore.client import BaseClient
+
+from tests.infrastructure.permissions.granted import granted, missing, needed_by_lambda, unused
+from tests.infrastructure.permissions.needed import Permission, needed
+from tests.infrastructure.template.deployed import transformed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NEEDS: dict[str, dict[Permission, str]] = defaultdict(dict)
+"""By function: what it needed, and the test that showed it first."""
+_FOUND: list[str] = []
+_SELECTIONS = ("collectonly", "deselect", "ignore", "ignore_glob", "keyword", "lf", "markexpr", "stepwise")
+
+
+def pytest_configure() -> None:
+    make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
+    get_secret = SecretsProvider.get
+
+    def noting(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        _note(operation, params)
+        return make_api_call(client, operation, params)
+
+    def noting_a_secret(provider: SecretsProvider, *args: Any, **options: Any) -> Any:
+        # Cached or not: on Lambda each function has a cache of its own.
+        _note("GetSecretValue", {})
+        return get_secret(provider, *args, **options)
+
+    BaseClient._make_api_call = noting  # type: ignore[attr-defined]
+    SecretsProvider.get = noting_a_secret  # type: ignore[assignment, method-assign]
+
+
+def _note(operation: str, params: dict[str, Any]) -> None:
+    if function := _calling_function():
+        for permission in needed(operation, params):
+            _NEEDS[function].setdefault(permission, os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
+
+
+def _calling_function() -> str | None:
+    """The handler that is running in this thread, if any: `functions.NAME.app`."""
+    frame = sys._getframe()
+    while frame := frame.f_back:  # type: ignore[assignment]
+        folder, _, rest = frame.f_globals.get("__name__", "").partition(".")
+        if folder == "functions":
+            return str(rest.partition(".")[0])
+    return None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    for function, needs in getattr(node, "workeroutput", {}).get("needs", {}).items():
+        for *permission, test in needs:
+            _NEEDS[function].setdefault(Permission(permission[0], permission[1], tuple(permission[2])), test)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["needs"] = {
+            function: [(*permission, test) for permission, test in needs.items()] for function, needs in _NEEDS.items()
+        }
+        return
+    all_ran = _all_ran(session)
+    if _NEEDS or all_ran:
+        _FOUND.extend(_differences(all_ran=all_ran))
+    if _FOUND:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _all_ran(session: pytest.Session) -> bool:
+    return (
+        session.config.args_source is pytest.Config.ArgsSource.TESTPATHS
+        and not any(session.config.getoption(selection, None) for selection in _SELECTIONS)
+        and session.testscollected > 0
+        and session.exitstatus == pytest.ExitCode.OK
+    )
+
+
+def _differences(*, all_ran: bool) -> Iterator[str]:
+    template = transformed()
+    by_lambda = needed_by_lambda(template)
+    for function, permitted in granted(template).items():
+        needs = {**dict.fromkeys(by_lambda.get(function, ()), "its event source"), **_NEEDS[function]}
+        for need in sorted(missing(permitted, needs.keys())):
+            yield f"{function} may not {' '.join((*need[:2], *need.keys))}, which {needs[need]} needs"
+        if all_ran:
+            for permission in sorted(unused(permitted, needs.keys())):
+                yield f"{function} may {' '.join((*permission[:2], *permission.keys))}, which no test needs"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if _FOUND:
+        terminalreporter.section("permissions of template.yaml", red=True, bold=True)
+        for line in _FOUND:
+            terminalreporter.line(line)

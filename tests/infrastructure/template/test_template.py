@@ -1,0 +1,345 @@
+"""What a deployment gets, read from the transformed template: what SAM adds counts as much as what is written."""
+
+import json
+import re
+from fnmatch import fnmatchcase
+from typing import Any
+
+import pytest
+
+from local.event_patterns import passes
+from tests.e2e.artifact.make import ROOT
+from tests.infrastructure.template.deployed import (
+    actions_of,
+    as_list,
+    event_source,
+    functions_roles,
+    operations,
+    properties,
+    statements,
+)
+
+WEBHOOK = "POST /webhooks/codat"
+ROUTES = {
+    "POST /customers": "CreateCompanyFunction",
+    "GET /customers": "ReadCustomersFunction",
+    "GET /customers/{customerId}": "ReadCustomersFunction",
+    "PATCH /customers/{customerId}": "ChangeCustomerFunction",
+    "DELETE /customers/{customerId}": "DeleteCustomerFunction",
+    "POST /customers/{customerId}/link": "CreateLinkFunction",
+    "POST /customers/{customerId}/access-token": "CreateLinkFunction",
+    "POST /customers/{customerId}/connections": "CreateConnectionFunction",
+    "GET /customers/{customerId}/connections": "ReadCustomersFunction",
+    "GET /customers/{customerId}/connections/{connectionId}": "ReadCustomersFunction",
+    "DELETE /customers/{customerId}/connections/{connectionId}": "DeleteCustomerFunction",
+    "POST /customers/{customerId}/connections/{connectionId}/link": "CreateLinkFunction",
+    "POST /customers/{customerId}/connections/{connectionId}/unlink": "UnlinkConnectionFunction",
+    "GET /customers/{customerId}/connections/{connectionId}/events": "ReadCustomersFunction",
+    "GET /connections": "ReadCustomersFunction",
+    "GET /platforms": "ReadCustomersFunction",
+    WEBHOOK: "CodatWebhookFunction",
+}
+# What no route leads to, with what starts it.
+BEHIND = {"PlanReconcileFunction": "Schedule", "PublishChangesFunction": "Table", "ReconcileFunction": "ReconcileQueue"}
+ENVIRONMENT = {
+    "TABLE_NAME",
+    "CODAT_SECRET_ID",
+    "CODAT_BASE_URL",
+    "CODAT_TAG_KEY",
+    "PLATFORM_KEYS",
+    "ALLOW_SANDBOX",
+    "TIMELINE_DAYS",
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_LOG_LEVEL",
+}
+OWN_ENVIRONMENT = {
+    "PublishChangesFunction": {"EVENT_BUS_NAME"},
+    "PlanReconcileFunction": {"RECONCILE_QUEUE_URL"},
+    "ReconcileFunction": {"ADOPT_STRAYS", "ABANDONED_AFTER_DAYS"},
+}
+
+
+def test_routes_lead_to_their_functions(template: dict[str, Any]) -> None:
+    """The API answers exactly the routes of the documentation, each by the function meant for it."""
+    functions = {
+        route: re.findall(r"\$\{(\w+)\.Arn\}", operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"])
+        for route, operation in operations(template).items()
+    }
+
+    assert functions == {route: [function] for route, function in ROUTES.items()}
+
+
+def test_every_function_is_started_by_something(template: dict[str, Any]) -> None:
+    """A function that neither a route nor a source leads to would be deployed and never run."""
+    functions = set(properties(template, "AWS::Lambda::Function"))
+
+    assert functions == set(ROUTES.values()) | set(BEHIND)
+
+
+def test_only_the_webhook_is_open(template: dict[str, Any]) -> None:
+    """A caller without IAM permission reaches nothing but the webhook, which checks Codat's signature."""
+    [api] = properties(template, "AWS::ApiGatewayV2::Api").values()
+    scheme = api["Body"]["components"]["securitySchemes"]["AWS_IAM"]
+    security = {route: operation.get("security") for route, operation in operations(template).items()}
+
+    assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
+    assert security.pop(WEBHOOK) == [{"NONE": []}]
+    assert security
+    assert all(required == [{"AWS_IAM": []}] for required in security.values()), security
+
+
+def test_nothing_is_reachable_but_through_the_api(template: dict[str, Any]) -> None:
+    """No function URL, and API Gateway is all that may invoke a function."""
+    assert not properties(template, "AWS::Lambda::Url")
+    for permission in properties(template, "AWS::Lambda::Permission").values():
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        assert permission["SourceArn"]
+
+
+def test_permissions_have_no_wildcard(template: dict[str, Any]) -> None:
+    """Every statement names its actions and its resources; the table only by the keys the function works on."""
+    found = list(statements(template))
+    assert found
+    for role, statement in found:
+        assert statement["Effect"] == "Allow"
+        assert all("*" not in action for action in as_list(statement["Action"])), role
+        for resource in as_list(statement["Resource"]):
+            assert isinstance(resource, dict), f"{role} names {resource} instead of a resource of the stack"
+        if {"Fn::GetAtt": ["Table", "Arn"]} in as_list(statement["Resource"]):
+            assert statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"], role
+
+
+# What each function does to the data: whoever may delete, connect or publish is who has to.
+PERMITTED = {
+    "ReadCustomersFunction": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
+    "PublishChangesFunction": {
+        "dynamodb:DescribeStream",
+        "dynamodb:GetRecords",
+        "dynamodb:GetShardIterator",
+        "dynamodb:ListStreams",
+        "events:PutEvents",
+        "s3:ListBucket",
+        "s3:PutObject",
+    },
+    "PlanReconcileFunction": {"dynamodb:Query", "secretsmanager:GetSecretValue", "sqs:SendMessage"},
+}
+
+
+@pytest.mark.parametrize("function", PERMITTED)
+def test_functions_that_change_no_state_may_not(template: dict[str, Any], function: str) -> None:
+    """Reading is not writing, telling is not reading the table, and only who asks Codat gets its secret."""
+    assert actions_of(template, function) == PERMITTED[function]
+
+
+@pytest.mark.parametrize("function", ["ChangeCustomerFunction", "CreateLinkFunction", "UnlinkConnectionFunction"])
+def test_what_deletes_nothing_may_not(template: dict[str, Any], function: str) -> None:
+    """Deleting is a permission of its own."""
+    assert not actions_of(template, function) & {"dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
+
+
+def test_indexes_are_named(template: dict[str, Any]) -> None:
+    """An index carries no LeadingKeys of the table's, so each is named, and only queried."""
+    indexes = {
+        resource["Fn::Sub"]: as_list(statement["Action"])
+        for _, statement in statements(template)
+        for resource in as_list(statement["Resource"])
+        if "/index/" in str(resource.get("Fn::Sub", ""))
+    }
+    assert set(indexes) == {"${Table.Arn}/index/byCustomer", "${Table.Arn}/index/byStatus"}
+    assert all(actions == ["dynamodb:Query"] for actions in indexes.values())
+
+
+MANAGED = ["AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"]
+
+
+def test_roles_have_no_other_policies(template: dict[str, Any]) -> None:
+    """Beside their own statements, functions may only write logs and traces: SAM's own way of wiring a stream or a
+    queue would add a policy for all of the account's.
+    """
+    for name, role in properties(template, "AWS::IAM::Role").items():
+        if name not in functions_roles(template):
+            assert not role.get("ManagedPolicyArns"), name
+            continue
+        managed = [str(arn) for arn in role.get("ManagedPolicyArns", [])]
+        assert [arn.rpartition("/")[2] for arn in managed] == MANAGED, name
+
+
+def test_nobody_may_scan(template: dict[str, Any]) -> None:
+    """A Scan carries no keys, so LeadingKeys would not stop it."""
+    for _, statement in statements(template):
+        assert not {"dynamodb:Scan", "dynamodb:PartiQLSelect"} & set(as_list(statement["Action"]))
+
+
+def test_logs_expire(template: dict[str, Any]) -> None:
+    """Every function and the API log to a group of the stack with a retention: a group made by Lambda has none."""
+    groups = properties(template, "AWS::Logs::LogGroup")
+    assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
+    functions = properties(template, "AWS::Lambda::Function")
+    assert functions
+    for name, function in functions.items():
+        assert function["LoggingConfig"]["LogGroup"]["Ref"] in groups, name
+    for stage in properties(template, "AWS::ApiGatewayV2::Stage").values():
+        assert stage["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0] in groups
+
+
+def test_access_log_is_json_without_what_callers_send(template: dict[str, Any]) -> None:
+    """One line of JSON a request, by route: a path holds ids, and a log of them outlives a deleted customer."""
+    [stage] = properties(template, "AWS::ApiGatewayV2::Stage").values()
+    line = stage["AccessLogSettings"]["Format"]
+
+    assert json.loads(line)["route"] == "$context.routeKey"
+    assert "\n" not in line
+    assert "$context.path" not in line
+
+
+def test_functions_run_alike(template: dict[str, Any]) -> None:
+    """Lambda's Python is the one that byte code is compiled for, and no function outlives API Gateway's 30 s."""
+    for name, function in properties(template, "AWS::Lambda::Function").items():
+        assert function["Runtime"] == "python3.13", name
+        assert name in BEHIND or function["Timeout"] < 30, name
+        assert function["Architectures"] == [{"Ref": "Architecture"}], name
+        assert set(function["Environment"]["Variables"]) == ENVIRONMENT | OWN_ENVIRONMENT.get(name, set()), name
+
+
+def test_the_stream_tells_of_customers_and_connections(template: dict[str, Any]) -> None:
+    """GIVEN the table's stream THEN what an app can see reaches the function, in order, and nothing else does."""
+    [table] = properties(template, "AWS::DynamoDB::Table").values()
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    source = event_source(template, "PublishChangesFunction")
+    [pattern] = [json.loads(one["Pattern"]) for one in source["FilterCriteria"]["Filters"]]
+
+    assert source["EventSourceArn"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
+    assert source["StartingPosition"] == "TRIM_HORIZON"
+    for sort_key, told in {
+        "CUSTOMER": True,
+        "CONNECTION#1": True,
+        "COMPANY": False,
+        "CREATING#qhyg": False,
+        "EVENT#1#2#3": False,
+        "msg_1": False,
+    }.items():
+        record: dict[str, Any] = {"eventName": "MODIFY", "dynamodb": {"Keys": {"sk": {"S": sort_key}}}}
+        assert passes(record, [pattern]) == told, sort_key
+        by_ttl = {**record, "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}}
+        assert not passes(by_ttl, [pattern]), sort_key
+
+
+def test_a_change_that_cannot_be_published_is_kept_whole(template: dict[str, Any]) -> None:
+    """The function reports what failed; it is tried again, alone, within bounds, and then goes to a private bucket."""
+    source = event_source(template, "PublishChangesFunction")
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["BisectBatchOnFunctionError"] is True
+    assert 0 < source["MaximumRetryAttempts"] <= 10_000
+    # A stream forgets after a day.
+    assert 0 < source["MaximumRecordAgeInSeconds"] < 24 * 3600
+    bucket_id = source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    bucket = template["Resources"][bucket_id]
+    assert bucket["Type"] == "AWS::S3::Bucket"
+    assert bucket["DeletionPolicy"] == bucket["UpdateReplacePolicy"] == "Retain"
+    assert all(bucket["Properties"]["PublicAccessBlockConfiguration"].values())
+    assert bucket["Properties"]["BucketEncryption"]
+    assert bucket["Properties"]["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"]
+
+
+def test_a_batch_of_a_reconcile_fails_alone(template: dict[str, Any]) -> None:
+    """GIVEN the queue THEN a message is out of sight while it is worked on, and its failures end where an alarm is."""
+    source = event_source(template, "ReconcileFunction")
+    queue_id = source["EventSourceArn"]["Fn::GetAtt"][0]
+    queue = template["Resources"][queue_id]["Properties"]
+    function = template["Resources"]["ReconcileFunction"]["Properties"]
+
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"] == {"MaximumConcurrency": 2}
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
+    dead_letters_id = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    dead_letters = template["Resources"][dead_letters_id]["Properties"]
+    assert dead_letters["MessageRetentionPeriod"] > queue["MessageRetentionPeriod"]
+
+
+def test_queues_are_encrypted(template: dict[str, Any]) -> None:
+    for name, queue in properties(template, "AWS::SQS::Queue").items():
+        assert queue["SqsManagedSseEnabled"] is True, name
+
+
+def test_the_schedule_may_start_the_plan_and_nothing_else(template: dict[str, Any]) -> None:
+    """GIVEN the scheduler's own role THEN it invokes one function."""
+    [schedule] = properties(template, "AWS::Scheduler::Schedule").values()
+    assert schedule["ScheduleExpression"] == {"Ref": "ReconcileSchedule"}
+    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    plan = {"Fn::GetAtt": ["PlanReconcileFunction", "Arn"]}
+    assert schedule["Target"]["Arn"] == plan
+    role = schedule["Target"]["RoleArn"]["Fn::GetAtt"][0]
+    [statement] = [statement for name, statement in statements(template) if name == role]
+    assert (statement["Action"], statement["Resource"]) == ("lambda:InvokeFunction", plan)
+
+
+def test_secrets_are_in_no_variable_and_not_overwritten(template: dict[str, Any]) -> None:
+    """CloudFormation writes a secret's value when its text changes: a changed placeholder would erase the real one."""
+    [secret] = properties(template, "AWS::SecretsManager::Secret").values()
+    assert secret["SecretString"] == '{"apiKey": "", "webhookSecrets": []}'
+    for parameter in template["Parameters"]:
+        assert not re.search(r"api.?key|secret|token|password", parameter, re.IGNORECASE), parameter
+
+
+def test_a_flood_of_webhooks_leaves_the_apps_calls_alone(template: dict[str, Any]) -> None:
+    """Anybody can send unsigned requests: their route and their function have a share of their own."""
+    [stage] = properties(template, "AWS::ApiGatewayV2::Stage").values()
+    every, own = stage["DefaultRouteSettings"], stage["RouteSettings"]
+    assert every["ThrottlingRateLimit"] == every["ThrottlingBurstLimit"] == {"Ref": "RequestsPerSecond"}
+    assert set(own) == {WEBHOOK}
+    assert own[WEBHOOK]["ThrottlingRateLimit"] == own[WEBHOOK]["ThrottlingBurstLimit"] == {"Ref": "WebhooksPerSecond"}
+    reserved = {
+        name: function["ReservedConcurrentExecutions"]
+        for name, function in properties(template, "AWS::Lambda::Function").items()
+        if "ReservedConcurrentExecutions" in function
+    }
+    nothing = {"Ref": "AWS::NoValue"}
+    assert reserved == {
+        "CodatWebhookFunction": {"Fn::If": ["ReservesForWebhooks", {"Ref": "WebhookConcurrency"}, nothing]}
+    }
+
+
+def test_callers_policies_reach_every_route_but_the_webhooks(template: dict[str, Any]) -> None:
+    """Read, write and delete are each a managed policy; every route is in just one of them."""
+    stage = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/$default/"
+    allowed = {}
+    for name, policy in properties(template, "AWS::IAM::ManagedPolicy").items():
+        [statement] = policy["PolicyDocument"]["Statement"]
+        assert (statement["Effect"], statement["Action"]) == ("Allow", "execute-api:Invoke")
+        patterns = [resource["Fn::Sub"] for resource in as_list(statement["Resource"])]
+        assert all(pattern.startswith(stage) for pattern in patterns), name
+        allowed[name] = [pattern.removeprefix(stage) for pattern in patterns]
+        assert {"Ref": name} in [output["Value"] for output in template["Outputs"].values()]
+    for route in ROUTES:
+        method, _, path = route.partition(" ")
+        request = method + path.replace("{", "").replace("}", "")
+        may = {name for name, patterns in allowed.items() if any(fnmatchcase(request, one) for one in patterns)}
+        expected = {"GET": "ReadPolicy", "DELETE": "DeletePolicy"}.get(method, "WritePolicy")
+        assert may == (set() if route == WEBHOOK else {expected}), route
+
+
+def test_data_outlives_the_stack(template: dict[str, Any]) -> None:
+    for kind in ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"):
+        for resource in template["Resources"].values():
+            if resource["Type"] == kind:
+                assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    [table] = properties(template, "AWS::DynamoDB::Table").values()
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+
+
+def test_layer_is_built_for_the_functions_processor() -> None:
+    """SAM builds a layer for x86_64 unless told, which kills every import of a compiled library on arm64."""
+    source = (ROOT / "template.yaml").read_text()
+    layer = source[source.index("  SharedLayer:\n") :].partition("\n\n")[0]
+    assert "BuildArchitecture: !Ref Architecture" in layer
+    assert "CompatibleArchitectures: [!Ref Architecture]" in layer
+
+
+def test_make_builds_for_the_templates_processor(template: dict[str, Any]) -> None:
+    """`make package` and then `sam deploy`, both without a word about processors, agree."""
+    default = template["Parameters"]["Architecture"]["Default"]
+    assert re.search(r"^ARCH := (\w+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1] == default  # type: ignore[index]

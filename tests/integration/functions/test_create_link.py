@@ -1,0 +1,74 @@
+"""Fresh credentials: POST …/link and …/access-token."""
+
+import httpx
+import pytest
+from codat_simulator.faults import Fault
+
+from tests.conftest import App
+
+
+def test_hosted_link_lets_the_customer_pick(app: App) -> None:
+    """A fresh URL at every call; picking a platform there makes a connection that we hear of."""
+    customer = app.customer()
+    first, second = (app.post(f"/customers/{customer['customerId']}/link") for _ in range(2))
+    assert first.status_code == 200
+    assert set(first.json()) == {"linkUrl", "issuedAt"}
+    assert first.json()["linkUrl"] != second.json()["linkUrl"]
+    assert httpx.post(second.json()["linkUrl"], data={"platformKey": "gbol"}).status_code < 400
+    app.codat.wait_idle()
+    [connection] = app.get(f"/customers/{customer['customerId']}").json()["connections"]
+    assert (connection["platformKey"], connection["status"]) == ("gbol", "PendingAuth")
+
+
+def test_a_link_to_authorise_or_reconnect(app: App) -> None:
+    """For every status but Deleted, also when Linked, and it works."""
+    connection = app.connection(app.customer()["customerId"])
+    path = f"/customers/{connection['customerId']}/connections/{connection['connectionId']}"
+    pending = app.post(f"{path}/link").json()
+    assert httpx.post(pending["linkUrl"], data={"action": "authorize"}).is_success
+    app.codat.wait_idle()
+    assert app.post(f"{path}/link").status_code == 200
+    app.codat.state.revoke(connection["companyId"], connection["connectionId"])
+    app.codat.wait_idle()
+    assert app.read(connection)["nextAction"] == "reconnect"
+    again = app.post(f"{path}/link").json()
+    assert httpx.post(again["linkUrl"], data={"action": "authorize"}).is_success
+    app.codat.wait_idle()
+    assert app.read(connection)["status"] == "Linked"
+
+
+def test_a_token_for_the_embedded_component(app: App) -> None:
+    """As Codat gives it, and kept nowhere."""
+    customer = app.customer()
+    answer = app.post(f"/customers/{customer['customerId']}/access-token")
+    assert answer.status_code == 200
+    assert set(answer.json()) == {"accessToken", "expiresIn", "tokenType"}
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["accessToken"] not in str(app.items())
+
+
+@pytest.mark.parametrize("what", ["link", "access-token"])
+def test_what_does_not_exist_has_no_link(app: App, what: str) -> None:
+    """404, also where Codat has deleted the company without our hearing of it."""
+    assert app.post(f"/customers/nobody/{what}").status_code == 404
+    assert app.post(f"/customers/a%20b/{what}").status_code == 404
+    customer = app.customer()
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    app.codat.state.delete_company(customer["companyId"])
+    answer = app.post(f"/customers/{customer['customerId']}/{what}")
+    assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
+
+
+def test_codats_failure_is_passed_on(app: App) -> None:
+    """502 with Codat's correlation id, on every route."""
+    connection = app.connection(app.customer()["customerId"])
+    customer = f"/customers/{connection['customerId']}"
+    app.codat.faults.add(Fault(kind="status", status=500))
+    for path in (
+        f"{customer}/link",
+        f"{customer}/access-token",
+        f"{customer}/connections/{connection['connectionId']}/link",
+    ):
+        answer = app.post(path)
+        assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
+        assert answer.json()["correlationId"]

@@ -1,0 +1,132 @@
+"""What an error answer proves: only Codat's own document says anything about our companies and connections."""
+
+import json
+from typing import Any
+
+import pytest
+from codat_simulator.faults import Fault
+
+from tests.conftest import App
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on, told
+from tests.integration.functions.test_reconcile import lose_webhooks, reconcile
+
+PAGE = b"<html><body><h1>404 Not Found</h1></body></html>"
+GATEWAY_404 = {
+    "page": told(404, PAGE, content_type="text/html"),
+    "json": told(404, {"message": "no Route matched with those values"}),
+    "other-status": told(404, {"statusCode": 500, "error": "x", "correlationId": "c-1"}),
+    "status-alone": told(404, {"statusCode": 404, "error": "x"}),
+    "text-status": told(404, {"statusCode": "404", "error": "x", "correlationId": "c-1"}),
+    "list": told(404, [1]),
+}
+
+
+@pytest.mark.parametrize("page", GATEWAY_404.values(), ids=GATEWAY_404)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/connections/{connectionId}/unlink"),
+        ("POST", "/connections/{connectionId}/link"),
+        ("DELETE", "/connections/{connectionId}"),
+        ("POST", "/connections"),
+        ("PATCH", ""),
+        ("DELETE", ""),
+    ],
+)
+def test_a_gateways_404_deletes_nothing(app: App, codat_wire: Proxy, page: Behaviour, method: str, path: str) -> None:
+    """GIVEN a 404 that isn't Codat's document THEN 502, and customer and connection stay as they were."""
+    linked = app.linked(app.customer()["customerId"])
+    body = {"PATCH": {"name": "Bank of Mary"}}.get(method, {"platformKey": "gbol"} if path == "/connections" else None)
+    codat_wire.always(page)
+    answer = app.http.request(method, f"/customers/{linked['customerId']}{path.format(**linked)}", json=body)
+    assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
+    codat_wire.heal()
+    if (method, path) != ("DELETE", ""):
+        assert app.read(linked)["status"] == "Linked"
+    assert len(app.codat.state.companies()) == 1
+    # Nothing is half done: the same call completes.
+    again = app.http.request(method, f"/customers/{linked['customerId']}{path.format(**linked)}", json=body)
+    assert again.status_code in {200, 204, 409}, again.text
+
+
+def test_after_a_gateways_404_a_deleted_customer_gets_no_second_company(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a DELETE that a gateway answered THEN the company still exists, and the id is not free yet."""
+    customer = app.customer()
+    codat_wire.always(GATEWAY_404["page"])
+    assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 502
+    codat_wire.heal()
+    answer = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
+    assert (answer.status_code, answer.json()["type"]) == (409, "deletion-in-progress")
+    assert len(app.codat.state.companies()) == 1
+
+
+def test_a_wrong_path_in_the_base_url_deletes_nothing(app: App, codat_wire: Proxy) -> None:
+    """GIVEN an HTTP server that knows none of Codat's routes THEN a reconcile fails, and nothing has changed."""
+    linked = app.linked(app.customer()["customerId"])
+    lose_webhooks(app)
+
+    def by_another_route(exchange: Exchange) -> None:
+        (passed_on if exchange.path.startswith("/companies?") else GATEWAY_404["page"])(exchange)
+
+    codat_wire.always(GATEWAY_404["page"])
+    assert app.post("/_local/reconcile").status_code >= 500
+    codat_wire.always(by_another_route)
+    assert reconcile(app)["drift"] == 0
+    assert app.read(linked)["status"] == "Linked"
+
+
+@pytest.mark.parametrize("status", [400, 402, 403, 409, 422, 500, 502])
+def test_a_gateways_refusal_of_a_creation_proves_nothing(app: App, codat_wire: Proxy, status: int) -> None:
+    """GIVEN a request that is done while a gateway answers for it THEN the same call finds its company."""
+    body = {"customerId": "c-1", "name": "Bank of Dave"}
+
+    def done_and_refused(exchange: Exchange) -> None:
+        if exchange.operation == "POST /companies":
+            exchange.forward()
+            codat_wire.heal()
+            told(status, PAGE)(exchange)
+        else:
+            passed_on(exchange)
+
+    app.customer()  # the deployment's first, so that its API key is trusted
+    codat_wire.always(done_and_refused)
+    answer = app.post("/customers", body)
+    assert answer.status_code == 201
+    assert [company.tags["uid"] for company in app.codat.state.companies()].count("c-1") == 1
+
+
+@pytest.mark.parametrize("document", [b"Unauthorized", json.dumps({"statusCode": 401, "error": "x"}).encode()])
+def test_a_401_keeps_its_handling(app: App, codat_wire: Proxy, document: Any) -> None:
+    """Whoever answers it: it comes before any work, so nothing is left behind."""
+    app.customer()
+    codat_wire.always(told(401, document))
+    answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
+    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
+    assert app.items("CUSTOMER#c-1") == []
+
+
+def test_a_429_keeps_its_handling(app: App, codat_wire: Proxy) -> None:
+    """Also from a gateway: 429 with its `Retry-After`."""
+    app.customer()
+    codat_wire.always(told(429, b"slow down", retry_after="60"))
+    answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+
+
+def test_the_error_of_a_gateway_is_not_shown(app: App, codat_wire: Proxy) -> None:
+    """Its page may contain anything; the answer names the status and what to check."""
+    customer = app.customer()
+    codat_wire.always(told(404, b"<html>secret-page</html>"))
+    answer = app.post(f"/customers/{customer['customerId']}/link")
+    assert "secret-page" not in answer.text
+    assert "404" in answer.json()["detail"]
+    assert "CodatBaseUrl" in answer.json()["detail"]
+
+
+def test_the_simulators_page_is_a_gateways(app: App) -> None:
+    """The simulator can answer as a gateway too, beside the wire that other tests use."""
+    linked = app.linked(app.customer()["customerId"])
+    app.codat.faults.add(Fault(kind="status", status=404, page=True, method="GET", path="/companies/**"))
+    answer = app.post(f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/link")
+    assert answer.status_code == 502
+    assert app.read(linked)["status"] == "Linked"

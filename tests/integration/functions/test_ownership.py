@@ -1,0 +1,101 @@
+"""Whose a company is: the pointer in the table decides, never a tag."""
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from codat_simulator.state import CompanyChange
+
+from tests.announcements import told as events_of
+from tests.conftest import App
+from tests.integration.functions.test_metrics import measured
+from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, lose_webhooks, reconcile
+from tests.payloads import CONNECTION_WEBHOOKS, webhook, webhook_about
+
+
+@pytest.mark.parametrize("name", [*CONNECTION_WEBHOOKS, "read.completed.initial", "company.deleted"])
+def test_codats_own_example_events_are_foreign(app: App, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """GIVEN an example as Codat's portal sends it: signed, with a `uid` THEN 204, counted, and nothing stored."""
+    before = app.items()
+    capsys.readouterr()
+    assert app.deliver(webhook(name)).status_code == 204
+    assert app.items() == before
+    assert sum(measured(capsys.readouterr().out)["WebhookForeign",]) == 1
+
+
+def test_an_example_event_about_our_customer_id_creates_nothing(app: App) -> None:
+    """GIVEN an example event whose tag is one of our customers' ids THEN the customer gets no connection by it."""
+    customer = app.customer()
+    about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4())}
+    event = webhook_about("connection.disconnected", **about, tags={"uid": customer["customerId"]})
+    assert app.deliver(event).status_code == 204
+    assert app.get(f"/customers/{customer['customerId']}").json()["connections"] == []
+    assert app.items(f"COMPANY#{about['company_id']}") == []
+    assert [event["detail-type"] for event in events_of(app, customer["customerId"])] == ["customer.created"]
+    reconcile(app)
+    assert app.items(f"COMPANY#{about['company_id']}") == []
+
+
+def test_a_company_deleted_by_its_tag_alone_ends_nobody(app: App) -> None:
+    """GIVEN a `company.deleted` about another company with our customer's tag THEN the customer stays."""
+    customer = app.customer()
+    event = webhook("company.deleted")
+    event["payload"] |= {"id": str(uuid4()), "tags": {"uid": customer["customerId"]}}
+    assert app.deliver(event).status_code == 204
+    assert app.get(f"/customers/{customer['customerId']}").json() == customer
+
+
+def test_an_orphan_is_adopted_with_its_connections(app: App) -> None:
+    """GIVEN webhooks that came before its adoption, and were foreign THEN adoption reads its connections."""
+    customer_id = f"o-{uuid4()}"
+    company = app.codat.state.create_company(CompanyChange(name="Orphan", tags={"uid": customer_id}))
+    connection = app.codat.state.create_connection(company.id, "gbol")
+    app.codat.state.link(company.id, connection.id)
+    app.codat.wait_idle()
+    assert app.items(f"COMPANY#{company.id}") == []
+    with adopting_orphans():
+        assert reconcile(app)["straysAdopted"] == 1
+    [adopted] = app.get(f"/customers/{customer_id}").json()["connections"]
+    assert (adopted["connectionId"], adopted["status"]) == (connection.id, "Linked")
+
+
+def test_a_lost_pointer_is_restored_by_reconcile(app: App) -> None:
+    """GIVEN a customer whose pointer was lost THEN its webhooks are foreign until the next reconcile, not for ever."""
+    linked = app.linked(app.customer()["customerId"])
+    table, key = app.stack.table_name, {"pk": {"S": f"COMPANY#{linked['companyId']}"}, "sk": {"S": "COMPANY"}}
+    app.stack.dynamodb.delete_item(TableName=table, Key=key)
+    app.codat.state.revoke(linked["companyId"], linked["connectionId"])
+    app.codat.wait_idle()
+    assert app.read(linked)["status"] == "Linked"
+    reconcile(app)
+    assert app.read(linked)["status"] == "Deauthorized"
+    app.codat.state.link(linked["companyId"], linked["connectionId"])
+    app.codat.wait_idle()
+    assert app.read(linked)["status"] == "Linked"
+
+
+def test_a_connection_that_the_list_shows_too_late_is_read_first(app: App) -> None:
+    """GIVEN lists that lag behind THEN reconcile stores what Codat has, and not what it had."""
+    linked = app.linked(app.customer()["customerId"])
+    deleted = app.linked(app.customer()["customerId"])
+    lose_webhooks(app)
+    app.codat.state.list_lag = 60.0
+    app.codat.state.revoke(linked["companyId"], linked["connectionId"])
+    app.codat.state.link(linked["companyId"], linked["connectionId"])
+    app.codat.state.delete_connection(deleted["companyId"], deleted["connectionId"])
+    reconcile(app)
+    assert app.read(linked)["status"] == "Linked"
+    app.codat.state.list_lag = 0.0
+    reconcile(app)
+    assert app.read(deleted)["status"] == "Deleted"
+    assert reconcile(app)["drift"] == 0
+
+
+def test_no_event_is_needed_for_another_apps_company(app: App) -> None:
+    """GIVEN any tag in any case THEN a company without a pointer costs one read and no write."""
+    before = app.items()
+    for uid in ("c-1", "C-1", "", "x" * 100, json.dumps({"uid": "c-1"})):
+        about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4()), "tags": {"uid": uid}}
+        assert app.deliver(webhook_about("connection.connected", **about)).status_code == 204
+    assert app.items() == before

@@ -1,0 +1,201 @@
+"""The stack as a whole, with handlers of a few lines."""
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import boto3
+import httpx
+import pytest
+
+from local import aws
+from local.background import Background
+from local.exchanges import Exchanges, webhook_event
+from local.http_server import bind
+from local.settings import LocalSettings
+from local.stack import Stack, running_stack
+from local.template import Template
+
+ENVIRONMENT = {"PORT": "0"}
+
+
+def stub(event: dict[str, Any], _: Any) -> Any:
+    return {"statusCode": 204 if event["rawPath"].startswith("/webhooks") else 200, "body": os.environ["TABLE_NAME"]}
+
+
+HANDLERS = dict.fromkeys(Template.load().functions, stub)
+
+
+@pytest.fixture
+def settings() -> LocalSettings:
+    return LocalSettings.from_environment(ENVIRONMENT)
+
+
+@pytest.fixture
+def stack(settings: LocalSettings) -> Iterator[Stack]:
+    with running_stack(settings, handlers=HANDLERS) as running:
+        yield running
+
+
+def test_functions_find_everything_in_their_environment(stack: Stack) -> None:
+    """GIVEN a running stack THEN the template's variables, endpoints and made-up credentials are set."""
+    assert httpx.get(f"{stack.url}/platforms").text == stack.table_name
+    assert os.environ["CODAT_BASE_URL"] == stack.codat_url
+    assert os.environ["AWS_ACCESS_KEY_ID"].isalnum()
+    secret = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ["CODAT_SECRET_ID"])
+    assert json.loads(secret["SecretString"]) == {
+        "apiKey": stack.settings.codat_api_key,
+        "webhookSecrets": list(stack.settings.webhook_secrets),
+    }
+    described = boto3.client("dynamodb").describe_table(TableName=stack.table_name)["Table"]
+    assert {index["IndexName"] for index in described["GlobalSecondaryIndexes"]} == {"byStatus", "byCustomer"}
+
+
+def test_the_environment_is_given_back(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WHEN the stack is taken down THEN every variable is as before, and its ports are free."""
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.delenv("TABLE_NAME", raising=False)
+    before = dict(os.environ)
+    with running_stack(settings, handlers=HANDLERS) as stack:
+        assert "AWS_PROFILE" not in os.environ
+    assert dict(os.environ) == before
+    bind(int(stack.url.rpartition(":")[2])).close()
+
+
+def test_each_stack_starts_empty(settings: LocalSettings) -> None:
+    """GIVEN a stack that stored something WHEN another is started in the process THEN it starts with nothing."""
+    with running_stack(settings, handlers=HANDLERS) as stack:
+        stack.dynamodb.put_item(TableName=stack.table_name, Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
+        assert len(httpx.get(f"{stack.url}/_local/table").json()) == 1
+    with running_stack(settings, handlers=HANDLERS) as stack:
+        assert httpx.get(f"{stack.url}/_local/table").json() == []
+
+
+def test_a_stack_inside_another_leaves_it_alone(settings: LocalSettings) -> None:
+    """WHEN the inner one has ended THEN the outer one serves again, with what it had stored."""
+    item: Any = {"pk": {"S": "a"}, "sk": {"S": "b"}}
+    with running_stack(settings, handlers=HANDLERS) as outer:
+        outer.dynamodb.put_item(TableName=outer.table_name, Item=item)
+        with running_stack(settings, handlers=HANDLERS) as inner:
+            assert httpx.get(f"{inner.url}/_local/table").json() == []
+        assert httpx.get(f"{outer.url}/_local/table").json() == [{"pk": "a", "sk": "b"}]
+        assert os.environ["CODAT_BASE_URL"] == outer.codat_url
+
+
+def test_the_table_as_plain_json(stack: Stack) -> None:
+    """Numbers are numbers, binary is base64, sets are sorted lists."""
+    item: Any = {
+        "pk": {"S": "a"},
+        "sk": {"S": "b"},
+        "version": {"N": "3"},
+        "ratio": {"N": "0.5"},
+        "body": {"B": b"\xff\x00"},
+        "keys": {"SS": ["z", "y"]},
+        "tags": {"M": {"one": {"L": [{"N": "1"}, {"NULL": True}]}}},
+    }
+    stack.dynamodb.put_item(TableName=stack.table_name, Item=item)
+    assert httpx.get(f"{stack.url}/_local/table").json() == [
+        {
+            "pk": "a",
+            "sk": "b",
+            "version": 3,
+            "ratio": 0.5,
+            "body": "/wA=",
+            "keys": ["y", "z"],
+            "tags": {"one": [1, None]},
+        }
+    ]
+
+
+def test_no_update_is_lost_under_threads(stack: Stack) -> None:
+    """GIVEN 8 threads that each add 1 to a number 10 times THEN all 80 are in it."""
+
+    def add(_: int) -> None:
+        stack.dynamodb.update_item(
+            TableName=stack.table_name,
+            Key={"pk": {"S": "n"}, "sk": {"S": "n"}},
+            UpdateExpression="ADD amount :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(add, range(80)))
+    [item] = httpx.get(f"{stack.url}/_local/table").json()
+    assert item["amount"] == 80
+
+
+def test_codats_webhooks_reach_the_gateway(settings: LocalSettings) -> None:
+    """GIVEN the simulated Codat WHEN a company is made there THEN the API gets the signed event."""
+    exchanges = Exchanges()
+    with running_stack(settings, handlers=HANDLERS, on_exchange=exchanges.add) as stack:
+        assert stack.codat is not None
+        headers = {"authorization": stack.codat.authorization}
+        httpx.post(f"{stack.codat_url}/companies", json={"name": "Acme"}, headers=headers).raise_for_status()
+        arrived = exchanges.wait_for(lambda exchange: webhook_event(exchange) is not None, 5)
+    assert arrived is not None
+    assert arrived.status == 204
+    assert arrived.headers["webhook-signature"].startswith("v1,")
+
+
+def test_a_webhook_that_nobody_can_parse_is_answered_and_shown(settings: LocalSettings) -> None:
+    """GIVEN whoever watches looks at every webhook WHEN one is nested too deep THEN the handler's answer stands."""
+    shown: list[Any] = []
+    with running_stack(settings, handlers=HANDLERS, on_exchange=lambda one: shown.append(webhook_event(one))) as stack:
+        for body in (b"[" * 100_000, b"\xff", b"7"):
+            assert httpx.post(f"{stack.url}/webhooks/codat", content=body).status_code == 204
+    assert shown == [None] * 3
+
+
+def test_another_codat_keeps_the_simulated_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN CODAT_BASE_URL THEN the simulated Codat is neither started nor imported."""
+    for name in [name for name in sys.modules if name.startswith("codat_simulator")]:
+        monkeypatch.delitem(sys.modules, name)
+    settings = LocalSettings.from_environment(
+        {**ENVIRONMENT, "CODAT_BASE_URL": "http://127.0.0.1:9", "CODAT_API_KEY": "theirs"}
+    )
+    with running_stack(settings, handlers=HANDLERS) as stack:
+        assert stack.codat is None
+        assert os.environ["CODAT_BASE_URL"] == "http://127.0.0.1:9"
+        assert not any(name.startswith("codat_simulator") for name in sys.modules)
+
+
+def test_another_dynamodb_is_used_with_its_owners_key(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN AWS_ENDPOINT_URL_DYNAMODB, with a table from before, THEN it is taken as it is."""
+    with aws.moto_server() as url:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWNER")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "owner")
+        for _ in range(2):
+            with running_stack(replace(settings, dynamodb_endpoint=url), handlers=HANDLERS) as stack:
+                assert os.environ["AWS_ENDPOINT_URL_DYNAMODB"] == url
+                assert os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"] != url
+                assert os.environ["AWS_ACCESS_KEY_ID"] == "OWNER"
+                key = {"pk": {"S": "kept"}, "sk": {"S": "kept"}}
+                stack.dynamodb.put_item(TableName=stack.table_name, Item=key)
+
+
+def test_credentials_stand_where_dynamodb_is_elsewhere(
+    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made-up credentials never leave the machine."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWNER")
+    monkeypatch.setattr(aws, "create_table", lambda *_: True)
+    monkeypatch.setattr(Background, "running", lambda *_, **__: nullcontext())
+    elsewhere = replace(settings, dynamodb_endpoint="https://dynamodb.eu-west-1.amazonaws.com")
+    with running_stack(elsewhere, handlers=HANDLERS):
+        assert os.environ["AWS_ACCESS_KEY_ID"] == "OWNER"
+
+
+def test_a_failed_start_leaves_nothing_behind(settings: LocalSettings) -> None:
+    """GIVEN a port that is taken THEN the start fails, and the environment is as before."""
+    before = dict(os.environ)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        stack = running_stack(replace(settings, port=taken.getsockname()[1]), handlers=HANDLERS)
+        with pytest.raises(OSError, match="in use"):
+            stack.__enter__()
+    assert dict(os.environ) == before

@@ -1,0 +1,219 @@
+"""DynamoDB throttles, can't be reached, or loses an answer: retried for a while, then StoreUnavailable."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from shared.domain.errors import StoreUnavailable
+from shared.store import table as store_table
+from shared.store.table import ABSENT, Table, put
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, lost, silent, told
+from tests.integration.store.conftest import IMPATIENT_TIMEOUT, MAX_WAIT, client
+
+# What the proxy does is the same for both, so one is enough.
+pytestmark = pytest.mark.parametrize("endpoint", ["moto"], indirect=True)
+
+LAST_PAUSE = 1.0
+"""Seconds: the longest pause between two attempts. The last one may begin just before the time is up."""
+SLACK = 1.5
+"""Seconds: a busy machine."""
+
+
+def error(code: str, status: int = 400) -> Behaviour:
+    return told(status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code})
+
+
+THROTTLED = error("ProvisionedThroughputExceededException")
+
+TRANSIENT = {
+    "provisioned throughput": THROTTLED,
+    "throttling": error("ThrottlingException"),
+    "request limit": error("RequestLimitExceeded"),
+    "internal": error("InternalServerError", 500),
+    "unavailable": error("ServiceUnavailable", 503),
+    "another 5xx": told(502, b"<html>Bad Gateway</html>"),
+    "conflict": error("TransactionConflictException"),
+    "in progress": error("TransactionInProgressException"),
+    "connection closed": dropped,
+}
+
+
+def unprocessed_keys(exchange: Exchange) -> None:
+    """Answer 200 with the keys that were not read: so a batch is throttled."""
+    told(200, {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": [{"pk": {"S": "p"}, "sk": {"S": "s"}}]}}})(exchange)
+
+
+def item() -> dict[str, Any]:
+    return {"pk": f"p-{uuid4()}", "sk": "s"}
+
+
+OPERATIONS: dict[str, Callable[[Table], object]] = {
+    "get": lambda table: table.get(("p", "s")),
+    "get many": lambda table: table.get_many([("p", "s")]),
+    "query": lambda table: table.query("p", "s"),
+    "put": lambda table: table.write(put(item(), ABSENT)),
+    "delete many": lambda table: table.delete_many([("p", "s")]),
+    "transaction": lambda table: table.write(put(item(), ABSENT), put(item(), ABSENT)),
+}
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started < seconds
+
+
+@pytest.mark.parametrize("transient", TRANSIENT)
+def test_a_transient_error_is_retried(shaky: Table, wire: Proxy, transient: str) -> None:
+    """It costs a little time, and nothing else."""
+    wire.next(TRANSIENT[transient])
+    OPERATIONS["put"](shaky)
+    assert wire.seen == ["PutItem", "PutItem"]
+
+
+def test_a_missing_answer_is_retried(impatient: Table, wire: Proxy) -> None:
+    """After the client's timeout. botocore's own retries are off: each request is sent once by each attempt."""
+    wire.next(silent)
+    OPERATIONS["get"](impatient)
+    assert wire.seen == ["GetItem", "GetItem"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_operation_is_retried(shaky: Table, wire: Proxy, operation: str) -> None:
+    """Also a second time."""
+    wire.next(THROTTLED, THROTTLED)
+    OPERATIONS[operation](shaky)
+    assert len(wire.seen) == 3
+
+
+def test_unprocessed_keys_are_read_again(shaky: Table, wire: Proxy, table: Table) -> None:
+    """GIVEN a batch that is throttled by an answer 200 THEN it is read as a whole again."""
+    written = item()
+    table.write(put(written))
+    wire.next(unprocessed_keys)
+    assert list(shaky.get_many([(written["pk"], written["sk"])]).values()) == [written]
+
+
+@pytest.mark.parametrize("operation", ["get", "transaction"])
+def test_throttling_without_end(shaky: Table, wire: Proxy, operation: str) -> None:
+    """StoreUnavailable once `max_wait` is over, and not much later."""
+    wire.always(THROTTLED)
+    with at_most(MAX_WAIT + LAST_PAUSE + SLACK), pytest.raises(StoreUnavailable):
+        OPERATIONS[operation](shaky)
+    assert len(wire.seen) > 2
+
+
+@pytest.mark.parametrize("behaviour", [dropped, silent])
+@pytest.mark.parametrize("operation", ["get", "transaction"])
+def test_out_of_reach(impatient: Table, wire: Proxy, behaviour: Behaviour, operation: str) -> None:
+    """Retried as throttling is, and StoreUnavailable at the same time, but for the last attempt's timeout."""
+    wire.always(behaviour)
+    with at_most(MAX_WAIT + LAST_PAUSE + IMPATIENT_TIMEOUT + SLACK), pytest.raises(StoreUnavailable):
+        OPERATIONS[operation](impatient)
+    assert len(wire.seen) > 1
+
+
+def test_a_closed_port(table_name: str) -> None:
+    """GIVEN no server THEN the store is out of reach."""
+    table = Table(client("http://127.0.0.1:9"), table_name, max_wait=MAX_WAIT)
+    with at_most(MAX_WAIT + LAST_PAUSE + SLACK), pytest.raises(StoreUnavailable):
+        table.get(("p", "s"))
+
+
+def test_an_operation_is_retried_for_3_seconds_by_default(wire: Proxy, table_name: str) -> None:
+    """WHEN DynamoDB throttles without end THEN the outage is reported after that time."""
+    assert store_table.MAX_WAIT == 3.0
+    wire.always(THROTTLED)
+    started = time.monotonic()
+    with at_most(3.0 + LAST_PAUSE + SLACK), pytest.raises(StoreUnavailable):
+        OPERATIONS["get"](Table(client(wire.url), table_name))
+    # The pause that would end after the 3 s is shorter than 1 s.
+    assert time.monotonic() - started > 2.0
+
+
+def test_each_operation_has_its_own_time(shaky: Table, wire: Proxy) -> None:
+    """GIVEN an operation that was retried until its time was up THEN the next one is retried all the same."""
+    wire.always(THROTTLED)
+    with pytest.raises(StoreUnavailable):
+        OPERATIONS["get"](shaky)
+    wire.heal()
+    wire.next(THROTTLED, THROTTLED)
+    OPERATIONS["get"](shaky)
+
+
+@pytest.mark.parametrize("seconds_left", [-5.0, 0.0, 0.5, 1.0])
+@pytest.mark.parametrize("behaviour", [THROTTLED, dropped, silent])
+def test_the_last_second_of_the_caller_is_no_time_for_retries(
+    wire: Proxy, table_name: str, behaviour: Behaviour, seconds_left: float
+) -> None:
+    """The caller still has to be answered: the operation is tried once."""
+    table = Table(client(wire.url, timeout=IMPATIENT_TIMEOUT), table_name, seconds_left=lambda: seconds_left)
+    wire.always(behaviour)
+    with at_most(IMPATIENT_TIMEOUT + SLACK), pytest.raises(StoreUnavailable):
+        OPERATIONS["get"](table)
+    assert len(wire.seen) == 1
+
+
+def test_nothing_is_retried_past_the_callers_time(wire: Proxy, table_name: str) -> None:
+    """GIVEN 1.7 s left WHEN DynamoDB throttles without end THEN no attempt begins after them."""
+    attempts: list[float] = []
+
+    def throttled(exchange: Exchange) -> None:
+        attempts.append(time.monotonic())
+        THROTTLED(exchange)
+
+    deadline = time.monotonic() + 1.7
+    table = Table(client(wire.url), table_name, seconds_left=lambda: deadline - time.monotonic())
+    wire.always(throttled)
+    with pytest.raises(StoreUnavailable):
+        OPERATIONS["get"](table)
+    assert len(attempts) > 1
+    assert attempts[-1] <= deadline
+
+
+def test_the_callers_time_is_read_for_each_operation(wire: Proxy, table_name: str) -> None:
+    """GIVEN a caller whose time is up by now THEN the next operation is not retried."""
+    left = [2.0]
+    table = Table(client(wire.url), table_name, seconds_left=lambda: left[0])
+    wire.next(THROTTLED)
+    OPERATIONS["get"](table)
+    assert len(wire.seen) == 2
+    left[0] = 0.9
+    wire.next(THROTTLED)
+    with pytest.raises(StoreUnavailable):
+        OPERATIONS["get"](table)
+    assert len(wire.seen) == 3
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
+def test_a_lasting_error_is_raised_at_once(shaky: Table, wire: Proxy, code: str) -> None:
+    """A retry would change nothing."""
+    wire.next(error(code))
+    with pytest.raises(StoreUnavailable, match=code):
+        shaky.write(put(item(), ABSENT))
+    assert len(wire.seen) == 1
+
+
+def test_a_transaction_whose_answer_was_lost_has_worked(shaky: Table, wire: Proxy) -> None:
+    """The retry carries the same token, so that DynamoDB reports the success of the first attempt."""
+    one, other = item(), item()
+    tokens: list[bytes] = []
+
+    def lost_with_its_token(exchange: Exchange) -> None:
+        tokens.append(exchange.body)
+        lost(exchange)
+
+    def note(exchange: Exchange) -> None:
+        tokens.append(exchange.body)
+        told(200, {})(exchange)
+
+    wire.next(lost_with_its_token, note)
+    shaky.write(put(one, ABSENT), put(other, ABSENT))
+    assert tokens[0] == tokens[1]
+    assert b"ClientRequestToken" in tokens[0]
+    assert (shaky.get((one["pk"], "s")), shaky.get((other["pk"], "s"))) == (one, other)

@@ -1,0 +1,21 @@
+"""The customer whose company the webhooks of these tests are about: those of other companies change nothing."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.domain.customers import Profile
+from shared.domain.leases import CreationLease, LeaseRequest
+from shared.store.customers import Customers
+from shared.store.table import Table
+from tests.conftest import App
+from tests.integration.webhook_security.knocking import COMPANY_ID
+
+
+@pytest.fixture(autouse=True)
+def company_of_ours(app: App) -> None:
+    customers, now = Customers(Table(app.stack.dynamodb, app.stack.table_name)), datetime.now(UTC)
+    request = LeaseRequest(now, timedelta(seconds=30), "owner", "idempotency key", "creation")
+    lease = customers.acquire("c-1", Profile("Bank of Dave"), request)
+    assert isinstance(lease, CreationLease)
+    customers.activate(lease, COMPANY_ID, now, {})

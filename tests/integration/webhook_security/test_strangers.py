@@ -1,0 +1,184 @@
+"""Whoever can't sign gets a 401, whatever they send, and nothing happens."""
+
+import base64
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import assume, example, given, strategies as st
+from standardwebhooks import Webhook
+
+from functions.codat_webhook import app as codat_webhook
+from local.settings import new_webhook_secret
+from local.stack import Stack
+from tests.conftest import App
+from tests.effort import effort
+from tests.integration.faults.context import Context
+from tests.integration.webhook_security.knocking import COMPANY_ID, knock
+from tests.payloads import api_event, signed, webhook_about
+
+SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
+
+REAL = json.dumps(
+    webhook_about("connection.connected", company_id=COMPANY_ID, connection_id=str(uuid4()), tags={"uid": "c-1"})
+).encode()
+
+bodies = st.just(REAL) | st.binary(max_size=300) | st.text(max_size=300).map(str.encode)
+values = st.one_of(
+    st.text(max_size=60),
+    st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")),
+    st.text(alphabet="v1a,= +/", max_size=60),
+    st.binary(max_size=40).map(lambda raw: "v1," + base64.b64encode(raw).decode()),
+    st.integers().map(str),
+    st.floats().map(str),
+    st.sampled_from(
+        ["", " ", ",", "v1,", "v1", "v1,,", "v2,AAAA", "v1a,AAAA", "nan", "inf", "-0", "1e400", "٣", "\x00"]
+    ),
+    st.integers(1, 4000).map(lambda n: "v1,AAAA " * n),
+)
+
+
+@contextmanager
+def nothing_happens(app: App) -> Iterator[None]:
+    before = app.items()
+    yield
+    assert app.items() == before
+
+
+def cased(name: str, upper: list[bool]) -> str:
+    return "".join(letter.upper() if up else letter for letter, up in zip(name, upper, strict=False))
+
+
+def test_any_headers_over_any_body(app: App) -> None:
+    """Each header missing, or anything at all, in any case of its name."""
+
+    @effort(250)
+    @given(
+        body=bodies,
+        headers=st.dictionaries(st.sampled_from(SIGNED), values),
+        upper=st.lists(st.booleans(), min_size=20, max_size=20),
+        encoded=st.booleans(),
+    )
+    def refused(*, body: bytes, headers: dict[str, str], upper: list[bool], encoded: bool) -> None:
+        status, problem = knock(body, {cased(name, upper): value for name, value in headers.items()}, base64=encoded)
+        assert (status, problem["type"]) == (401, "not-authentic")
+
+    with nothing_happens(app):
+        refused()
+
+
+def test_one_header_of_a_real_delivery_bent(app: App) -> None:
+    """Everything is as Codat sends it, except for one header."""
+    secret = app.stack.settings.webhook_secrets[0]
+
+    @effort(250)
+    @given(st.sampled_from(SIGNED), values)
+    @example("webhook-timestamp", "9" * 400)
+    @example("webhook-timestamp", "1_7")
+    @example("webhook-signature", "v1,\udcff")
+    def refused(name: str, value: str) -> None:
+        headers = signed(REAL, secret)
+        assume(value != headers[name])
+        status, problem = knock(REAL, {**headers, name: value})
+        assert (status, problem["type"]) == (401, "not-authentic")
+
+    with nothing_happens(app):
+        refused()
+
+
+def test_another_body_under_a_real_signature(app: App) -> None:
+    """One byte is enough; so is the same JSON written otherwise."""
+    headers = signed(REAL, app.stack.settings.webhook_secrets[0])
+
+    @effort(100)
+    @given(place=st.integers(0, len(REAL) - 1), by=st.integers(1, 255), encoded=st.booleans())
+    def refused(*, place: int, by: int, encoded: bool) -> None:
+        bent = bytearray(REAL)
+        bent[place] ^= by
+        assert knock(bytes(bent), headers, base64=encoded)[0] == 401
+
+    with nothing_happens(app):
+        refused()
+        for rewritten in (json.dumps(json.loads(REAL), indent=1).encode(), REAL + b"\n", b" " + REAL, b""):
+            assert knock(rewritten, headers)[0] == 401
+
+
+def test_every_time_out_of_tolerance(app: App) -> None:
+    """Signed by the right secret, and older or newer than five minutes."""
+    secret = app.stack.settings.webhook_secrets[0]
+
+    @effort(100)
+    @given(st.one_of(st.integers(-(10**9), -303), st.integers(303, 10**9)))
+    def refused(seconds: int) -> None:
+        headers = signed(REAL, secret, at=datetime.now(UTC) + timedelta(seconds=seconds))
+        assert knock(REAL, headers)[0] == 401
+
+    with nothing_happens(app):
+        refused()
+
+
+def test_every_other_secret(app: App) -> None:
+    """However many signatures are tried at once, up to what fits."""
+
+    @effort(50)
+    @given(st.integers(1, 19))
+    def refused(count: int) -> None:
+        headers = signed(REAL, new_webhook_secret())
+        at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+        others = (Webhook(new_webhook_secret()).sign(headers["webhook-id"], at, REAL.decode()) for _ in range(count))
+        assert knock(REAL, {**headers, "webhook-signature": " ".join(others)})[0] == 401
+
+    with nothing_happens(app):
+        refused()
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_a_header_sent_twice(app: App, name: str) -> None:
+    """API Gateway joins the values by a comma: neither is what was signed."""
+    headers = signed(REAL, app.stack.settings.webhook_secrets[0])
+    with nothing_happens(app):
+        for other in (headers[name], "x", ""):
+            assert knock(REAL, {**headers, name: f"{headers[name]},{other}"})[0] == 401
+            assert knock(REAL, {**headers, name: f"{other},{headers[name]}"})[0] == 401
+
+
+@pytest.mark.parametrize("body", ["A", "AAA", "AA=A", "é", "%%%="])
+def test_a_body_that_is_not_the_base64_it_is_said_to_be(app: App, body: str) -> None:
+    """Nobody has signed it."""
+    event = api_event("codat_webhook") | {"body": body, "isBase64Encoded": True}
+    event["headers"] |= signed(body.encode(), app.stack.settings.webhook_secrets[0])
+    with nothing_happens(app):
+        for headers in (event["headers"], dict[str, str](), None):
+            answer = codat_webhook.handler(event | {"headers": headers}, Context())
+            assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (401, "not-authentic")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"webhook-signature": "v1," + "A" * 43 + "="}, "mismatch"),
+        ({"webhook-timestamp": "1"}, "timestamp"),
+        ({"webhook-signature": "v1"}, "malformed"),
+        ({"webhook-id": ""}, "missing-header"),
+        ({"webhook-id": "é" * 600}, "oversized-header"),
+    ],
+)
+def test_every_refusal_is_counted_by_its_reason(
+    app: App, capsys: pytest.CaptureFixture[str], change: dict[str, str], reason: str
+) -> None:
+    """For whoever watches the door."""
+    assert knock(REAL, {**signed(REAL, app.stack.settings.webhook_secrets[0]), **change})[0] == 401
+    counted = [line for line in capsys.readouterr().out.splitlines() if '"WebhookRefused"' in line]
+    assert [json.loads(line)["reason"] for line in counted] == [reason]
+
+
+@pytest.mark.parametrize("size", [256 * 1024 + 1, 5 * 1024 * 1024])
+@pytest.mark.parametrize("encoded", [False, True])
+def test_more_than_a_webhook_can_be(stack: Stack, size: int, *, encoded: bool) -> None:
+    """413 before any work, signed or not."""
+    body = b"x" * size
+    for headers in ({}, signed(body, stack.settings.webhook_secrets[0])):
+        assert knock(body, headers, base64=encoded)[0] == 413

@@ -1,0 +1,33 @@
+"""Every promise under a seeded adversary. `make soak SECONDS=1800` runs new seeds, `make soak SEED=7` replays one.
+
+TRACE=1 writes to standard error what happened.
+"""
+
+import os
+import sys
+import time
+from collections import Counter
+from itertools import count
+
+import pytest
+
+from tests.conftest import App
+from tests.properties.adversary.driver import drive
+
+SECONDS = float(os.environ.get("SECONDS", "20"))
+FIRST_SEED = int(os.environ.get("FIRST_SEED", "1"))
+SEED = os.environ.get("SEED")
+
+
+def test_every_promise_holds(app: App, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """One seed after the other, for as long as asked."""
+    totals: Counter[str] = Counter()
+    ends_at = time.monotonic() + SECONDS
+    seeds = [int(SEED)] if SEED else count(FIRST_SEED)
+    for seed in seeds:
+        totals += drive(app, seed, monkeypatch)
+        totals["seeds"] += 1
+        if time.monotonic() > ends_at:
+            break
+    with capsys.disabled():
+        sys.stdout.write("".join(f"\n{number:>9}  {name}" for name, number in sorted(totals.items())) + "\n")

@@ -1,0 +1,63 @@
+"""Processes that race for one customer, some of them killed on the way: one company, one connection."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from codat_simulator.faults import Fault
+
+from tests.at_once import at_once
+from tests.conftest import App
+from tests.effort import seeds
+from tests.payloads import api_event
+from tests.properties.crashes.process import Death, Life, Moment, invoke
+
+PROCESSES = 4
+MOMENTS: tuple[Moment, ...] = ("before", "after")
+LEASE_OVER = timedelta(seconds=60)
+SEEDS = seeds(5)
+
+Record = Callable[[str, object], None]
+
+
+def race(chance: random.Random, handler: str, event: dict[str, Any], record: Record) -> list[Life]:
+    """What is left of those that raced, the last of them after every lease has run out."""
+    deaths = [Death(chance.randrange(5), chance.choice(MOMENTS)) for _ in range(PROCESSES - 1)]
+    lives = at_once(*(partial(invoke, handler, event, death=death) for death in [*deaths, None]))
+    record("killed", sum(life.answer is None for life in lives))
+    for life in lives:
+        assert life.status in {None, 200, 201, 409, 502}, life.body
+    later = LEASE_OVER
+    while (life := invoke(handler, event, later=later)).status not in {200, 201}:
+        assert life.status in {409, 502}, life.body
+        later += LEASE_OVER
+        assert later < 10 * LEASE_OVER
+    return [*lives, life]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_company(app: App, seed: int, record_property: Record) -> None:
+    """Whoever was answered 2xx was given the one company that Codat has."""
+    chance = random.Random(seed)  # noqa: S311  # to repeat, not to protect
+    app.codat.faults.add(Fault(kind="drop", when="after", method="POST", probability=0.3, seed=seed))
+    event = api_event("create_company", body={"customerId": f"c-{uuid4()}", "name": "Bank of Dave"})
+    lives = race(chance, "functions.create_company.app", event, record_property)
+    [company] = app.codat.state.companies()
+    assert {life.body["companyId"] for life in lives if life.status in {200, 201}} == {company.id}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_connection(app: App, seed: int, record_property: Record) -> None:
+    """Whoever was answered 2xx was given the one connection that Codat has."""
+    chance = random.Random(seed)  # noqa: S311  # to repeat, not to protect
+    customer = app.customer()
+    app.codat.faults.add(Fault(kind="drop", when="after", method="POST", probability=0.3, seed=seed))
+    event = api_event("create_connection", body={"platformKey": "qhyg"}, customerId=customer["customerId"])
+    lives = race(chance, "functions.create_connection.app", event, record_property)
+    [company] = app.codat.state.companies()
+    [connection_id] = company.connections
+    assert {life.body["connectionId"] for life in lives if life.status in {200, 201}} == {connection_id}
