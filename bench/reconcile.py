@@ -1,4 +1,4 @@
-"""`make bench`: one reconcile over an estate of which the table has missed some changes.
+"""`make bench`: one reconcile over a dataset of which the table has missed some changes.
 
 The handlers, the store and the HTTP to Codat are the real ones; DynamoDB is DynamoDB Local, SQS is moto, Codat is
 simulated. Exits 1 unless the table says afterwards exactly what Codat has.
@@ -21,7 +21,7 @@ import boto3
 from codat_simulator.server import CodatServer
 from codat_simulator.settings import Settings
 
-from bench.estate import Estate
+from bench.dataset import Dataset
 from local import aws
 from local.event_sources import queue_sources
 from local.template import DEFAULT_REGION, Template
@@ -53,20 +53,20 @@ def main() -> int:
         parts.enter_context(_environment(template, dynamodb_url, moto_url, codat.base_url))
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
         dead_letters_url = _resources(template)
-        estate = Estate(codat.state, dynamodb, template.table().name, api_key=_API_KEY, seed=options.seed)
+        dataset = Dataset(codat.state, dynamodb, template.table().name, api_key=_API_KEY, seed=options.seed)
         with _timed(f"{options.companies:,} companies, {options.companies * options.connections:,} connections made"):
-            estate.fill(options.companies, options.connections)
-        _line("difference before", estate.difference().count)
-        for what, times in sorted(estate.lose(options.lost, options.deleted).items()):
+            dataset.fill(options.companies, options.connections)
+        _line("difference before", dataset.difference().count)
+        for what, times in sorted(dataset.lose(options.lost, options.deleted).items()):
             _line(f"lost: {what}", times)
-        _line("difference after the loss", estate.difference().count)
+        _line("difference after the loss", dataset.difference().count)
         codat.calls.clear()
         with _timed("reconcile"):
             found = _reconcile(workers=queue_sources(template)[0].workers)
         for what, times in sorted(found.items()):
             _line(f"found: {what}", times)
         _report_calls(codat, options.companies)
-        left, dead = estate.difference(), _size(sqs, dead_letters_url)
+        left, dead = dataset.difference(), _size(sqs, dead_letters_url)
         _line("dead letters", dead)
         _line("difference after the reconcile", left.count)
         for name in ("only_in_table", "only_at_codat", "otherwise"):

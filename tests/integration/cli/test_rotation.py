@@ -17,8 +17,8 @@ from local.settings import new_webhook_secret
 from shared import bootstrap
 from tests.e2e.docs.markdown import ROOT
 from tests.integration.cli.conftest import Operator
-from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, told
-from tests.integration.webhook_security.knocking import knock
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, responds
+from tests.integration.webhook_security.posting import post_webhook
 from tests.payloads import signed
 
 BODY = json.dumps({"id": "e-1", "eventType": "company.created", "generatedDate": "2026-11-22T09:00:00Z"}).encode()
@@ -31,7 +31,7 @@ def delivered(*signing: str) -> int:
     headers = signed(BODY, signing[0])
     at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
     signatures = [Webhook(secret).sign(headers["webhook-id"], at, BODY.decode()) for secret in signing]
-    return knock(BODY, {**headers, "webhook-signature": " ".join(signatures)})[0]
+    return post_webhook(BODY, {**headers, "webhook-signature": " ".join(signatures)})[0]
 
 
 @pytest.mark.parametrize("cached", [True, False])
@@ -194,7 +194,7 @@ def test_a_malformed_secret_is_left_as_it_is(operator: Operator, command: str, c
     [
         ("CLOUDFORMATION", dropped),
         ("SECRETS_MANAGER", dropped),
-        ("SECRETS_MANAGER", told(400, {"__type": "AccessDeniedException", "message": "not authorized"})),
+        ("SECRETS_MANAGER", responds(400, {"__type": "AccessDeniedException", "message": "not authorized"})),
     ],
 )
 def test_aws_out_of_reach_is_one_line(
@@ -243,7 +243,7 @@ def test_the_stack_tells_its_outputs(operator: Operator, monkeypatch: pytest.Mon
     operator.environment["STACK"] = "s"
     operator.app.codat.webhooks.consumers.clear()
     with Proxy(operator.app.stack.url) as cloudformation:
-        cloudformation.always(told(200, answer.encode()))
+        cloudformation.always(responds(200, answer.encode()))
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.url)
         assert operator.run("webhook-consumer", new_webhook_secret())[0] == 0
     assert [one.url for one in operator.app.codat.webhooks.consumers.values()] == [outputs["WebhookUrl"]]

@@ -108,7 +108,7 @@ def silent(exchange: Exchange) -> None:
     exchange.drop()
 
 
-def told(status: int, body: Any, **headers: str) -> Behaviour:
+def responds(status: int, body: Any, **headers: str) -> Behaviour:
     """An answer that the server knows nothing of; `body` as it is where it is bytes, otherwise as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
 

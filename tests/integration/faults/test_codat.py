@@ -18,7 +18,17 @@ from shared import bootstrap
 from shared.domain.errors import SecretsUnavailable
 from tests.conftest import App, Clock
 from tests.integration.faults.context import Context
-from tests.integration.faults.proxy import Answer, Behaviour, Exchange, Proxy, dropped, lost, passed_on, silent, told
+from tests.integration.faults.proxy import (
+    Answer,
+    Behaviour,
+    Exchange,
+    Proxy,
+    dropped,
+    lost,
+    passed_on,
+    responds,
+    silent,
+)
 from tests.payloads import api_event, webhook_about
 from tests.properties.crashes.test_crashes import SCENES, Scene, creating_a_company, creating_a_connection, unlinking
 
@@ -91,27 +101,30 @@ BEHAVIOURS: dict[str, tuple[Behaviour, tuple[int, str]]] = {
     "cut short": (cut_short, UNAVAILABLE),
     "huge": (huge, UNAVAILABLE),
     "dripping body": (dripping, TIMED_OUT),
-    "html": (worked_but(told(200, b"<html>It works!</html>", content_type="text/html")), UNAVAILABLE),
-    "html error": (told(503, b"<html>Bad gateway</html>", content_type="text/html"), UNAVAILABLE),
-    "a page": (told(200, b"<html>Sign in</html>", content_type="text/html"), UNAVAILABLE),
-    "empty": (worked_but(told(200, b"")), UNAVAILABLE),
-    "no content": (worked_but(told(204, b"")), UNAVAILABLE),
-    "null": (worked_but(told(200, None)), UNAVAILABLE),
-    "another shape": (worked_but(told(200, [1, "x"])), UNAVAILABLE),
-    "wrong types": (worked_but(told(200, {"id": 7, "results": "x", "totalResults": {}, "status": 0})), UNAVAILABLE),
-    "no UTF-8": (worked_but(told(200, b'{"id": "\xff"}')), UNAVAILABLE),
-    "deep": (worked_but(told(200, b"[" * 100_000)), UNAVAILABLE),
-    "no gzip": (worked_but(told(200, b"{}", content_encoding="gzip")), UNAVAILABLE),
-    "gzip of nonsense": (worked_but(told(200, gzip.compress(b"}" * 10**6), content_encoding="gzip")), UNAVAILABLE),
-    "elsewhere": (told(302, b"", location="http://127.0.0.1:9/"), UNAVAILABLE),
-    "an error": (told(503, CORRELATION), UNAVAILABLE),
-    "an error of wrong types": (told(500, {"error": 7, "correlationId": []}), UNAVAILABLE),
-    "limited": (told(429, CORRELATION, retry_after="7"), RATE_LIMITED),
-    "limited until then": (told(429, {}, retry_after="Fri, 31 Dec 9999 23:59:59 GMT"), RATE_LIMITED),
-    "limited until nonsense": (told(429, {}, retry_after="Mon, 1 Jan 99999999999999999999 00:00:00 GMT"), RATE_LIMITED),
-    "limited until the past": (told(429, {}, retry_after="-5"), RATE_LIMITED),
-    "limited in words": (told(429, b"slow down", retry_after="soon"), RATE_LIMITED),
-    "limited without end": (told(429, {}, retry_after="9" * 400), RATE_LIMITED),
+    "html": (worked_but(responds(200, b"<html>It works!</html>", content_type="text/html")), UNAVAILABLE),
+    "html error": (responds(503, b"<html>Bad gateway</html>", content_type="text/html"), UNAVAILABLE),
+    "a page": (responds(200, b"<html>Sign in</html>", content_type="text/html"), UNAVAILABLE),
+    "empty": (worked_but(responds(200, b"")), UNAVAILABLE),
+    "no content": (worked_but(responds(204, b"")), UNAVAILABLE),
+    "null": (worked_but(responds(200, None)), UNAVAILABLE),
+    "another shape": (worked_but(responds(200, [1, "x"])), UNAVAILABLE),
+    "wrong types": (worked_but(responds(200, {"id": 7, "results": "x", "totalResults": {}, "status": 0})), UNAVAILABLE),
+    "no UTF-8": (worked_but(responds(200, b'{"id": "\xff"}')), UNAVAILABLE),
+    "deep": (worked_but(responds(200, b"[" * 100_000)), UNAVAILABLE),
+    "no gzip": (worked_but(responds(200, b"{}", content_encoding="gzip")), UNAVAILABLE),
+    "gzip of nonsense": (worked_but(responds(200, gzip.compress(b"}" * 10**6), content_encoding="gzip")), UNAVAILABLE),
+    "elsewhere": (responds(302, b"", location="http://127.0.0.1:9/"), UNAVAILABLE),
+    "an error": (responds(503, CORRELATION), UNAVAILABLE),
+    "an error of wrong types": (responds(500, {"error": 7, "correlationId": []}), UNAVAILABLE),
+    "limited": (responds(429, CORRELATION, retry_after="7"), RATE_LIMITED),
+    "limited until then": (responds(429, {}, retry_after="Fri, 31 Dec 9999 23:59:59 GMT"), RATE_LIMITED),
+    "limited until nonsense": (
+        responds(429, {}, retry_after="Mon, 1 Jan 99999999999999999999 00:00:00 GMT"),
+        RATE_LIMITED,
+    ),
+    "limited until the past": (responds(429, {}, retry_after="-5"), RATE_LIMITED),
+    "limited in words": (responds(429, b"slow down", retry_after="soon"), RATE_LIMITED),
+    "limited without end": (responds(429, {}, retry_after="9" * 400), RATE_LIMITED),
 }
 
 
@@ -241,9 +254,9 @@ def test_a_gateway_s_answer_does_not_end_a_request_that_still_runs(  # noqa: PLR
         at_work.append(Thread(target=work_late, args=(exchange,)))
         at_work[0].start()
         # These are no gateway's, where every request was answered: here nothing at all came back.
-        (dropped if status in {402, 500} else told(status, answer))(exchange)
+        (dropped if status in {402, 500} else responds(status, answer))(exchange)
 
-    codat_wire.next(still_running, told(status, answer), told(status, answer))
+    codat_wire.next(still_running, responds(status, answer), responds(status, answer))
     code, _, body = call(scene)
     assert code in {*scene.done, 409, 502}, body
     at_work[0].join()
@@ -256,7 +269,7 @@ def test_a_gateway_s_answer_does_not_end_a_request_that_still_runs(  # noqa: PLR
 def test_a_refusal_after_the_work_was_done(app: App, codat_wire: Proxy, scene_of: Callable[[App], Scene]) -> None:
     """The first request worked though its answer was lost: what it made is found, and the refusal is no answer."""
     scene = scene_of(app)
-    codat_wire.next(lost, told(402, CORRELATION))
+    codat_wire.next(lost, responds(402, CORRELATION))
     status, _, body = call(scene)
     assert status in scene.done, body
     app.codat.wait_idle()
@@ -272,11 +285,11 @@ def test_a_company_of_nearly_the_same_id_is_not_ours(app: App, codat_wire: Proxy
 
     def careless(exchange: Exchange) -> None:
         if exchange.operation == "GET /companies":
-            told(200, {"results": [found], "totalResults": 1})(exchange)
+            responds(200, {"results": [found], "totalResults": 1})(exchange)
         else:
             passed_on(exchange)
 
-    codat_wire.next(told(500, ERROR_500))
+    codat_wire.next(responds(500, ERROR_500))
     codat_wire.always(careless)
     completed(scene, clock)
     assert app.get(f"/customers/{customer_id}").json()["companyId"] != other.id
@@ -288,7 +301,7 @@ def test_retry_after_is_waited_for(app: App, codat_wire: Proxy, monkeypatch: pyt
     scene = creating_a_company(app)
     waited: list[float] = []
     monkeypatch.setattr("tenacity.nap.time.sleep", waited.append)
-    codat_wire.next(told(status, CORRELATION, retry_after="17"))
+    codat_wire.next(responds(status, CORRELATION, retry_after="17"))
     assert call(scene)[0] in scene.done
     assert 17 in waited
 
@@ -299,7 +312,7 @@ def test_what_cannot_succeed_is_asked_once(app: App, codat_wire: Proxy, status: 
     scene = creating_a_connection(app)
 
     def refused(exchange: Exchange) -> None:
-        (told(status, {**CORRELATION, "statusCode": status}) if exchange.method == "POST" else passed_on)(exchange)
+        (responds(status, {**CORRELATION, "statusCode": status}) if exchange.method == "POST" else passed_on)(exchange)
 
     codat_wire.always(refused)
     before = len(codat_wire.seen)
@@ -381,7 +394,7 @@ def test_an_error_that_codat_remembers_is_got_over(
         key = exchange.headers.get("idempotency-key")
         if key is not None and (not failed or key in failed):
             failed.add(key)
-            told(500, answer)(exchange)
+            responds(500, answer)(exchange)
         else:
             passed_on(exchange)
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from tests.at_once import at_once
+from tests.concurrently import concurrently
 from tests.conftest import App
 from tests.integration.faults.context import Context
-from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, silent, told
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, responds, silent
 from tests.properties.crashes.test_crashes import SCENES, Scene, creating_a_company
 
 CODAT_WAITS = 15.0
 
-THROTTLED = told(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
-CONFLICT = told(
+THROTTLED = responds(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
+CONFLICT = responds(
     400,
     {
         "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
@@ -48,7 +48,7 @@ def test_every_call_is_told_so_in_time_and_completes_later(
     """5xx makes Codat send a webhook again, and a caller repeat the call."""
     app.codat.wait_idle()
     dynamodb_wire.always(behaviour)
-    for status, problem, seconds in at_once(*(partial(call, scene) for scene in scenes)):
+    for status, problem, seconds in concurrently(*(partial(call, scene) for scene in scenes)):
         assert (status, problem) == (503, "store-unavailable")
         assert seconds < CODAT_WAITS - 5
     dynamodb_wire.heal()
@@ -104,7 +104,7 @@ def test_no_2xx_without_a_write(app: App, dynamodb_wire: Proxy, scenes: list[Sce
     """Nobody is told that something was stored."""
     app.codat.wait_idle()
     dynamodb_wire.always(unwritable)
-    for status, problem, seconds in at_once(*(partial(call, scene) for scene in scenes)):
+    for status, problem, seconds in concurrently(*(partial(call, scene) for scene in scenes)):
         assert (status, problem) == (503, "store-unavailable")
         assert seconds < CODAT_WAITS - 3
     dynamodb_wire.heal()

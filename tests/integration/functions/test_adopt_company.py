@@ -11,13 +11,13 @@ from codat_simulator.faults import Fault
 from codat_simulator.records import Company
 from codat_simulator.state import CompanyChange
 
-from tests.announcements import told as events_of
-from tests.at_once import at_once
+from tests.change_events import events_about as events_of
+from tests.concurrently import concurrently
 from tests.conftest import App
 from tests.integration.faults.proxy import Exchange, HeldBack, Proxy
 from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, reconcile
 from tests.payloads import api_event, webhook_about
-from tests.properties.crashes.process import Death, invoke
+from tests.properties.crashes.invocation import KillPoint, invoke
 
 
 def existing(app: App, **tags: str) -> Company:
@@ -116,7 +116,7 @@ def test_of_two_that_want_a_company_one_is_refused_before_anything_is_changed(ap
     company = existing(app)
     app.customer()  # so that what a process keeps is built once
     app.codat.faults.add(Fault(kind="latency", seconds=0.5, method="PATCH", when="before"))
-    answers = at_once(lambda: adopt(app, company.id, "c-1"), lambda: adopt(app, company.id, "c-2"))
+    answers = concurrently(lambda: adopt(app, company.id, "c-1"), lambda: adopt(app, company.id, "c-2"))
     winner = next(answer.json() for answer in answers if answer.status_code == 201)
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     assert app.codat.calls.count("PATCH") == 1
@@ -248,7 +248,9 @@ def test_a_repeated_call_reads_the_connections_that_a_crash_left_out(app: App) -
     left_out = 0
     for index in transactions:
         body = adopting()
-        assert invoke(handler, api_event("create_company", body=body), death=Death(index, "after")).answer is None
+        assert (
+            invoke(handler, api_event("create_company", body=body), kill_point=KillPoint(index, "after")).answer is None
+        )
         customer = app.get("/customers/c-1")
         if customer.status_code == 404 or customer.json()["connections"]:
             continue

@@ -17,7 +17,7 @@ from shared.codat.transport import api_key_fingerprint
 from shared.store.api_keys import ApiKeys
 from shared.store.table import Table
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Exchange, Proxy, dropped, lost, passed_on, told
+from tests.integration.faults.proxy import Exchange, Proxy, dropped, lost, passed_on, responds
 from tests.integration.functions.test_reconcile import adopting_strays, lose_webhooks, reconcile
 
 ANOTHER_KEY = "the-api-key-of-another-client"
@@ -307,7 +307,7 @@ def test_a_list_of_keys_that_codat_does_not_give_is_no_proof(app: App, codat_wir
 
     def without_list(exchange: Exchange) -> None:
         if exchange.operation == "GET /apiKeys":
-            told(403, {"statusCode": 403, "service": "PublicApi", "error": "Forbidden"})(exchange)
+            responds(403, {"statusCode": 403, "service": "PublicApi", "error": "Forbidden"})(exchange)
         else:
             passed_on(exchange)
 
@@ -322,7 +322,7 @@ def test_a_gateways_200_proves_no_key(app: App, codat_wire: Proxy) -> None:
     customer = app.customer()
 
     def welcome(exchange: Exchange) -> None:
-        (told(200, b"<html>Welcome</html>") if exchange.method == "GET" else passed_on)(exchange)
+        (responds(200, b"<html>Welcome</html>") if exchange.method == "GET" else passed_on)(exchange)
 
     codat_wire.always(welcome)
     with api_key(app, "mistyped"):

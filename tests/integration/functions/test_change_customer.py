@@ -6,12 +6,12 @@ from uuid import uuid4
 import pytest
 from codat_simulator.faults import Fault
 
-from tests.announcements import told as events_of
+from tests.change_events import events_about as events_of
 from tests.conftest import App
-from tests.integration.faults.proxy import Exchange, HeldBack, Proxy, passed_on, told
+from tests.integration.faults.proxy import Exchange, HeldBack, Proxy, passed_on, responds
 from tests.integration.functions.test_reconcile import reconcile, stray as adopted_orphan
 from tests.payloads import api_event
-from tests.properties.crashes.process import Death, invoke
+from tests.properties.crashes.invocation import KillPoint, invoke
 
 
 def change(app: App, customer: dict[str, Any], body: Any) -> Any:
@@ -125,7 +125,7 @@ def test_a_rejected_change_is_not_rolled_back_over_a_newer_one(app: App, codat_w
         if exchange.method == "PATCH":
             codat_wire.heal()
             assert change(app, customer, {"name": "Bank of Mary"}).status_code == 200
-            told(400, {"statusCode": 400, "error": "No.", "correlationId": "c-1"})(exchange)
+            responds(400, {"statusCode": 400, "error": "No.", "correlationId": "c-1"})(exchange)
         else:
             passed_on(exchange)
 
@@ -179,7 +179,7 @@ def test_reconcile_rolls_back_what_its_process_could_not(app: App) -> None:
     """GIVEN a change whose process crashed before Codat rejected it THEN one reconcile fails, and no later one does."""
     customer = app.customer()
     event = api_event("change_customer", body={"name": "Rejected"}, customerId=customer["customerId"])
-    assert invoke("functions.change_customer.app", event, death=Death("PATCH Codat", "before")).answer is None
+    assert invoke("functions.change_customer.app", event, kill_point=KillPoint("PATCH Codat", "before")).answer is None
     fault = app.codat.faults.add(Fault(kind="status", status=400, method="PATCH"))
     reconcile(app)
     app.codat.faults.remove(fault)

@@ -12,7 +12,7 @@ from codat_simulator.faults import Fault
 from shared import bootstrap
 from shared.domain.customers import Profile, company_name
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Exchange, Proxy, lost, passed_on, told
+from tests.integration.faults.proxy import Exchange, Proxy, lost, passed_on, responds
 
 
 def new(**content: Any) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def test_of_countless_mistakes_some_are_named(app: App) -> None:
 def test_codats_words_are_passed_on_without_what_they_quote(app: App, codat_wire: Proxy) -> None:
     """A link or the API key in them would be logged and shown."""
     words = "No: https://link.codat.io/x?otp=SECRET with Basic S0VZ is refused"
-    codat_wire.next(told(400, {"statusCode": 400, "error": words, "correlationId": "c-1"}))
+    codat_wire.next(responds(400, {"statusCode": 400, "error": words, "correlationId": "c-1"}))
     assert app.post("/customers", new()).json()["detail"] == "Codat answered 400: No: … with … is refused"
 
 

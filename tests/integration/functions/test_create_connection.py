@@ -8,7 +8,7 @@ import httpx
 import pytest
 from codat_simulator.faults import Fault
 
-from tests.at_once import at_once
+from tests.concurrently import concurrently
 from tests.conftest import App
 from tests.integration.faults.proxy import Exchange, Proxy
 
@@ -220,7 +220,7 @@ def test_concurrent_calls_make_one_connection_and_the_rest_wait(app: App) -> Non
     """Codat's list is read under the lease: eight at one moment end in one connection."""
     customer = app.customer()
     path = f"/customers/{customer['customerId']}/connections"
-    answers = at_once(*[lambda: app.post(path, {"platformKey": "qhyg"})] * 8)
+    answers = concurrently(*[lambda: app.post(path, {"platformKey": "qhyg"})] * 8)
     assert {answer.status_code for answer in answers} <= {200, 201, 409}
     assert [answer.status_code for answer in answers].count(201) == 1
     [company] = app.codat.state.companies()

@@ -7,17 +7,17 @@ import pytest
 from codat_simulator.faults import Fault
 
 from tests.conftest import App
-from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on, told
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on, responds
 from tests.integration.functions.test_reconcile import lose_webhooks, reconcile
 
 PAGE = b"<html><body><h1>404 Not Found</h1></body></html>"
 GATEWAY_404 = {
-    "page": told(404, PAGE, content_type="text/html"),
-    "json": told(404, {"message": "no Route matched with those values"}),
-    "other-status": told(404, {"statusCode": 500, "error": "x", "correlationId": "c-1"}),
-    "status-alone": told(404, {"statusCode": 404, "error": "x"}),
-    "text-status": told(404, {"statusCode": "404", "error": "x", "correlationId": "c-1"}),
-    "list": told(404, [1]),
+    "page": responds(404, PAGE, content_type="text/html"),
+    "json": responds(404, {"message": "no Route matched with those values"}),
+    "other-status": responds(404, {"statusCode": 500, "error": "x", "correlationId": "c-1"}),
+    "status-alone": responds(404, {"statusCode": 404, "error": "x"}),
+    "text-status": responds(404, {"statusCode": "404", "error": "x", "correlationId": "c-1"}),
+    "list": responds(404, [1]),
 }
 
 
@@ -84,7 +84,7 @@ def test_a_gateways_refusal_of_a_creation_proves_nothing(app: App, codat_wire: P
         if exchange.operation == "POST /companies":
             exchange.forward()
             codat_wire.heal()
-            told(status, PAGE)(exchange)
+            responds(status, PAGE)(exchange)
         else:
             passed_on(exchange)
 
@@ -99,7 +99,7 @@ def test_a_gateways_refusal_of_a_creation_proves_nothing(app: App, codat_wire: P
 def test_a_401_keeps_its_handling(app: App, codat_wire: Proxy, document: Any) -> None:
     """Whoever answers it: it comes before any work, so nothing is left behind."""
     app.customer()
-    codat_wire.always(told(401, document))
+    codat_wire.always(responds(401, document))
     answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
     assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
     assert app.items("CUSTOMER#c-1") == []
@@ -108,7 +108,7 @@ def test_a_401_keeps_its_handling(app: App, codat_wire: Proxy, document: Any) ->
 def test_a_429_keeps_its_handling(app: App, codat_wire: Proxy) -> None:
     """Also from a gateway: 429 with its `Retry-After`."""
     app.customer()
-    codat_wire.always(told(429, b"slow down", retry_after="60"))
+    codat_wire.always(responds(429, b"slow down", retry_after="60"))
     answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
 
@@ -116,7 +116,7 @@ def test_a_429_keeps_its_handling(app: App, codat_wire: Proxy) -> None:
 def test_the_error_of_a_gateway_is_not_shown(app: App, codat_wire: Proxy) -> None:
     """Its page may contain anything; the answer names the status and what to check."""
     customer = app.customer()
-    codat_wire.always(told(404, b"<html>secret-page</html>"))
+    codat_wire.always(responds(404, b"<html>secret-page</html>"))
     answer = app.post(f"/customers/{customer['customerId']}/link")
     assert "secret-page" not in answer.text
     assert "404" in answer.json()["detail"]

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from codat_simulator.state import CompanyChange
 
-from tests.announcements import told as events_of
+from tests.change_events import events_about as events_of
 from tests.conftest import App
 from tests.integration.functions.test_metrics import measured
 from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, lose_webhooks, reconcile

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.announcements import SCHEMAS, assert_as_documented, told
+from tests.change_events import SCHEMAS, assert_as_documented, events_about
 from tests.conftest import App
 from tests.payloads import webhook_about
 
@@ -38,7 +38,7 @@ def test_every_event_is_as_its_schema_says(app: App) -> None:
     life = a_life(app)
     app.http.delete(f"/customers/{life['customerId']}")
     app.codat.wait_idle()
-    events = told(app, life["customerId"])
+    events = events_about(app, life["customerId"])
     assert_as_documented(events)
     types = {event["detail-type"] for event in events}
     assert types == {path.stem for path in SCHEMAS.glob("*.json")} - {"connection.abandoned"}
@@ -49,7 +49,7 @@ def test_a_deletion_by_codat_stands_above_all_before(app: App) -> None:
     linked = app.linked(app.customer()["customerId"])
     app.codat.state.delete_company(linked["companyId"])
     app.codat.wait_idle()
-    events = told(app, linked["customerId"])
+    events = events_about(app, linked["customerId"])
     assert_as_documented(events)
     assert {"customer.deleted", "connection.deleted"} <= {event["detail-type"] for event in events}
 
@@ -58,7 +58,7 @@ def test_a_listener_ends_with_the_state_of_the_table(app: App) -> None:
     """However the bus shuffles and repeats: by following the versions, the app has what the API shows."""
     life = a_life(app)
     customer = app.get(f"/customers/{life['customerId']}").json()
-    events = told(app, life["customerId"])
+    events = events_about(app, life["customerId"])
     chance = random.Random(4)  # noqa: S311  # to repeat, not to protect
     for _ in range(50):
         delivered = events + chance.sample(events, k=len(events) // 2)
@@ -89,7 +89,7 @@ def test_whatever_an_app_can_see_is_told(app: App) -> None:
     ids = (pending["companyId"], pending["connectionId"])
 
     def newest() -> dict[str, Any]:
-        detail: dict[str, Any] = told(app, pending["customerId"])[-1]["detail"]
+        detail: dict[str, Any] = events_about(app, pending["customerId"])[-1]["detail"]
         return detail
 
     assert newest()["reason"] is None
@@ -117,19 +117,19 @@ def test_what_changes_nothing_is_not_told(app: App) -> None:
     path = f"/customers/{linked['customerId']}/connections"
     # The first look finds when the data was last synced, which no webhook told.
     app.post(f"{path}/{linked['connectionId']}/link")
-    before = told(app, linked["customerId"])
+    before = events_about(app, linked["customerId"])
     app.post(path, {"platformKey": "qhyg"})
     app.post(f"{path}/{linked['connectionId']}/link")
     app.codat.webhooks.resend(app.codat.webhooks.deliveries[0])
     app.codat.wait_idle()
-    assert told(app, linked["customerId"]) == before
+    assert events_about(app, linked["customerId"]) == before
 
 
 def test_what_the_bus_does_not_take_is_put_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """A throttled entry is not lost, nor are those that follow it; the log says why it was not taken."""
     app.stack.background.bus.fail(3)
     linked = app.linked(app.customer()["customerId"])
-    events = told(app, linked["customerId"])
+    events = events_about(app, linked["customerId"])
     types = [event["detail-type"] for event in events]
     assert {"customer.created", "connection.created", "connection.updated"} <= set(types)
     newest = [event for event in events if "connectionId" in event["detail"]][-1]
@@ -143,8 +143,8 @@ def test_a_customer_that_comes_back_is_above_the_one_that_went(app: App) -> None
     customer_id = app.customer()["customerId"]
     app.http.delete(f"/customers/{customer_id}")
     app.customer(customer_id)
-    versions = [event["detail"]["version"] for event in told(app, customer_id)]
-    types = [event["detail-type"] for event in told(app, customer_id)]
+    versions = [event["detail"]["version"] for event in events_about(app, customer_id)]
+    types = [event["detail-type"] for event in events_about(app, customer_id)]
     assert types == ["customer.created", "customer.deleted", "customer.created"]
     assert versions == sorted(set(versions))
 

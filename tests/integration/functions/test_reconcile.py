@@ -18,13 +18,13 @@ from codat_simulator.state import CompanyChange
 from shared.runtime import clock
 from shared.runtime.settings import read
 from shared.store.table import Table, put
-from tests.announcements import assert_as_documented, told
-from tests.at_once import at_once
+from tests.change_events import assert_as_documented, events_about
+from tests.concurrently import concurrently
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Exchange, Proxy, passed_on, told as faults_told
+from tests.integration.faults.proxy import Exchange, Proxy, passed_on, responds as faults_told
 from tests.integration.functions.test_metrics import measured
 from tests.payloads import api_event
-from tests.properties.crashes.process import Death, invoke
+from tests.properties.crashes.invocation import KillPoint, invoke
 
 
 def reconcile(app: App) -> dict[str, Any]:
@@ -271,7 +271,7 @@ def test_the_first_content_of_a_stray_reaches_codat_though_its_process_dies(app:
     customer_id = f"s-{uuid4()}"
     company = stray(app, customer_id)
     event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
-    assert invoke("functions.create_company.app", event, death=Death("PATCH Codat", "before")).answer is None
+    assert invoke("functions.create_company.app", event, kill_point=KillPoint("PATCH Codat", "before")).answer is None
     assert invoke("functions.create_company.app", event).status == 200
     assert company.name == "Bank of Dave"
 
@@ -281,7 +281,7 @@ def test_the_first_content_of_a_stray_may_be_said_by_many_at_once(app: App) -> N
     customer_id = f"s-{uuid4()}"
     stray(app, customer_id)
     body = {"customerId": customer_id, "name": "Bank of Dave"}
-    answers = at_once(*[lambda: app.post("/customers", body)] * 8)
+    answers = concurrently(*[lambda: app.post("/customers", body)] * 8)
     assert [(answer.status_code, answer.json()["name"]) for answer in answers] == [(200, "Bank of Dave")] * 8
 
 
@@ -294,7 +294,7 @@ def test_a_connection_that_names_another_customer_is_put_right(app: App) -> None
     table.write(put({**item, "customerId": "somebody-else", "version": item["version"] + 1}))
     assert reconcile(app)["drift"] == 1
     assert app.read(linked)["customerId"] == linked["customerId"]
-    newest = told(app, linked["customerId"])[-1]
+    newest = events_about(app, linked["customerId"])[-1]
     assert (newest["detail-type"], newest["detail"]["version"]) == ("connection.updated", item["version"] + 2)
 
 
@@ -321,7 +321,7 @@ def test_an_abandoned_link_is_reported_once(app: App, monkeypatch: pytest.Monkey
     assert reconcile(app)["abandoned"] == 1
     assert reconcile(app)["abandoned"] == 1
     monkeypatch.undo()
-    events = told(app, pending["customerId"])
+    events = events_about(app, pending["customerId"])
     assert_as_documented(events)
     assert [event["detail-type"] for event in events].count("connection.abandoned") == 1
 
@@ -340,7 +340,7 @@ def test_a_fresh_link_ends_an_abandonment(app: App, clock: Clock) -> None:
         assert reconcile(app).get("abandoned", 0) == 0
     clock.advance(8 * 86_400)
     reconcile(app)
-    types = [event["detail-type"] for event in told(app, pending["customerId"])]
+    types = [event["detail-type"] for event in events_about(app, pending["customerId"])]
     assert types.count("connection.abandoned") == 3
 
 
@@ -361,7 +361,7 @@ def test_a_link_that_is_issued_during_a_reconcile_is_not_abandoned(app: App, clo
     codat_wire.always(issued_meanwhile)
     reconcile(app)
     assert app.read(pending)["error"] is None
-    assert "connection.abandoned" not in {event["detail-type"] for event in told(app, pending["customerId"])}
+    assert "connection.abandoned" not in {event["detail-type"] for event in events_about(app, pending["customerId"])}
 
 
 @pytest.mark.parametrize("cause", ["rejects", "forbids", "misses", "fails"])

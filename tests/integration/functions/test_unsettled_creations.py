@@ -11,7 +11,7 @@ from codat_simulator.faults import Fault
 from codat_simulator.state import CompanyChange
 
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, told
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, responds
 
 BODY = {"customerId": "c-1", "name": "Bank of Dave"}
 
@@ -65,7 +65,7 @@ def test_a_refusal_proves_nothing_while_an_earlier_request_runs(
     app.customer("c-0")
 
     def refused(exchange: Exchange) -> None:
-        told(status, refusal(status, str(uuid4())))(exchange)
+        responds(status, refusal(status, str(uuid4())))(exchange)
 
     slow = SlowCodat(codat_wire, refused)
     first = create(app)
@@ -83,7 +83,7 @@ def test_a_replayed_refusal_settles_the_request(app: App, codat_wire: Proxy) -> 
     and a corrected call starts afresh.
     """
     app.customer("c-0")
-    SlowCodat(codat_wire, told(402, refusal(402, "c-1")))
+    SlowCodat(codat_wire, responds(402, refusal(402, "c-1")))
     answer = create(app)
     assert (answer.status_code, answer.json()["type"]) == (502, "codat-account-limit")
     assert app.items("CUSTOMER#c-1") == []
@@ -94,7 +94,7 @@ def test_a_replayed_refusal_settles_the_request(app: App, codat_wire: Proxy) -> 
 def test_the_same_text_without_a_correlation_id_is_no_replay(app: App, codat_wire: Proxy) -> None:
     """Two requests can be refused in the same words."""
     app.customer("c-0")
-    SlowCodat(codat_wire, told(402, refusal(402, None)))
+    SlowCodat(codat_wire, responds(402, refusal(402, None)))
     assert create(app).json()["type"] == "codat-account-limit"
     assert app.items("CUSTOMER#c-1")
 
@@ -113,7 +113,7 @@ def test_a_key_that_is_stuck_behind_a_cached_500_is_replaced(
         if exchange.operation != "POST /companies":
             return passed_on(exchange)
         keys.append(exchange.headers["idempotency-key"])
-        return (told(500, refusal(500, correlation_id)) if keys[-1] == keys[0] else passed_on)(exchange)
+        return (responds(500, refusal(500, correlation_id)) if keys[-1] == keys[0] else passed_on)(exchange)
 
     codat_wire.always(stuck)
     waited = 0.0
@@ -223,7 +223,7 @@ def test_the_creation_id_survives_a_new_key(app: App, clock: Clock, codat_wire: 
     def remember(exchange: Exchange) -> None:
         if exchange.operation == "POST /companies":
             bodies.append(exchange.body)
-            told(500, refusal(500, "c-1"))(exchange)
+            responds(500, refusal(500, "c-1"))(exchange)
         else:
             passed_on(exchange)
 
@@ -244,7 +244,7 @@ def test_a_slow_connection_request_makes_one_connection(app: App, clock: Clock, 
         if exchange.method != "POST":
             passed_on(exchange)
         elif running:
-            told(403, refusal(403, f"c-{id(exchange)}"))(exchange)
+            responds(403, refusal(403, f"c-{id(exchange)}"))(exchange)
         else:
             running.append(exchange)
             dropped(exchange)

@@ -60,7 +60,7 @@ def put(table: "DynamoDBClient", key: str, **attributes: Any) -> None:
     table.put_item(TableName=TABLE, Item={"pk": {"S": key}, **attributes})
 
 
-def told(stream: StreamReader) -> list[tuple[str, str]]:
+def responds(stream: StreamReader) -> list[tuple[str, str]]:
     """Event name and key of what is new."""
     return [(record["eventName"], record["dynamodb"]["Keys"]["pk"]["S"]) for page in stream.read() for record in page]
 
@@ -70,21 +70,21 @@ def test_changes_in_their_order_once(table: "DynamoDBClient", endpoint: str, str
     put(table, "a")
     stream = reader(endpoint, stream_arn)
     put(table, "a", n={"N": "1"})
-    assert told(stream) == [("INSERT", "a"), ("MODIFY", "a")]
-    assert told(stream) == []
+    assert responds(stream) == [("INSERT", "a"), ("MODIFY", "a")]
+    assert responds(stream) == []
     put(table, "b")
     table.delete_item(TableName=TABLE, Key={"pk": {"S": "a"}})
-    assert told(stream) == [("INSERT", "b"), ("REMOVE", "a")]
+    assert responds(stream) == [("INSERT", "b"), ("REMOVE", "a")]
 
 
 def test_from_now_on(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
     """GIVEN a table from before THEN what happened to it then stays in the past."""
     put(table, "a")
     stream = reader(endpoint, stream_arn, from_now=True)
-    assert told(stream) == []
-    assert told(stream) == []
+    assert responds(stream) == []
+    assert responds(stream) == []
     put(table, "b")
-    assert told(stream) == [("INSERT", "b")]
+    assert responds(stream) == [("INSERT", "b")]
 
 
 def test_a_transaction_that_failed_is_no_change(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
@@ -105,7 +105,7 @@ def test_a_transaction_that_failed_is_no_change(table: "DynamoDBClient", endpoin
                     },
                 ]
             )
-        assert told(stream) == [("INSERT", key)]
+        assert responds(stream) == [("INSERT", key)]
 
 
 def test_what_was_read_may_be_forgotten(table: "DynamoDBClient", stream_arn: str, endpoint: str) -> None:
@@ -119,7 +119,7 @@ def test_what_was_read_may_be_forgotten(table: "DynamoDBClient", stream_arn: str
         assert [record["dynamodb"]["Keys"]["pk"]["S"] for page in pages for record in page] == [key]
         moto_memory.forget_stream(stream_arn, through=pages[-1][-1]["dynamodb"]["SequenceNumber"])
         moto_memory.forget_stream(stream_arn, through=None)
-    assert told(reader(endpoint, stream_arn)) == []
+    assert responds(reader(endpoint, stream_arn)) == []
 
 
 def test_records_are_those_of_a_lambda_event(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from shared.domain.errors import StoreUnavailable
 from shared.store import table as store_table
 from shared.store.table import ABSENT, Table, put
-from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, lost, silent, told
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, lost, responds, silent
 from tests.integration.store.conftest import IMPATIENT_TIMEOUT, MAX_WAIT, client
 
 # What the proxy does is the same for both, so one is enough.
@@ -24,7 +24,7 @@ SLACK = 1.5
 
 
 def error(code: str, status: int = 400) -> Behaviour:
-    return told(status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code})
+    return responds(status, {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": code})
 
 
 THROTTLED = error("ProvisionedThroughputExceededException")
@@ -35,7 +35,7 @@ TRANSIENT = {
     "request limit": error("RequestLimitExceeded"),
     "internal": error("InternalServerError", 500),
     "unavailable": error("ServiceUnavailable", 503),
-    "another 5xx": told(502, b"<html>Bad Gateway</html>"),
+    "another 5xx": responds(502, b"<html>Bad Gateway</html>"),
     "conflict": error("TransactionConflictException"),
     "in progress": error("TransactionInProgressException"),
     "connection closed": dropped,
@@ -44,7 +44,9 @@ TRANSIENT = {
 
 def unprocessed_keys(exchange: Exchange) -> None:
     """Answer 200 with the keys that were not read: so a batch is throttled."""
-    told(200, {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": [{"pk": {"S": "p"}, "sk": {"S": "s"}}]}}})(exchange)
+    responds(200, {"Responses": {}, "UnprocessedKeys": {"t": {"Keys": [{"pk": {"S": "p"}, "sk": {"S": "s"}}]}}})(
+        exchange
+    )
 
 
 def item() -> dict[str, Any]:
@@ -210,7 +212,7 @@ def test_a_transaction_whose_answer_was_lost_has_worked(shaky: Table, wire: Prox
 
     def note(exchange: Exchange) -> None:
         tokens.append(exchange.body)
-        told(200, {})(exchange)
+        responds(200, {})(exchange)
 
     wire.next(lost_with_its_token, note)
     shaky.write(put(one, ABSENT), put(other, ABSENT))

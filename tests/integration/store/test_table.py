@@ -7,7 +7,7 @@ import pytest
 
 from shared.domain.errors import StoreUnavailable
 from shared.store.table import ABSENT, Condition, ConditionFailed, Table, delete, put
-from tests.integration.faults.proxy import Proxy, told
+from tests.integration.faults.proxy import Proxy, responds
 
 
 def item(**attributes: Any) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def cancelled(*codes: str, **found: Any) -> Any:
     ]
     words = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{', '.join(codes)}]"
     kind = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException"
-    return told(400, {"__type": kind, "Message": words, "CancellationReasons": reasons})
+    return responds(400, {"__type": kind, "Message": words, "CancellationReasons": reasons})
 
 
 @pytest.mark.parametrize(

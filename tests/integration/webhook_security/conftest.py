@@ -9,7 +9,7 @@ from shared.domain.leases import CreationLease, LeaseRequest
 from shared.store.customers import Customers
 from shared.store.table import Table
 from tests.conftest import App
-from tests.integration.webhook_security.knocking import COMPANY_ID
+from tests.integration.webhook_security.posting import COMPANY_ID
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from local.settings import new_webhook_secret
 from shared import bootstrap
 from shared.runtime import secrets
 from tests.conftest import App
-from tests.integration.faults.proxy import Behaviour, Proxy, dropped, silent, told
-from tests.integration.webhook_security.knocking import COMPANY_ID, knock
+from tests.integration.faults.proxy import Behaviour, Proxy, dropped, responds, silent
+from tests.integration.webhook_security.posting import COMPANY_ID, post_webhook
 from tests.payloads import signed, webhook_about
 
 if TYPE_CHECKING:
@@ -75,12 +75,12 @@ def rotate(app: App, direct: "SecretsManagerClient") -> Iterator[Callable[..., N
     [
         dropped,
         silent,
-        told(500, {"__type": "InternalServiceError"}),
-        told(400, {"__type": "ThrottlingException", "message": "slow down"}),
-        told(400, {"__type": "AccessDeniedException", "message": "no"}),
-        told(400, {"__type": "ResourceNotFoundException", "message": "no"}),
-        told(200, {"Name": "n", "SecretString": "not json"}),
-        told(200, {"Name": "n", "SecretString": "[]"}),
+        responds(500, {"__type": "InternalServiceError"}),
+        responds(400, {"__type": "ThrottlingException", "message": "slow down"}),
+        responds(400, {"__type": "AccessDeniedException", "message": "no"}),
+        responds(400, {"__type": "ResourceNotFoundException", "message": "no"}),
+        responds(200, {"Name": "n", "SecretString": "not json"}),
+        responds(200, {"Name": "n", "SecretString": "[]"}),
     ],
 )
 def test_a_secret_store_out_of_reach_is_our_failure(
@@ -90,12 +90,12 @@ def test_a_secret_store_out_of_reach_is_our_failure(
     headers = signed(BODY, app.stack.settings.webhook_secrets[0])
     before = app.items()
     secrets_manager.always(behaviour)
-    status, problem = knock(BODY, headers)
+    status, problem = post_webhook(BODY, headers)
     assert (status, problem["type"]) == (503, "secrets-unavailable")
     assert app.items() == before
     secrets_manager.heal()
     pass_time(secrets.RETRY_SECONDS)
-    assert knock(BODY, headers)[0] == 204
+    assert post_webhook(BODY, headers)[0] == 204
     assert app.items() != before
 
 
@@ -104,8 +104,8 @@ def test_a_secret_store_out_of_reach_is_our_failure(
 )
 def test_no_secret_no_entry(app: App, secrets_manager: Proxy, content: dict[str, Any]) -> None:
     """Nothing configured, or nothing that is a secret: all are refused."""
-    secrets_manager.always(told(200, {"Name": "n", "SecretString": json.dumps(content)}))
-    assert knock(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 401
+    secrets_manager.always(responds(200, {"Name": "n", "SecretString": json.dumps(content)}))
+    assert post_webhook(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 401
 
 
 def test_the_first_webhook_under_a_rotated_secret_is_taken(
@@ -113,13 +113,13 @@ def test_the_first_webhook_under_a_rotated_secret_is_taken(
 ) -> None:
     """The cached secrets explain nothing, so they are read again; the old one is refused from then on."""
     old, new = app.stack.settings.webhook_secrets[0], new_webhook_secret()
-    assert knock(BODY, signed(BODY, old))[0] == 204
+    assert post_webhook(BODY, signed(BODY, old))[0] == 204
     rotate(new)
     assert len(secrets_manager.seen) == 1
-    assert knock(BODY, signed(BODY, new))[0] == 204
+    assert post_webhook(BODY, signed(BODY, new))[0] == 204
     assert len(secrets_manager.seen) == 2
-    assert knock(BODY, signed(BODY, new))[0] == 204
-    assert knock(BODY, signed(BODY, old))[0] == 401
+    assert post_webhook(BODY, signed(BODY, new))[0] == 204
+    assert post_webhook(BODY, signed(BODY, old))[0] == 401
     assert len(secrets_manager.seen) == 2
 
 
@@ -133,33 +133,35 @@ def test_while_both_secrets_are_active_both_are_taken(
     at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
     of_new = Webhook(new).sign(headers["webhook-id"], at, BODY.decode())
     for signatures in (headers["webhook-signature"], of_new, f"{headers['webhook-signature']} {of_new}"):
-        assert knock(BODY, {**headers, "webhook-signature": signatures})[0] == 204
+        assert post_webhook(BODY, {**headers, "webhook-signature": signatures})[0] == 204
     assert len(secrets_manager.seen) == 1
 
 
 def test_a_flood_of_forgeries_reads_the_secret_twice(secrets_manager: Proxy) -> None:
     """Once to begin with, and once more a minute, however many don't match."""
     for _ in range(50):
-        assert knock(BODY, signed(BODY, new_webhook_secret()))[0] == 401
+        assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 401
     assert len(secrets_manager.seen) == 2
 
 
-@pytest.mark.parametrize("behaviour", [dropped, told(400, {"__type": "ThrottlingException", "message": "slow down"})])
+@pytest.mark.parametrize(
+    "behaviour", [dropped, responds(400, {"__type": "ThrottlingException", "message": "slow down"})]
+)
 def test_a_flood_of_forgeries_spares_a_secret_store_that_is_down(
     app: App, secrets_manager: Proxy, pass_time: Callable[[float], None], behaviour: Behaviour
 ) -> None:
     """Nobody is let in or refused for good meanwhile; it is asked again a little later, and what is real is taken."""
     headers = signed(BODY, app.stack.settings.webhook_secrets[0])
-    assert knock(BODY, headers)[0] == 204
+    assert post_webhook(BODY, headers)[0] == 204
     secrets_manager.always(behaviour)
     before = len(secrets_manager.seen)
     for _ in range(20):
-        assert knock(BODY, signed(BODY, new_webhook_secret()))[0] == 503
-    assert knock(BODY, headers)[0] == 204
+        assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 503
+    assert post_webhook(BODY, headers)[0] == 204
     assert len(secrets_manager.seen) - before <= 2  # one read, and the client's own second try
     secrets_manager.heal()
     pass_time(secrets.RETRY_SECONDS)
-    assert knock(BODY, signed(BODY, new_webhook_secret()))[0] == 401
+    assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 401
 
 
 def test_a_second_rotation_is_noticed_a_minute_later(
@@ -167,13 +169,13 @@ def test_a_second_rotation_is_noticed_a_minute_later(
 ) -> None:
     """At most once a minute is not once for ever."""
     first, second = new_webhook_secret(), new_webhook_secret()
-    assert knock(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 204
+    assert post_webhook(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 204
     rotate(first)
-    assert knock(BODY, signed(BODY, first))[0] == 204
+    assert post_webhook(BODY, signed(BODY, first))[0] == 204
     rotate(second)
-    assert knock(BODY, signed(BODY, second))[0] == 401
+    assert post_webhook(BODY, signed(BODY, second))[0] == 401
     pass_time(secrets.REFRESH_SECONDS)
-    assert knock(BODY, signed(BODY, second))[0] == 204
+    assert post_webhook(BODY, signed(BODY, second))[0] == 204
     assert len(secrets_manager.seen) == 3
 
 
@@ -185,22 +187,22 @@ def test_the_first_secret_after_the_deployment_is_noticed(
     """Until then everything is refused."""
     secret = new_webhook_secret()
     rotate()
-    assert knock(BODY, signed(BODY, secret))[0] == 401
+    assert post_webhook(BODY, signed(BODY, secret))[0] == 401
     rotate(secret)
     pass_time(secrets.REFRESH_SECONDS)
-    assert knock(BODY, signed(BODY, secret))[0] == 204
+    assert post_webhook(BODY, signed(BODY, secret))[0] == 204
 
 
 def test_what_fails_for_another_reason_reads_nothing_again(app: App, secrets_manager: Proxy) -> None:
     """Only a mismatch can mean a rotation."""
     headers = signed(BODY, app.stack.settings.webhook_secrets[0])
     for bent in ({"webhook-timestamp": "1"}, {"webhook-signature": ""}, {"webhook-id": "x" * 2000}):
-        assert knock(BODY, {**headers, **bent})[0] == 401
+        assert post_webhook(BODY, {**headers, **bent})[0] == 401
     assert len(secrets_manager.seen) == 1
 
 
 def test_a_refresh_that_fails_is_our_failure(app: App, secrets_manager: Proxy) -> None:
     """Whether the signature is a new secret's can't be told: 5xx, so that Codat sends it again."""
-    assert knock(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 204
+    assert post_webhook(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 204
     secrets_manager.always(dropped)
-    assert knock(BODY, signed(BODY, new_webhook_secret()))[0] == 503
+    assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 503

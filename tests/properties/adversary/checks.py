@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.domain.customers import CREATION_TAG
 from shared.store.customers import TOMBSTONE_LIFETIME
-from tests.announcements import told as events_of
+from tests.change_events import events_about as events_of
 from tests.properties.adversary.codat_double import Company
 from tests.properties.adversary.ledger import HandMade, Ledger
 from tests.properties.adversary.profiles import ProfileLog

@@ -12,7 +12,14 @@ from codat_simulator.state import CompanyChange
 
 from tests.conftest import App
 from tests.integration.functions.test_reconcile import adopting_strays, lose_webhooks, reconcile, same
-from tests.properties.crashes.process import Death, Life, Moment, ends_of_each_kind, every_death, invoke
+from tests.properties.crashes.invocation import (
+    Invocation,
+    KillPoint,
+    Moment,
+    all_kill_points,
+    ends_of_each_kind,
+    invoke,
+)
 from tests.properties.crashes.test_crashes import LEASE_OVER, start_afresh
 
 MOMENTS: tuple[Moment, ...] = ("before", "after")
@@ -25,7 +32,7 @@ class Message:
     body: dict[str, Any]
     holds: Callable[[], None]
 
-    def work(self, **how: Any) -> Life:
+    def work(self, **how: Any) -> Invocation:
         records = [{"messageId": "m-1", "body": json.dumps(self.body)}]
         return invoke("functions.reconcile.app", {"Records": records}, **how)
 
@@ -97,15 +104,15 @@ def test_a_killed_reconcile_is_taken_up_by_its_message(
         assert life.answer is not None
         assert life.answer["batchItemFailures"] == []
         whole.holds()
-        deaths = every_death(life.exchanges)
-        record_property("deaths", len(deaths))
-        for death in deaths:
+        kill_points = all_kill_points(life.exchanges)
+        record_property("kill_points", len(kill_points))
+        for kill_point in kill_points:
             start_afresh(app)
             message = message_of(app)
-            assert message.work(death=death).answer is None
+            assert message.work(kill_point=kill_point).answer is None
             again = message.work(later=LEASE_OVER)
             assert again.answer is not None
-            assert again.answer["batchItemFailures"] == [], death
+            assert again.answer["batchItemFailures"] == [], kill_point
             if message_of is a_stray:
                 reconcile(app)
             message.holds()
@@ -125,12 +132,12 @@ def test_a_killed_plan_is_made_again(app: App, record_property: Callable[[str, o
     assert "POST Codat" not in exchanges
     assert reconcile(app)["drift"] == 1
     # The listing is 16 queries of one kind: the first and the last of each kind of I/O.
-    deaths = [Death(io, moment) for io in ends_of_each_kind(exchanges) for moment in MOMENTS]
-    record_property("deaths", len(deaths))
-    for death in deaths:
+    kill_points = [KillPoint(io, moment) for io in ends_of_each_kind(exchanges) for moment in MOMENTS]
+    record_property("kill_points", len(kill_points))
+    for kill_point in kill_points:
         app.start_afresh()
         linked = revoked()
-        assert invoke("functions.plan_reconcile.app", {}, death=death).answer is None
+        assert invoke("functions.plan_reconcile.app", {}, kill_point=kill_point).answer is None
         found = reconcile(app)
         assert (found["drift"], found["failed"]) == (1, 0)
         assert app.read(linked)["status"] == "Deauthorized"
@@ -153,10 +160,10 @@ def test_killed_while_it_publishes_it_tells_all_of_it_again(
     life = invoke("functions.publish_changes.app", {"Records": records})
     assert life.exchanges == ["PutEvents"]
     told = _told(app, linked["customerId"])
-    deaths = every_death(life.exchanges)
-    record_property("deaths", len(deaths))
-    for death in deaths:
-        assert invoke("functions.publish_changes.app", {"Records": records}, death=death).answer is None
+    kill_points = all_kill_points(life.exchanges)
+    record_property("kill_points", len(kill_points))
+    for kill_point in kill_points:
+        assert invoke("functions.publish_changes.app", {"Records": records}, kill_point=kill_point).answer is None
         assert invoke("functions.publish_changes.app", {"Records": records}).answer == {"batchItemFailures": []}
     assert _told(app, linked["customerId"]) == told
 

@@ -20,7 +20,14 @@ from shared.store.keys import SHARDS
 from shared.store.table import Table, put
 from tests.conftest import App
 from tests.payloads import api_event, webhook, webhook_about, webhook_event
-from tests.properties.crashes.process import SECONDS_LEFT, Death, Life, ends_of_each_kind, every_death, invoke
+from tests.properties.crashes.invocation import (
+    SECONDS_LEFT,
+    Invocation,
+    KillPoint,
+    all_kill_points,
+    ends_of_each_kind,
+    invoke,
+)
 
 LEASE_OVER = timedelta(seconds=30)
 """Longer than the lease, and within the minute in which an idempotency key is sent again."""
@@ -228,20 +235,20 @@ def test_killed_at_any_io_the_repeated_call_completes(
     assert life.status in whole.done, life.body
     whole.holds()
     assert len(life.exchanges) >= 2
-    deaths = every_death(life.exchanges)
-    record_property("deaths", len(deaths))
-    for death in deaths:
+    kill_points = all_kill_points(life.exchanges)
+    record_property("kill_points", len(kill_points))
+    for kill_point in kill_points:
         start_afresh(app)
         scene = scene_of(app)
-        killed = invoke(scene.handler, scene.event, death=death)
-        # A webhook that was quicker may have spared it the last I/Os, and so its death.
-        reached = int(death.io) + 1
+        killed = invoke(scene.handler, scene.event, kill_point=kill_point)
+        # A webhook that was quicker may have spared it the last I/Os, and so the kill point.
+        reached = int(kill_point.io) + 1
         assert len(killed.exchanges) == reached if killed.answer is None else len(killed.exchanges) < reached
         at_once = invoke(scene.handler, scene.event)
         if at_once.status not in scene.done:
             _waits_for_the_lease(at_once)
         at_last = invoke(scene.handler, scene.event, later=LEASE_OVER)
-        assert at_last.status in scene.done, (death, at_last.body)
+        assert at_last.status in scene.done, (kill_point, at_last.body)
         app.codat.wait_idle()
         scene.holds()
 
@@ -251,15 +258,15 @@ def test_killed_while_the_first_api_key_proves_itself(app: App) -> None:
     whole = creating_a_company(app)
     exchanges = invoke(whole.handler, whole.event).exchanges
     assert exchanges.count("Query") >= SHARDS
-    for death in [Death(io, "after") for io in ends_of_each_kind(exchanges)]:
+    for kill_point in [KillPoint(io, "after") for io in ends_of_each_kind(exchanges)]:
         app.start_afresh()
         scene = creating_a_company(app)
-        assert invoke(scene.handler, scene.event, death=death).answer is None
-        assert invoke(scene.handler, scene.event, later=LEASE_OVER).status in scene.done, death
+        assert invoke(scene.handler, scene.event, kill_point=kill_point).answer is None
+        assert invoke(scene.handler, scene.event, later=LEASE_OVER).status in scene.done, kill_point
         scene.holds()
 
 
-def _waits_for_the_lease(life: Life) -> None:
+def _waits_for_the_lease(life: Invocation) -> None:
     assert life.status == 409, life.body
     assert life.body["type"] in {"creation-in-progress", "deletion-in-progress"}
     assert life.answer is not None
@@ -270,11 +277,11 @@ def _waits_for_the_lease(life: Life) -> None:
 def test_a_second_death_changes_nothing(app: App) -> None:
     """The one who takes over dies too, at every I/O in turn; the third completes, with one company."""
     scene = creating_a_company(app)
-    killed = invoke(scene.handler, scene.event, death=Death("POST Codat", "after"))
+    killed = invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after"))
     assert killed.answer is None
     later, io = LEASE_OVER, 0
     while True:
-        life = invoke(scene.handler, scene.event, death=Death(io, "after"), later=later)
+        life = invoke(scene.handler, scene.event, kill_point=KillPoint(io, "after"), later=later)
         if life.answer is not None:
             break
         io, later = io + 1, later + LEASE_OVER
@@ -286,7 +293,7 @@ def test_a_second_death_changes_nothing(app: App) -> None:
 def test_whoever_takes_over_looks_first(app: App) -> None:
     """The dead process may have turned to a new key, while the work under the old one was still to be done."""
     scene = creating_a_company(app)
-    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
     [claim] = app.items("CUSTOMER#")
     Table(app.stack.dynamodb, app.stack.table_name).write(put({**claim, "idempotencyKey": str(uuid4())}))
     life = invoke(scene.handler, scene.event, later=LEASE_OVER)
@@ -299,7 +306,7 @@ def test_an_heir_sends_the_very_same_body(app: App) -> None:
     """Codat refuses another one under the same key, and would do the work of a fresh key a second time."""
     customer_id, tags = f"c-{uuid4()}", {"zeta": "1", "region": "us", "alpha": "2", "market": "x"}
     event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave", "tags": tags})
-    assert invoke("functions.create_company.app", event, death=Death("POST Codat", "before")).answer is None
+    assert invoke("functions.create_company.app", event, kill_point=KillPoint("POST Codat", "before")).answer is None
     table = Table(app.stack.dynamodb, app.stack.table_name)
     [claim] = app.items("CUSTOMER#")
     # A store gives a map back in any order.
@@ -313,7 +320,7 @@ def test_an_heir_sends_the_very_same_body(app: App) -> None:
 def test_the_lease_outlives_the_process(app: App) -> None:
     """By more than it had left to live: nobody takes over from the living."""
     scene = creating_a_company(app)
-    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "before")).answer is None
+    assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "before")).answer is None
     [claim] = app.items("CUSTOMER#")
     assert int(claim["leaseUntil"]) - int(claim["keyIssuedAt"]) > SECONDS_LEFT * 1000
 
@@ -321,7 +328,7 @@ def test_the_lease_outlives_the_process(app: App) -> None:
 def test_a_company_that_was_deleted_before_its_creation_was_taken_over(app: App) -> None:
     """Codat replays the id of one that is gone. Once the look-up has been empty for long enough, another is made."""
     scene = creating_a_company(app)
-    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
     [company] = app.codat.state.companies()
     app.codat.state.delete_company(company.id)
     waiting = invoke(scene.handler, scene.event, later=LEASE_OVER)
@@ -336,7 +343,7 @@ def test_a_customer_whose_creation_died_is_deleted_with_its_company(app: App) ->
     """Or Codat would keep a company that nobody knows."""
     customer_id = f"c-{uuid4()}"
     event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
-    assert invoke("functions.create_company.app", event, death=Death("POST Codat", "after")).answer is None
+    assert invoke("functions.create_company.app", event, kill_point=KillPoint("POST Codat", "after")).answer is None
     deleting = api_event("delete_customer", customerId=customer_id)
     assert invoke("functions.delete_customer.app", deleting, later=LEASE_OVER).status == 204
     assert app.codat.state.companies() == []
@@ -346,7 +353,7 @@ def test_a_customer_whose_creation_died_is_deleted_with_its_company(app: App) ->
 def test_of_two_companies_the_oldest_is_taken(app: App) -> None:
     """Somebody made a second one by hand; it is never deleted."""
     scene = creating_a_company(app)
-    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
     [company] = app.codat.state.companies()
     older = app.codat.state.create_company(CompanyChange(name="By hand", tags=company.tags))
     older.created = company.created - timedelta(days=1)
@@ -358,7 +365,7 @@ def test_of_two_companies_the_oldest_is_taken(app: App) -> None:
 def test_after_the_key_has_aged_the_company_is_looked_up(app: App) -> None:
     """Codat forgets a key after 90 minutes: sent again it would make a second company."""
     scene = creating_a_company(app)
-    assert invoke(scene.handler, scene.event, death=Death("POST Codat", "after")).answer is None
+    assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
     app.codat.clock.advance(timedelta(minutes=91))
     life = invoke(scene.handler, scene.event, later=timedelta(minutes=91))
     assert life.status == 201

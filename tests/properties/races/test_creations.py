@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from shared.runtime import clock
-from tests.at_once import at_once
+from tests.concurrently import concurrently
 from tests.conftest import App
-from tests.effort import seeds
+from tests.intensity import seeds
 from tests.properties.races.codat_faults import be_impatient, faults
 
 CALLERS = 16
@@ -71,7 +71,7 @@ def race(
 ) -> dict[str, str]:
     """The one id that each customer's callers were given, all that were answered 2xx and then the repeated call."""
     callers = [customer_id for customer_id in asks for _ in range(CALLERS)]
-    answers = list(zip(callers, at_once(*(asks[customer_id] for customer_id in callers)), strict=True))
+    answers = list(zip(callers, concurrently(*(asks[customer_id] for customer_id in callers)), strict=True))
     record("answers", dict(Counter(answer.status_code for _, answer in answers)))
     given: dict[str, set[str]] = {customer_id: set() for customer_id in asks}
     for customer_id, answer in answers:
@@ -79,7 +79,7 @@ def race(
             given[customer_id].add(answer.json()[identity])
         else:
             check_refusal(answer)
-    at_last = at_once(*(partial(repeated, ask, wait) for ask in asks.values()))
+    at_last = concurrently(*(partial(repeated, ask, wait) for ask in asks.values()))
     for customer_id, answer in zip(asks, at_last, strict=True):
         given[customer_id].add(answer.json()[identity])
     assert {customer_id: len(ids) for customer_id, ids in given.items()} == dict.fromkeys(asks, 1)

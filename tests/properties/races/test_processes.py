@@ -10,11 +10,11 @@ from uuid import uuid4
 import pytest
 from codat_simulator.faults import Fault
 
-from tests.at_once import at_once
+from tests.concurrently import concurrently
 from tests.conftest import App
-from tests.effort import seeds
+from tests.intensity import seeds
 from tests.payloads import api_event
-from tests.properties.crashes.process import Death, Life, Moment, invoke
+from tests.properties.crashes.invocation import Invocation, KillPoint, Moment, invoke
 
 PROCESSES = 4
 MOMENTS: tuple[Moment, ...] = ("before", "after")
@@ -24,10 +24,12 @@ SEEDS = seeds(5)
 Record = Callable[[str, object], None]
 
 
-def race(chance: random.Random, handler: str, event: dict[str, Any], record: Record) -> list[Life]:
+def race(chance: random.Random, handler: str, event: dict[str, Any], record: Record) -> list[Invocation]:
     """What is left of those that raced, the last of them after every lease has run out."""
-    deaths = [Death(chance.randrange(5), chance.choice(MOMENTS)) for _ in range(PROCESSES - 1)]
-    lives = at_once(*(partial(invoke, handler, event, death=death) for death in [*deaths, None]))
+    kill_points = [KillPoint(chance.randrange(5), chance.choice(MOMENTS)) for _ in range(PROCESSES - 1)]
+    lives = concurrently(
+        *(partial(invoke, handler, event, kill_point=kill_point) for kill_point in [*kill_points, None])
+    )
     record("killed", sum(life.answer is None for life in lives))
     for life in lives:
         assert life.status in {None, 200, 201, 409, 502}, life.body

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.at_once import at_once
+from tests.concurrently import concurrently
 from tests.conftest import App
-from tests.effort import seeds
+from tests.intensity import seeds
 from tests.payloads import webhook_about
 
 WORDS = {
@@ -62,7 +62,7 @@ def test_the_newest_stands_and_each_is_told_once(
         bodies = [body for _, body in events]
         messages += bodies + chance.choices(bodies, k=DELIVERIES - EVENTS)
     chance.shuffle(messages)
-    statuses = at_once(*(partial(delivered, app, body) for body in messages))
+    statuses = concurrently(*(partial(delivered, app, body) for body in messages))
     record_property("attempts", dict(Counter(status for of_one in statuses for status in of_one)))
     for about, events in zip(abouts, told, strict=True):
         items = app.items(f"COMPANY#{about['company_id']}")
@@ -80,7 +80,7 @@ def test_two_events_of_one_time_end_the_same_whoever_comes_first(app: App) -> No
     for _ in range(8):
         about: dict[str, Any] = {"company_id": app.customer()["companyId"], "connection_id": "x"}
         bodies = [webhook_about(name, **about, generatedDate=at, id=event_id) for name, event_id in pair]
-        answers = at_once(*(partial(app.deliver, body) for body in bodies))
+        answers = concurrently(*(partial(app.deliver, body) for body in bodies))
         assert {answer.status_code for answer in answers} <= {204, 503}
         for body in bodies:
             delivered(app, body)

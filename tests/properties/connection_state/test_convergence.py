@@ -20,9 +20,9 @@ from functions.create_connection import app as create_connection
 from functions.read_customers import app as read_customers
 from functions.unlink_connection import app as unlink_connection
 from tests.conftest import App
-from tests.effort import effort
 from tests.integration.faults.context import Context
-from tests.integration.webhook_security.knocking import knock
+from tests.integration.webhook_security.posting import post_webhook
+from tests.intensity import intensity
 from tests.payloads import api_event, signed, webhook_about
 
 WORDS = {
@@ -123,7 +123,7 @@ def items(app: App, company_id: str, prefix: str) -> list[dict[str, Any]]:
 
 def deliver(app: App, body: dict[str, Any]) -> None:
     raw = json.dumps(body).encode()
-    assert knock(raw, signed(raw, app.stack.settings.webhook_secrets[0])) == (204, None)
+    assert post_webhook(raw, signed(raw, app.stack.settings.webhook_secrets[0])) == (204, None)
 
 
 _REVOKED = "QuickBooks Online no longer allows access: it was revoked there, or has expired. Connect again."
@@ -208,14 +208,14 @@ def test_the_newest_stands_whatever_came_first(app: App) -> None:
         def __init__(self) -> None:
             super().__init__(app)
 
-    run_state_machine_as_test(OfThisStack, settings=settings(effort(15), stateful_step_count=8))
+    run_state_machine_as_test(OfThisStack, settings=settings(intensity(15), stateful_step_count=8))
 
 
 def test_any_order_ends_the_same(app: App) -> None:
     """The same events in two orders, about two connections: one state."""
     company_id = app.customer()["companyId"]
 
-    @effort(10)
+    @intensity(10)
     @given(st.data(), st.lists(told, min_size=2, max_size=6, unique_by=lambda event: event.event_id))
     def holds(data: st.DataObject, events: list[Told]) -> None:
         now = datetime.now(UTC).replace(microsecond=0)

@@ -12,8 +12,8 @@ from hypothesis import example, given, strategies as st
 
 from local.stack import Stack
 from tests.conftest import App
-from tests.effort import effort
-from tests.integration.webhook_security.knocking import COMPANY_ID, knock
+from tests.integration.webhook_security.posting import COMPANY_ID, post_webhook
+from tests.intensity import intensity
 from tests.payloads import CONNECTION_WEBHOOKS, signed, webhook_about
 
 json_values = st.recursive(
@@ -36,7 +36,7 @@ def test_any_text_is_quarantined_as_it_came(app: App) -> None:
     secret = app.stack.settings.webhook_secrets[0]
     sent: dict[str, bytes] = {}
 
-    @effort(60)
+    @intensity(60)
     @given(
         text=st.text(max_size=200),
         encoded=st.booleans(),
@@ -46,7 +46,7 @@ def test_any_text_is_quarantined_as_it_came(app: App) -> None:
     @example(text="\x00", encoded=True, webhook_id="")
     def taken(*, text: str, encoded: bool, webhook_id: str) -> None:
         body, webhook_id = text.encode(), f"{uuid4().hex}{webhook_id}"
-        assert knock(body, signed(body, secret, webhook_id=webhook_id), base64=encoded) == (204, None)
+        assert post_webhook(body, signed(body, secret, webhook_id=webhook_id), base64=encoded) == (204, None)
         sent[webhook_id] = body
 
     taken()
@@ -58,10 +58,10 @@ def test_bytes_that_are_no_text_are_not_codats(stack: Stack) -> None:
     """Codat signs JSON; what can't be text was never signed by it, whatever the header says."""
     secret = stack.settings.webhook_secrets[0]
 
-    @effort(50)
+    @intensity(50)
     @given(st.binary(max_size=60).map(lambda raw: raw + b"\xff"))
     def refused(body: bytes) -> None:
-        assert knock(body, signed(b"", secret))[0] == 401
+        assert post_webhook(body, signed(b"", secret))[0] == 401
 
     refused()
 
@@ -90,7 +90,7 @@ def test_a_real_webhook_with_anything_in_one_place(app: App) -> None:
     """GIVEN a company of ours THEN its webhook is stored or quarantined: a change at Codat brings nothing down."""
     secret = app.stack.settings.webhook_secrets[0]
 
-    @effort(100)
+    @intensity(100)
     @given(st.sampled_from(CONNECTION_WEBHOOKS), json_values, st.data())
     def accepted(name: str, value: Any, data: st.DataObject) -> None:
         real = webhook_about(
@@ -101,7 +101,7 @@ def test_a_real_webhook_with_anything_in_one_place(app: App) -> None:
             generatedDate=datetime.now(UTC).isoformat(),
         )
         body = json.dumps(bent(real, data.draw(st.sampled_from(places(real))), value)).encode()
-        assert knock(body, signed(body, secret)) == (204, None)
+        assert post_webhook(body, signed(body, secret)) == (204, None)
 
     accepted()
     assert connections(app)
@@ -113,7 +113,7 @@ def test_a_real_webhook_with_a_field_of_any_length(app: App) -> None:
     real = webhook_about("connection.failed", company_id=COMPANY_ID, connection_id=str(uuid4()), tags={"uid": "c-1"})
     for path in places(real):
         body = json.dumps(bent(real, path, "x" * 200_000)).encode()
-        assert knock(body, signed(body, secret)) == (204, None), path
+        assert post_webhook(body, signed(body, secret)) == (204, None), path
 
 
 @pytest.mark.parametrize("tags", [{"Dave" * 60_000: 1}, 7, ["Dave"], None])
@@ -123,7 +123,7 @@ def test_a_webhook_with_any_tags_is_stored(app: App, tags: Any) -> None:
     real = webhook_about("connection.connected", company_id=COMPANY_ID, connection_id=connection_id, tags={})
     body = json.dumps(bent(real, ("payload", "referenceCompany", "tags"), tags)).encode()
     webhook_id = f"msg_{uuid4().hex}"
-    assert knock(body, signed(body, app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)) == (204, None)
+    assert post_webhook(body, signed(body, app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)) == (204, None)
     assert connection_id in {item["connectionId"] for item in connections(app)}
     assert quarantined(app, webhook_id) == []
 
@@ -133,7 +133,7 @@ def test_what_is_wrong_with_a_webhook_is_said_without_its_text(app: App) -> None
     webhook_id = f"msg_{uuid4().hex}"
     real = webhook_about("connection.connected", company_id=str(uuid4()), connection_id=str(uuid4()))
     body = json.dumps(bent(real, ("payload", "connection", "status"), "Dave" * 60_000)).encode()
-    assert knock(body, signed(body, app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)) == (204, None)
+    assert post_webhook(body, signed(body, app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)) == (204, None)
     [item] = quarantined(app, webhook_id)
     assert item["cause"] == "connection.status: literal_error"
     assert base64.b64decode(item["body"]) == body
@@ -150,7 +150,7 @@ def test_the_largest_webhook_is_accepted_however_it_is_written(app: App) -> None
         body = json.dumps(real).encode()
         assert len(body) == 256 * 1024
         headers = {name.title(): value for name, value in signed(body, secret).items()}
-        assert knock(body, headers, base64=encoded) == (204, None)
+        assert post_webhook(body, headers, base64=encoded) == (204, None)
         assert connection_id in {item["connectionId"] for item in connections(app)}
 
 
@@ -159,7 +159,7 @@ def test_a_webhook_id_of_the_maximal_length(app: App) -> None:
     secret, webhook_id = app.stack.settings.webhook_secrets[0], f"msg_{uuid4().hex}".ljust(1024, "x")
     real = webhook_about("connection.connected", company_id=COMPANY_ID, connection_id=str(uuid4()))
     for body in (b"not json", json.dumps(real).encode()):
-        assert knock(body, signed(body, secret, webhook_id=webhook_id)) == (204, None)
+        assert post_webhook(body, signed(body, secret, webhook_id=webhook_id)) == (204, None)
     [item] = quarantined(app, webhook_id)
     assert base64.b64decode(item["body"]) == b"not json"
     entries = [item for item in app.items(f"COMPANY#{COMPANY_ID}") if item.get("eventId") == real["id"]]
@@ -172,5 +172,5 @@ def test_a_webhook_of_another_apps_company_is_acknowledged(app: App, tags: dict[
     before = app.items()
     real = webhook_about("connection.connected", company_id=str(uuid4()), connection_id=str(uuid4()), tags=tags)
     body = json.dumps(real).encode()
-    assert knock(body, signed(body, app.stack.settings.webhook_secrets[0])) == (204, None)
+    assert post_webhook(body, signed(body, app.stack.settings.webhook_secrets[0])) == (204, None)
     assert app.items() == before

@@ -8,7 +8,7 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 
-def at_once(*calls: Callable[[], _T]) -> list[_T]:
+def concurrently(*calls: Callable[[], _T]) -> list[_T]:
     """What each returned, all of them started at one moment on threads of their own."""
     start = Barrier(len(calls))
 

@@ -1,4 +1,4 @@
-"""An estate of companies and connections, in the simulated Codat and in the table alike, and then not alike."""
+"""A dataset of companies and connections, in the simulated Codat and in the table alike, and then not alike."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Difference:
         return len(self.only_in_table) + len(self.only_at_codat) + len(self.otherwise)
 
 
-class Estate:
+class Dataset:
     def __init__(self, state: State, client: DynamoDBClient, table_name: str, *, api_key: str, seed: int) -> None:
         self._state = state
         self._client = client

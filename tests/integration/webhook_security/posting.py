@@ -13,7 +13,7 @@ COMPANY_ID = "0498e921-9b53-4396-a412-4f2f5983b0a2"
 """A company of ours in each test of this folder: see conftest.py."""
 
 
-def knock(body: bytes, headers: Mapping[str, str], *, base64: bool | None = None) -> tuple[int, Any]:
+def post_webhook(body: bytes, headers: Mapping[str, str], *, base64: bool | None = None) -> tuple[int, Any]:
     """The status and the body of the answer. `base64`: None where the body decides, which must be if it is no text."""
     event = api_event("codat_webhook")
     try:

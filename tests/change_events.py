@@ -11,7 +11,7 @@ from tests.conftest import App
 SCHEMAS = Path(__file__).parents[1] / "docs" / "events"
 
 
-def told(app: App, customer_id: str) -> list[dict[str, Any]]:
+def events_about(app: App, customer_id: str) -> list[dict[str, Any]]:
     """The events about a customer and its connections, oldest first."""
     return [event for event in app.stack.events() if event["detail"]["customerId"] == customer_id]
 

@@ -15,9 +15,9 @@ from functions.codat_webhook import app as codat_webhook
 from local.settings import new_webhook_secret
 from local.stack import Stack
 from tests.conftest import App
-from tests.effort import effort
 from tests.integration.faults.context import Context
-from tests.integration.webhook_security.knocking import COMPANY_ID, knock
+from tests.integration.webhook_security.posting import COMPANY_ID, post_webhook
+from tests.intensity import intensity
 from tests.payloads import api_event, signed, webhook_about
 
 SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature")
@@ -55,7 +55,7 @@ def cased(name: str, upper: list[bool]) -> str:
 def test_any_headers_over_any_body(app: App) -> None:
     """Each header missing, or anything at all, in any case of its name."""
 
-    @effort(250)
+    @intensity(250)
     @given(
         body=bodies,
         headers=st.dictionaries(st.sampled_from(SIGNED), values),
@@ -63,7 +63,9 @@ def test_any_headers_over_any_body(app: App) -> None:
         encoded=st.booleans(),
     )
     def refused(*, body: bytes, headers: dict[str, str], upper: list[bool], encoded: bool) -> None:
-        status, problem = knock(body, {cased(name, upper): value for name, value in headers.items()}, base64=encoded)
+        status, problem = post_webhook(
+            body, {cased(name, upper): value for name, value in headers.items()}, base64=encoded
+        )
         assert (status, problem["type"]) == (401, "not-authentic")
 
     with nothing_happens(app):
@@ -74,7 +76,7 @@ def test_one_header_of_a_real_delivery_bent(app: App) -> None:
     """Everything is as Codat sends it, except for one header."""
     secret = app.stack.settings.webhook_secrets[0]
 
-    @effort(250)
+    @intensity(250)
     @given(st.sampled_from(SIGNED), values)
     @example("webhook-timestamp", "9" * 400)
     @example("webhook-timestamp", "1_7")
@@ -82,7 +84,7 @@ def test_one_header_of_a_real_delivery_bent(app: App) -> None:
     def refused(name: str, value: str) -> None:
         headers = signed(REAL, secret)
         assume(value != headers[name])
-        status, problem = knock(REAL, {**headers, name: value})
+        status, problem = post_webhook(REAL, {**headers, name: value})
         assert (status, problem["type"]) == (401, "not-authentic")
 
     with nothing_happens(app):
@@ -93,28 +95,28 @@ def test_another_body_under_a_real_signature(app: App) -> None:
     """One byte is enough; so is the same JSON written otherwise."""
     headers = signed(REAL, app.stack.settings.webhook_secrets[0])
 
-    @effort(100)
+    @intensity(100)
     @given(place=st.integers(0, len(REAL) - 1), by=st.integers(1, 255), encoded=st.booleans())
     def refused(*, place: int, by: int, encoded: bool) -> None:
         bent = bytearray(REAL)
         bent[place] ^= by
-        assert knock(bytes(bent), headers, base64=encoded)[0] == 401
+        assert post_webhook(bytes(bent), headers, base64=encoded)[0] == 401
 
     with nothing_happens(app):
         refused()
         for rewritten in (json.dumps(json.loads(REAL), indent=1).encode(), REAL + b"\n", b" " + REAL, b""):
-            assert knock(rewritten, headers)[0] == 401
+            assert post_webhook(rewritten, headers)[0] == 401
 
 
 def test_every_time_out_of_tolerance(app: App) -> None:
     """Signed by the right secret, and older or newer than five minutes."""
     secret = app.stack.settings.webhook_secrets[0]
 
-    @effort(100)
+    @intensity(100)
     @given(st.one_of(st.integers(-(10**9), -303), st.integers(303, 10**9)))
     def refused(seconds: int) -> None:
         headers = signed(REAL, secret, at=datetime.now(UTC) + timedelta(seconds=seconds))
-        assert knock(REAL, headers)[0] == 401
+        assert post_webhook(REAL, headers)[0] == 401
 
     with nothing_happens(app):
         refused()
@@ -123,13 +125,13 @@ def test_every_time_out_of_tolerance(app: App) -> None:
 def test_every_other_secret(app: App) -> None:
     """However many signatures are tried at once, up to what fits."""
 
-    @effort(50)
+    @intensity(50)
     @given(st.integers(1, 19))
     def refused(count: int) -> None:
         headers = signed(REAL, new_webhook_secret())
         at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
         others = (Webhook(new_webhook_secret()).sign(headers["webhook-id"], at, REAL.decode()) for _ in range(count))
-        assert knock(REAL, {**headers, "webhook-signature": " ".join(others)})[0] == 401
+        assert post_webhook(REAL, {**headers, "webhook-signature": " ".join(others)})[0] == 401
 
     with nothing_happens(app):
         refused()
@@ -141,8 +143,8 @@ def test_a_header_sent_twice(app: App, name: str) -> None:
     headers = signed(REAL, app.stack.settings.webhook_secrets[0])
     with nothing_happens(app):
         for other in (headers[name], "x", ""):
-            assert knock(REAL, {**headers, name: f"{headers[name]},{other}"})[0] == 401
-            assert knock(REAL, {**headers, name: f"{other},{headers[name]}"})[0] == 401
+            assert post_webhook(REAL, {**headers, name: f"{headers[name]},{other}"})[0] == 401
+            assert post_webhook(REAL, {**headers, name: f"{other},{headers[name]}"})[0] == 401
 
 
 @pytest.mark.parametrize("body", ["A", "AAA", "AA=A", "é", "%%%="])
@@ -170,7 +172,7 @@ def test_every_refusal_is_counted_by_its_reason(
     app: App, capsys: pytest.CaptureFixture[str], change: dict[str, str], reason: str
 ) -> None:
     """For whoever watches the door."""
-    assert knock(REAL, {**signed(REAL, app.stack.settings.webhook_secrets[0]), **change})[0] == 401
+    assert post_webhook(REAL, {**signed(REAL, app.stack.settings.webhook_secrets[0]), **change})[0] == 401
     counted = [line for line in capsys.readouterr().out.splitlines() if '"WebhookRefused"' in line]
     assert [json.loads(line)["reason"] for line in counted] == [reason]
 
@@ -181,4 +183,4 @@ def test_more_than_a_webhook_can_be(stack: Stack, size: int, *, encoded: bool) -
     """413 before any work, signed or not."""
     body = b"x" * size
     for headers in ({}, signed(body, stack.settings.webhook_secrets[0])):
-        assert knock(body, headers, base64=encoded)[0] == 413
+        assert post_webhook(body, headers, base64=encoded)[0] == 413

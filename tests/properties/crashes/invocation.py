@@ -20,11 +20,13 @@ Moment = Literal["before", "after"]
 
 # Forked from a process without threads, with the imports done: a new Lambda in some 50 ms.
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["pytest", "tests.properties.crashes.warm", "tests.properties.crashes.process"])
+_processes.set_forkserver_preload(
+    ["pytest", "tests.properties.crashes.preloaded", "tests.properties.crashes.invocation"]
+)
 
 
 @dataclass(frozen=True)
-class Death:
+class KillPoint:
     """Where the process is killed: before an I/O is sent, or after it was answered."""
 
     io: int | str
@@ -35,9 +37,9 @@ class Death:
         return self.io in {number, name} and self.moment == moment
 
 
-def every_death(exchanges: Sequence[str]) -> list[Death]:
+def all_kill_points(exchanges: Sequence[str]) -> list[KillPoint]:
     """Before the first I/O, and after each: to die before one is to die after the one before it."""
-    return [Death(0, "before"), *(Death(io, "after") for io in range(len(exchanges)))]
+    return [KillPoint(0, "before"), *(KillPoint(io, "after") for io in range(len(exchanges)))]
 
 
 def ends_of_each_kind(exchanges: Sequence[str]) -> list[int]:
@@ -47,13 +49,13 @@ def ends_of_each_kind(exchanges: Sequence[str]) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Life:
+class Invocation:
     """What is left of an invocation."""
 
     answer: dict[str, Any] | None
     """None: it was killed."""
     exchanges: list[str]
-    """What it asked of the world, in order; of a killed one, up to its death."""
+    """What it asked of the world, in order; of a killed one, up to the kill point."""
 
     @property
     def status(self) -> int | None:
@@ -64,11 +66,13 @@ class Life:
         return json.loads(self.answer["body"]) if self.answer and self.answer["body"] else None
 
 
-def invoke(handler: str, event: dict[str, Any], *, death: Death | None = None, later: timedelta = timedelta(0)) -> Life:
+def invoke(
+    handler: str, event: dict[str, Any], *, kill_point: KillPoint | None = None, later: timedelta = timedelta(0)
+) -> Invocation:
     """Runs `handler` ("functions.x.app") on `event` in a process whose clock is ahead by `later`."""
     reading, writing = _processes.Pipe(duplex=False)
     process = _processes.Process(
-        target=_live, args=(writing, handler, event, death, later.total_seconds(), dict(os.environ))
+        target=_live, args=(writing, handler, event, kill_point, later.total_seconds(), dict(os.environ))
     )
     process.start()
     writing.close()
@@ -85,7 +89,7 @@ def invoke(handler: str, event: dict[str, Any], *, death: Death | None = None, l
         process.join()
     if answer is None and process.exitcode != -signal.SIGKILL:
         raise AssertionError(f"{handler} ended with {process.exitcode}")
-    return Life(answer, exchanges)
+    return Invocation(answer, exchanges)
 
 
 SECONDS_LEFT = 20
@@ -106,12 +110,12 @@ def _live(  # noqa: PLR0917  # a process's arguments are positional
     told: Connection,
     handler: str,
     event: dict[str, Any],
-    death: Death | None,
+    kill_point: KillPoint | None,
     later: float,
     environment: dict[str, str],
 ) -> None:
     from local.stack import _forget_caches  # noqa: PLC0415
-    from tests.properties.crashes.warm import BUILT_FOR  # noqa: PLC0415
+    from tests.properties.crashes.preloaded import BUILT_FOR  # noqa: PLC0415
 
     os.environ.clear()
     os.environ.update(environment)
@@ -119,7 +123,7 @@ def _live(  # noqa: PLR0917  # a process's arguments are positional
         _forget_caches()  # what was built speaks to another stack
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the logs of a process about to die
     _shift_clock(later)
-    _watch(told, death)
+    _watch(told, kill_point)
     answer = importlib.import_module(handler).handler(event, _Context())
     told.send(("answer", answer))
 
@@ -131,7 +135,7 @@ def _shift_clock(later: float) -> None:
     clock.now = lambda: real() + timedelta(seconds=later)
 
 
-def _watch(told: Connection, death: Death | None) -> None:
+def _watch(told: Connection, kill_point: KillPoint | None) -> None:
     import botocore.httpsession  # noqa: PLC0415
     import httpx  # noqa: PLC0415
 
@@ -141,10 +145,10 @@ def _watch(told: Connection, death: Death | None) -> None:
         nonlocal count
         mine, count = count, count + 1
         told.send(("exchange", what))
-        if death and death.strikes(mine, what, "before"):
+        if kill_point and kill_point.strikes(mine, what, "before"):
             os.kill(os.getpid(), signal.SIGKILL)
         answered = perform()
-        if death and death.strikes(mine, what, "after"):
+        if kill_point and kill_point.strikes(mine, what, "after"):
             os.kill(os.getpid(), signal.SIGKILL)
         return answered
 
