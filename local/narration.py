@@ -85,7 +85,7 @@ class Narration:
     def _change(self, detail: dict[str, Any]) -> str:
         statuses = [status for status in (detail.get("previousStatus"), detail.get("status")) if status]
         what = f"{path_of(statuses):24} version {detail['version']}"
-        reason = f"  {detail['reason']}" if detail.get("reason") else ""
+        reason = f"  {detail['error']}" if detail.get("error") else ""
         return what + self._console.dim(reason)
 
 

@@ -3,8 +3,8 @@
 from http import HTTPStatus
 
 from shared import bootstrap
+from shared.domain.documents import customer_document
 from shared.http.requests import NewCustomer
-from shared.http.responses import customer_document
 from shared.http.router import Request, Response, http_handler
 from shared.runtime.settings import settings
 from shared.services.customers import create_customer, with_connections

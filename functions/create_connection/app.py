@@ -3,8 +3,8 @@
 from http import HTTPStatus
 
 from shared import bootstrap
+from shared.domain.documents import connection_document
 from shared.http.requests import NewConnection
-from shared.http.responses import connection_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import create_connection
 

@@ -4,7 +4,8 @@ from http import HTTPStatus
 
 from functions.read_customers import lists
 from shared import bootstrap
-from shared.http.responses import connection_document, customer_document, platform_document
+from shared.domain.documents import connection_document, customer_document
+from shared.http.responses import platform_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import find_connection
 from shared.services.customers import read_customer

@@ -4,9 +4,10 @@ from http import HTTPStatus
 
 from shared import bootstrap
 from shared.domain.connections import Status
+from shared.domain.documents import connection_document, customer_document
 from shared.domain.errors import InvalidQuery
 from shared.http import query
-from shared.http.responses import connection_document, customer_document, entry_document
+from shared.http.responses import entry_document
 from shared.http.router import Request, Response
 from shared.services.connections import connection_timeline
 from shared.services.customers import find_by_company, list_customers

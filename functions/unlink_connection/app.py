@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from shared import bootstrap
-from shared.http.responses import connection_document
+from shared.domain.documents import connection_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import unlink_connection
 

@@ -132,17 +132,18 @@ class ConnectionSnapshot:
 class Connection:
     company_id: str
     connection_id: str
-    customer_id: str
     source: Source
     created_at: Timestamp
     updated_at: Timestamp
     """Our clock, at the last write."""
 
     status: Status
-    status_stamp: Stamp
-    reported_error: str | None = field(repr=False)
-    error_stamp: Stamp
-    last_update_stamp: Stamp
+    customer_id: str = ""
+    """Empty in a tombstone."""
+    status_stamp: Stamp = NEVER
+    reported_error: str | None = field(default=None, repr=False)
+    error_stamp: Stamp = NEVER
+    last_update_stamp: Stamp = NEVER
     """Of the newest update of any kind."""
     last_sync: Timestamp | None = None
     linked_event_at: Timestamp | None = None
@@ -247,10 +248,6 @@ def placeholder(company_id: str, connection_id: str, customer_id: str, now: Time
         created_at=now,
         updated_at=now,
         status=Status.PENDING_AUTH,
-        status_stamp=NEVER,
-        reported_error=None,
-        error_stamp=NEVER,
-        last_update_stamp=NEVER,
     )
 
 

@@ -28,7 +28,7 @@ class TimelineEntry:
     actor: Actor
     previous_status: Status | None
     status: Status
-    reason: str | None = field(repr=False)
+    error: str | None = field(repr=False)
     applied: bool
     """False: it came late, and the state was newer already."""
 
@@ -45,7 +45,7 @@ def entry_for_update(
         actor=actor,
         previous_status=before.status if before else None,
         status=after.status,
-        reason=update.error,
+        error=update.error,
         applied=update.stamp in {after.last_update_stamp, after.status_stamp, after.error_stamp},
     )
 
@@ -62,6 +62,6 @@ def entry_for_initial_read(
         actor=actor,
         previous_status=before.status if before else None,
         status=after.status,
-        reason=None,
+        error=None,
         applied=read in after.evidence.reads and after.initial_read_at in {None, read.completed_at},
     )

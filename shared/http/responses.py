@@ -1,47 +1,11 @@
-"""The documents that the API returns."""
+"""The documents that only the API returns; customers and connections are in `shared.domain.documents`."""
 
 from typing import Any
 
-from shared.domain.changes import issue_documents
-from shared.domain.connections import Connection
-from shared.domain.customers import AccessToken, Customer
+from shared.domain.customers import AccessToken
 from shared.domain.platforms import Platform
 from shared.domain.timeline import WEBHOOK, TimelineEntry
 from shared.domain.timestamps import Timestamp
-
-
-def customer_document(customer: Customer, connections: list[Connection]) -> dict[str, Any]:
-    return {
-        "customerId": customer.customer_id,
-        "companyId": customer.company_id,
-        "name": customer.profile.name,
-        "description": customer.profile.description,
-        "tags": dict(customer.profile.tags),
-        "createdAt": customer.created_at,
-        "updatedAt": customer.updated_at,
-        "connections": [connection_document(connection) for connection in connections],
-    }
-
-
-def connection_document(connection: Connection) -> dict[str, Any]:
-    return {
-        "connectionId": connection.connection_id,
-        "customerId": connection.customer_id,
-        "companyId": connection.company_id,
-        "platformKey": connection.source.platform_key,
-        "platformName": connection.source.platform_name,
-        "sourceType": connection.source.source_type,
-        "status": connection.status,
-        "nextAction": connection.next_action,
-        "error": connection.error,
-        "lastSync": connection.last_sync,
-        "linkedAt": connection.linked_at,
-        "initialReadAt": connection.initial_read_at,
-        "initialReadIssues": issue_documents(connection),
-        "createdAt": connection.created_at,
-        "updatedAt": connection.updated_at,
-        "asOf": connection.as_of,
-    }
 
 
 def platform_document(platform: Platform) -> dict[str, Any]:
@@ -63,7 +27,7 @@ def entry_document(entry: TimelineEntry) -> dict[str, Any]:
         "webhookId": entry.actor.identity if entry.actor.kind == WEBHOOK else None,
         "previousStatus": entry.previous_status,
         "status": entry.status,
-        "reason": entry.reason,
+        "error": entry.error,
         "applied": entry.applied,
     }
 

@@ -34,5 +34,4 @@ class ApiKeys:
 
 
 def _item(fingerprint: str, proof: str, now: datetime) -> dict[str, str]:
-    pk, sk = keys.api_key(fingerprint)
-    return {"pk": pk, "sk": sk, "proof": proof, "trustedAt": timestamp_of(now)}
+    return {**keys.attributes(keys.api_key(fingerprint)), "proof": proof, "trustedAt": timestamp_of(now)}

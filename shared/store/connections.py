@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.domain.connections import NEVER, Connection, Source, Stamp, Status
+from shared.domain.connections import Connection, Source, Status
 from shared.domain.customers import Ownership
 from shared.domain.errors import CompanyGone, InvalidQuery
 from shared.domain.initial_reads import InitialRead, ReadEvidence
@@ -166,10 +166,8 @@ class Connections:
                 raise CompanyGone(customer_id) from failure
 
     def _entry_item(self, entry: TimelineEntry) -> dict[str, Any]:
-        pk, sk = keys.timeline_entry(entry.company_id, entry.connection_id, entry.at, entry.event_id)
         return {
-            "pk": pk,
-            "sk": sk,
+            **keys.attributes(keys.timeline_entry(entry.company_id, entry.connection_id, entry.at, entry.event_id)),
             "eventId": entry.event_id,
             "eventType": entry.event_type,
             "at": entry.at,
@@ -177,7 +175,7 @@ class Connections:
             "actorId": entry.actor.identity,
             "previousStatus": entry.previous_status,
             "status": entry.status,
-            "reason": entry.reason,
+            "error": entry.error,
             "applied": entry.applied,
             "expiresAt": int((datetime_of(entry.at) + self._timeline_lifetime).timestamp()),
         }
@@ -188,34 +186,40 @@ def _unchanged_since(before: Connection) -> Condition:
     return Condition("version = :before", {":before": before.version}) if before.version else ABSENT
 
 
+_ATTRIBUTES = {
+    "companyId": "company_id",
+    "connectionId": "connection_id",
+    "customerId": "customer_id",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+    "status": "status",
+    "statusStamp": "status_stamp",
+    "reportedError": "reported_error",
+    "errorStamp": "error_stamp",
+    "lastUpdateStamp": "last_update_stamp",
+    "lastSync": "last_sync",
+    "linkedEventAt": "linked_event_at",
+    "linkedSeenAt": "linked_seen_at",
+    "linkIssuedAt": "link_issued_at",
+    "abandonedAt": "abandoned_at",
+    "tombstone": "is_tombstone",
+    "version": "version",
+}
+"""The attributes of an item that contain a field of the connection as it is."""
+
+
 def _connection_item(connection: Connection) -> Item:
-    pk, sk = keys.connection(connection.company_id, connection.connection_id)
+    source, evidence = connection.source, connection.evidence
     item = {
-        "pk": pk,
-        "sk": sk,
-        "companyId": connection.company_id,
-        "connectionId": connection.connection_id,
-        "customerId": connection.customer_id or None,
-        "platformKey": connection.source.platform_key,
-        "platformName": connection.source.platform_name,
-        "sourceType": connection.source.source_type,
-        "createdAt": connection.created_at,
-        "updatedAt": connection.updated_at,
-        "status": connection.status,
-        "statusStamp": connection.status_stamp,
-        "reportedError": connection.reported_error,
-        "errorStamp": connection.error_stamp,
-        "lastUpdateStamp": connection.last_update_stamp,
-        "lastSync": connection.last_sync,
-        "linkedEventAt": connection.linked_event_at,
-        "linkedSeenAt": connection.linked_seen_at,
+        **keys.attributes(keys.connection(connection.company_id, connection.connection_id)),
+        # An attribute without a value does not exist.
+        **{attribute: getattr(connection, field) or None for attribute, field in _ATTRIBUTES.items()},
+        "platformKey": source.platform_key,
+        "platformName": source.platform_name,
+        "sourceType": source.source_type,
         "severances": list(connection.severances) or None,
-        "initialReads": [_read_attributes(read) for read in connection.evidence.reads] or None,
-        "syncs": list(connection.evidence.syncs) or None,
-        "linkIssuedAt": connection.link_issued_at,
-        "abandonedAt": connection.abandoned_at,
-        "tombstone": connection.is_tombstone or None,
-        "version": connection.version,
+        "initialReads": [_read_attributes(read) for read in evidence.reads] or None,
+        "syncs": list(evidence.syncs) or None,
     }
     if not connection.is_placeholder and not connection.is_deleted:
         item["statusShard"] = keys.status_shard(connection.status, connection.company_id)
@@ -233,36 +237,18 @@ def _read_attributes(read: InitialRead) -> dict[str, Any]:
 
 
 def connection_from_item(item: Item) -> Connection:
+    fields: dict[str, Any] = {field: item[attribute] for attribute, field in _ATTRIBUTES.items() if attribute in item}
     reads = (
         InitialRead(
-            completed_at=Timestamp(read["completedAt"]),
-            event_id=read["eventId"],
-            complete=tuple(read["complete"]),
-            failed=tuple(sorted(read["failed"].items())),
+            read["completedAt"], read["eventId"], tuple(read["complete"]), tuple(sorted(read["failed"].items()))
         )
-        for read in item.get("initialReads", [])
+        for read in item.get("initialReads", ())
     )
     return Connection(
-        company_id=item["companyId"],
-        connection_id=item["connectionId"],
-        customer_id=item.get("customerId", ""),
+        **{**fields, "status": Status(item["status"]), "version": int(item["version"])},
         source=Source(item["platformKey"], item["platformName"], item["sourceType"]),
-        created_at=Timestamp(item["createdAt"]),
-        updated_at=Timestamp(item["updatedAt"]),
-        status=Status(item["status"]),
-        status_stamp=Stamp(item.get("statusStamp", NEVER)),
-        reported_error=item.get("reportedError"),
-        error_stamp=Stamp(item.get("errorStamp", NEVER)),
-        last_update_stamp=Stamp(item.get("lastUpdateStamp", NEVER)),
-        last_sync=item.get("lastSync"),
-        linked_event_at=item.get("linkedEventAt"),
-        linked_seen_at=item.get("linkedSeenAt"),
         severances=tuple(item.get("severances", ())),
-        evidence=ReadEvidence(tuple(reads), tuple(map(Timestamp, item.get("syncs", [])))),
-        link_issued_at=item.get("linkIssuedAt"),
-        abandoned_at=item.get("abandonedAt"),
-        is_tombstone=bool(item.get("tombstone")),
-        version=int(item["version"]),
+        evidence=ReadEvidence(tuple(reads), tuple(item.get("syncs", ()))),
     )
 
 
@@ -276,6 +262,6 @@ def _entry(item: Item, connection: Connection) -> TimelineEntry:
         actor=Actor(item["actor"], item.get("actorId")),
         previous_status=Status(item["previousStatus"]) if "previousStatus" in item else None,
         status=Status(item["status"]),
-        reason=item.get("reason"),
+        error=item.get("error"),
         applied=item["applied"],
     )

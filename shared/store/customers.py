@@ -31,6 +31,7 @@ class Customers:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._leases = Leases(table)
+        self._query = ShardedQuery(table, INDEX, "customerShard", "customerId", keys.customer_shards())
 
     def acquire(
         self,
@@ -53,7 +54,7 @@ class Customers:
             "profileUnset": profile_unset or None,
             **_profile_attributes(profile),
         }
-        acquired = self._leases.acquire(keys.customer(customer_id), payload, _subject(customer_id), request)
+        acquired = self._leases.acquire(keys.customer(customer_id), payload, f"Customer {customer_id}", request)
         if isinstance(acquired, CreationLease):
             return acquired
         _refuse_half(acquired)
@@ -169,8 +170,7 @@ class Customers:
 
     def page(self, limit: int, cursor: str | None) -> Page[Customer]:
         """Return customers in no particular order. Raises InvalidQuery if the cursor is not from here."""
-        query = ShardedQuery(self._table, INDEX, "customerShard", "customerId", keys.customer_shards())
-        page = query.page(limit, cursor)
+        page = self._query.page(limit, cursor)
         return Page(self.find_many(entry["customerId"] for entry in page.items), page.cursor)
 
     def has_any(self) -> bool:
@@ -183,14 +183,7 @@ class Customers:
 
     def all_ids(self) -> Iterator[str]:
         """Yield the id of every customer, also of those being created or deleted."""
-        for shard in keys.customer_shards():
-            start = None
-            while True:
-                page = self._table.query_index(INDEX, "customerShard", shard, limit=1000, start=start)
-                yield from (entry["customerId"] for entry in page.items)
-                start = page.next
-                if start is None:
-                    break
+        return (entry["customerId"] for entry in self._query.all())
 
     def take_over_creation(self, customer_id: str, request: LeaseRequest) -> CreationLease | None:
         """Acquire the lease of an unfinished creation; None if there is none.
@@ -200,7 +193,7 @@ class Customers:
         item = self._item(customer_id)
         if item is None or item["state"] != CREATING:
             return None
-        return self._leases.take_over(lease_of(item, _subject(customer_id)), request)
+        return self._leases.take_over(lease_of(item, f"Customer {customer_id}"), request)
 
     def begin_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
         """Store the deletion before Codat is asked; None if there is no such customer, or it is still being created.
@@ -221,7 +214,7 @@ class Customers:
         item = self._item(customer_id)
         while item is not None and item["state"] in states:
             if item.get("leaseOwner") == request.owner:
-                return _deletion(item)
+                return Deletion(customer_id, item["companyId"], request.owner)
             item = self._begin_deletion(item, request)
         return None
 
@@ -314,18 +307,6 @@ def owned_pointer(customer_id: str) -> Condition:
     return Condition(f"{_IS_THEIRS} AND attribute_not_exists(reserved)", {":theirs": customer_id})
 
 
-def _subject(customer_id: str) -> str:
-    return f"Customer {customer_id}"
-
-
-def _deletion(item: Item) -> Deletion:
-    return Deletion(
-        customer_id=item["customerId"],
-        company_id=item["companyId"],
-        owner=item["leaseOwner"],
-    )
-
-
 def _deleting(item: Item, now: datetime) -> DeletionInProgress:
     until = from_ms(item.get("leaseUntil", 0))
     return DeletionInProgress(item.get("customerId", ""), seconds_until(until, now))
@@ -349,8 +330,7 @@ def _point(company_id: str, customer_id: str, *, reserved: bool | None = None) -
 
 
 def _pointer(company_id: str) -> dict[str, Any]:
-    pk, sk = keys.company(company_id)
-    return {"pk": pk, "sk": sk, "companyId": company_id}
+    return {**keys.attributes(keys.company(company_id)), "companyId": company_id}
 
 
 def _before(company: Company) -> dict[str, Any]:
@@ -363,11 +343,9 @@ def _before(company: Company) -> dict[str, Any]:
 
 
 def _customer_item(customer: Customer) -> Item:
-    pk, sk = keys.customer(customer.customer_id)
     confirmed = customer.confirmed_profile
     return {
-        "pk": pk,
-        "sk": sk,
+        **keys.attributes(keys.customer(customer.customer_id)),
         "state": ACTIVE,
         "customerId": customer.customer_id,
         "customerShard": keys.customer_shard(customer.customer_id),

@@ -15,6 +15,11 @@ SHARDS = 16
 """Shards of each index. All connections of one status under one key would throttle the table's writes."""
 
 
+def attributes(key: Key) -> dict[str, str]:
+    """Return the key as the attributes of its item."""
+    return {"pk": key[0], "sk": key[1]}
+
+
 def customer(customer_id: str) -> Key:
     return f"CUSTOMER#{customer_id}", CUSTOMER
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from shared.domain.errors import CreationInProgress
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
+from shared.store import keys
 from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Key, Table, Write, delete, put
 
 CREATING = "creating"
@@ -101,11 +102,12 @@ def lost(lease: CreationLease, existing: Item | None, now: datetime) -> Creation
 
 
 def lease_item(lease: CreationLease) -> dict[str, Any]:
-    pk, sk = lease.key
+    return {**lease.payload, **_attributes(lease)}
+
+
+def _attributes(lease: CreationLease) -> dict[str, Any]:
     return {
-        **lease.payload,
-        "pk": pk,
-        "sk": sk,
+        **keys.attributes(lease.key),
         "state": CREATING,
         "creationId": lease.creation_id,
         "idempotencyKey": lease.idempotency_key,
@@ -117,26 +119,12 @@ def lease_item(lease: CreationLease) -> dict[str, Any]:
     }
 
 
-_LEASE_ATTRIBUTES = {
-    "pk",
-    "sk",
-    "state",
-    "creationId",
-    "idempotencyKey",
-    "keyIssuedAt",
-    "isSettled",
-    "lastSentAt",
-    "leaseOwner",
-    "leaseUntil",
-}
-
-
 def lease_of(item: Mapping[str, Any], subject: str) -> CreationLease:
     """Read a lease. If its owner crashed, a request may have been sent until the lease ended, and may still run."""
     lease_until = from_ms(item["leaseUntil"])
     crashed = lease_until != RELEASED
     last_sent_at = from_ms(item["lastSentAt"]) if "lastSentAt" in item else None
-    return CreationLease(
+    lease = CreationLease(
         subject=subject,
         creation_id=item["creationId"],
         idempotency_key=item["idempotencyKey"],
@@ -146,8 +134,9 @@ def lease_of(item: Mapping[str, Any], subject: str) -> CreationLease:
         owner=item["leaseOwner"],
         lease_until=lease_until,
         key=(item["pk"], item["sk"]),
-        payload={name: value for name, value in item.items() if name not in _LEASE_ATTRIBUTES},
+        payload={},
     )
+    return replace(lease, payload={name: item[name] for name in item.keys() - _attributes(lease).keys()})
 
 
 def to_ms(moment: datetime) -> int:

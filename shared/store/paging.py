@@ -2,7 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from shared.domain.errors import InvalidQuery
@@ -10,6 +10,7 @@ from shared.domain.pages import Page
 from shared.store.table import Item, Table
 
 MAX_KEY_CHARACTERS = 250
+QUERY_LIMIT = 1000
 FOREIGN_CURSOR = "is not one of this API; start without a cursor"
 
 
@@ -40,6 +41,16 @@ class ShardedQuery:
                 return Page(entries, None)
             if len(entries) >= limit:
                 return Page(entries, encode(self._shards[position], start))
+
+    def all(self) -> Iterator[Item]:
+        """Yield all entries."""
+        cursor: str | None = None
+        while True:
+            page = self.page(QUERY_LIMIT, cursor)
+            yield from page.items
+            cursor = page.cursor
+            if cursor is None:
+                return
 
     def _read(self, cursor: str) -> tuple[str, Mapping[str, Any] | None]:
         shard, start = decode(cursor)

@@ -30,16 +30,11 @@ class Quarantine:
     def add(self, webhook_id: str, body: bytes, cause: str, now: datetime) -> None:
         """Store the raw body under the day and the message's id; a retry of the message writes the same item."""
         received_at = timestamp_of(now)
-        pk, sk = keys.quarantined(received_at, webhook_id)
-        self._table.write(
-            put(
-                {
-                    "pk": pk,
-                    "sk": sk,
-                    "receivedAt": received_at,
-                    "cause": cause,
-                    "body": body,
-                    "expiresAt": int((now + LIFETIME).timestamp()),
-                }
-            )
-        )
+        item = {
+            **keys.attributes(keys.quarantined(received_at, webhook_id)),
+            "receivedAt": received_at,
+            "cause": cause,
+            "body": body,
+            "expiresAt": int((now + LIFETIME).timestamp()),
+        }
+        self._table.write(put(item))

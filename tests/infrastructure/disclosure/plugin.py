@@ -27,7 +27,7 @@ FORMS = {
     "a signing secret": re.compile(r"whsec_[\w+/]{8}"),
     "an access token, or a key": re.compile(r"Basic \w|Bearer \w|\b(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{101,}\b"),
 }
-_PERSONAL = ("name", "description", "tags", "reason", "reportedError")
+_PERSONAL = ("name", "description", "tags", "error", "reportedError")
 _PROFILES = ("confirmedProfile", "before", "discarded")
 """Attributes that contain another name, description and tags."""
 _SHORTEST = 9

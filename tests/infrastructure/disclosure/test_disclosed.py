@@ -18,7 +18,7 @@ from tests.infrastructure.disclosure.plugin import disclosed, personal_data_in, 
 
 PRIVATE = {
     *("access_token", "api_key", "body", "description", "detail", "discarded", "error", "error_message"),
-    *("existing_tags", "item", "json", "link_url", "name", "payload", "reason", "reported_error", "status_text"),
+    *("existing_tags", "item", "json", "link_url", "name", "payload", "error", "reported_error", "status_text"),
     *("tags", "token", "url", "values", "webhook_secrets"),
 }
 FOR_EVERYBODY = {("Platform", "name"), ("Problem", "detail")}

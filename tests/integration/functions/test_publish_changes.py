@@ -74,7 +74,7 @@ def test_a_listener_ends_with_the_state_of_the_table(app: App) -> None:
             "connectionId": "connectionId",
             "status": "status",
             "nextAction": "nextAction",
-            "reason": "error",
+            "error": "error",
             "lastSync": "lastSync",
             "initialReadAt": "initialReadAt",
         }
@@ -92,10 +92,10 @@ def test_whatever_an_app_can_see_is_told(app: App) -> None:
         detail: dict[str, Any] = events_about(app, pending["customerId"])[-1]["detail"]
         return detail
 
-    assert newest()["reason"] is None
+    assert newest()["error"] is None
     app.codat.state.cancel(*ids)
     app.codat.wait_idle()
-    assert newest()["reason"] == app.read(pending)["error"] is not None
+    assert newest()["error"] == app.read(pending)["error"] is not None
 
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
     linked = webhook_about("connection.connected", company_id=ids[0], connection_id=ids[1], generatedDate=now)

@@ -81,7 +81,7 @@ def entry_of(connection: Connection, event_id: str = "e-1") -> TimelineEntry:
         actor=Actor("webhook", "msg_1"),
         previous_status=None,
         status=connection.status,
-        reason=None,
+        error=None,
         applied=True,
     )
 

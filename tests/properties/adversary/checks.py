@@ -141,9 +141,10 @@ class Checks:
         if status != 200:
             return
         world.check("the app can follow along", customer["companyId"] == shown["companyId"], (customer, shown))
-        fields = {"status": "status", "linkedAt": "linkedAt", "initialReadAt": "initialReadAt", "reason": "error"}
+        fields = ("status", "linkedAt", "initialReadAt", "error")
         api = {
-            one["connectionId"]: {field: one[name] for field, name in fields.items()} for one in shown["connections"]
+            connection["connectionId"]: {field: connection[field] for field in fields}
+            for connection in shown["connections"]
         }
         received = {
             subject: {field: detail[field] for field in fields}

@@ -1,0 +1,42 @@
+"""Customers and connections as the API returns them and as change events carry them."""
+
+from typing import Any
+
+from shared.domain.connections import Connection
+from shared.domain.customers import Customer
+
+
+def customer_document(customer: Customer, connections: list[Connection]) -> dict[str, Any]:
+    return {
+        "customerId": customer.customer_id,
+        "companyId": customer.company_id,
+        "name": customer.profile.name,
+        "description": customer.profile.description,
+        "tags": dict(customer.profile.tags),
+        "createdAt": customer.created_at,
+        "updatedAt": customer.updated_at,
+        "connections": [connection_document(connection) for connection in connections],
+    }
+
+
+def connection_document(connection: Connection) -> dict[str, Any]:
+    return {
+        "connectionId": connection.connection_id,
+        "customerId": connection.customer_id,
+        "companyId": connection.company_id,
+        "platformKey": connection.source.platform_key,
+        "platformName": connection.source.platform_name,
+        "sourceType": connection.source.source_type,
+        "status": connection.status,
+        "nextAction": connection.next_action,
+        "error": connection.error,
+        "lastSync": connection.last_sync,
+        "linkedAt": connection.linked_at,
+        "initialReadAt": connection.initial_read_at,
+        "initialReadIssues": [
+            {"dataType": data_type, "status": status} for data_type, status in connection.initial_read_issues
+        ],
+        "createdAt": connection.created_at,
+        "updatedAt": connection.updated_at,
+        "asOf": connection.as_of,
+    }
