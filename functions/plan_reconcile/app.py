@@ -4,14 +4,13 @@ from typing import Any
 
 from shared import bootstrap
 from shared.runtime.clock import LambdaContext
-from shared.runtime.observability import logger
+from shared.runtime.observability import logger, observed
 from shared.services.reconcile import plan
 
 
+@observed
 def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, int]:
     """Queue a reconcile; `{"adoptOurs": true}` also adopts orphans that this service created, as after a restore."""
-    logger.thread_safe_clear_keys()
-    logger.thread_safe_append_keys(function_request_id=lambda_context.aws_request_id)
     context = bootstrap.plan_context(lambda_context)
     queued = plan(context.customers, context.codat, bootstrap.queue(), adopt_ours=event.get("adoptOurs") is True)
     context.telemetry.measure("ReconcileMessages", queued)

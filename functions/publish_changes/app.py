@@ -4,14 +4,13 @@ from typing import Any
 
 from shared import bootstrap
 from shared.runtime.clock import LambdaContext
-from shared.runtime.observability import Telemetry, logger
+from shared.runtime.observability import Telemetry, logger, observed
 from shared.services.changes import publish
 
 
-def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
+@observed
+def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     records = event["Records"]
-    logger.thread_safe_clear_keys()
-    logger.thread_safe_append_keys(function_request_id=lambda_context.aws_request_id)
     failed = publish([bootstrap.change_of(record) for record in records], bootstrap.event_bus(), Telemetry())
     logger.info("published", extra={"records": len(records), "failed_from": failed})
     if failed is None:

@@ -7,14 +7,13 @@ from typing import Any
 from shared import bootstrap
 from shared.domain.errors import CodatCustomersError, PartialFailure
 from shared.runtime.clock import LambdaContext
-from shared.runtime.observability import logger
+from shared.runtime.observability import logger, observed
 from shared.services.reconcile import process
 
 
+@observed
 def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
     """Report each failed message alone, so that it is retried alone; `found` is for manual runs."""
-    logger.thread_safe_clear_keys()
-    logger.thread_safe_append_keys(function_request_id=lambda_context.aws_request_id)
     context = bootstrap.reconcile_context(lambda_context)
     counts: Counter[str] = Counter()
     failed: list[dict[str, str]] = []

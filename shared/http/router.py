@@ -14,7 +14,7 @@ from shared.domain.customers import is_customer_id
 from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound
 from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, Problem, problem_of
 from shared.runtime.clock import LambdaContext
-from shared.runtime.observability import Telemetry, logger
+from shared.runtime.observability import Handler, Telemetry, logger, observed
 
 _Model = TypeVar("_Model", bound=BaseModel)
 MAX_ID = 100
@@ -101,19 +101,16 @@ class Request:
 
 
 Route = Callable[[Request], Response]
-Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 
 def http_handler(routes: Mapping[str, Route]) -> Handler:
     """Return the Lambda handler for `routes`, each under its API Gateway route key ("GET /platforms")."""
 
+    @observed
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request = Request(event, context)
         started = monotonic()
-        logger.thread_safe_clear_keys()
-        logger.thread_safe_append_keys(
-            request_id=request.request_id, function_request_id=context.aws_request_id, route=event.get("routeKey")
-        )
+        logger.thread_safe_append_keys(request_id=request.request_id, route=event.get("routeKey"))
         response = _respond(routes, request)
         milliseconds = round((monotonic() - started) * 1000)
         logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})

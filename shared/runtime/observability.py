@@ -1,12 +1,19 @@
 """Logs and metrics: JSON lines through Powertools, with the ids of the call and never a body, a link URL or a secret.
 
-Keys are kept per thread, since the stack on one machine serves requests concurrently in one process.
+Both are kept per invocation, because the stack on one machine serves requests concurrently in one process. Metrics are
+written once, when the invocation ends.
 """
 
 import logging
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from shared.runtime.clock import LambdaContext
 
 logger = Logger(location=None, use_rfc3339=True)
 
@@ -14,20 +21,62 @@ logger = Logger(location=None, use_rfc3339=True)
 for talkative in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
     logging.getLogger(talkative).setLevel(logging.WARNING)
 
+Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+_Values = dict[tuple[str, MetricUnit], float]
+
+_metrics: ContextVar[dict[tuple[tuple[str, str], ...], _Values] | None] = ContextVar("metrics", default=None)
+"""The current invocation's values by dimensions, name and unit. None: there is no invocation, and nothing is kept."""
+
+_is_cold = True
+
+
+def observed(handler: Handler) -> Handler:
+    """Decorate a Lambda handler: logs carry its request id and `cold_start`, metrics are written when it ends."""
+
+    @wraps(handler)
+    def observed_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        global _is_cold  # noqa: PLW0603  # a process is cold once
+        logger.thread_safe_clear_keys()
+        logger.thread_safe_append_keys(function_request_id=context.aws_request_id, cold_start=_is_cold)
+        _is_cold = False
+        kept = _metrics.set({})
+        try:
+            return handler(event, context)
+        finally:
+            _write_metrics()
+            _metrics.reset(kept)
+
+    return observed_handler
+
+
+def _write_metrics() -> None:
+    """Write a line for each set of dimensions: CloudWatch's embedded metric format has one set a line."""
+    for dimensions, values in (_metrics.get() or {}).items():
+        line = EphemeralMetrics()
+        for name, text in dimensions:
+            line.add_dimension(name, text)
+        for (metric, unit), value in values.items():
+            line.add_metric(metric, unit, value)
+        line.flush_metrics()
+
 
 class Telemetry:
     def count(self, metric: str, **dimensions: str) -> None:
-        with single_metric(metric, MetricUnit.Count, 1) as counted:
-            for name, value in dimensions.items():
-                counted.add_dimension(name, value)
+        values, key = self._values(dimensions), (metric, MetricUnit.Count)
+        values[key] = values.get(key, 0) + 1
 
     def measure(self, metric: str, value: float) -> None:
-        with single_metric(metric, MetricUnit.Count, value):
-            pass
+        """Keep the latest value of this invocation."""
+        self._values({})[metric, MetricUnit.Count] = value
 
     def measure_seconds(self, metric: str, seconds: float) -> None:
-        with single_metric(metric, MetricUnit.Seconds, seconds):
-            pass
+        """Keep the latest value of this invocation."""
+        self._values({})[metric, MetricUnit.Seconds] = seconds
+
+    @staticmethod
+    def _values(dimensions: dict[str, str]) -> _Values:
+        metrics = _metrics.get()
+        return {} if metrics is None else metrics.setdefault(tuple(dimensions.items()), {})
 
     def warn(self, message: str, **keys: object) -> None:
         logger.warning(message, extra=keys)

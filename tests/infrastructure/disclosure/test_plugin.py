@@ -10,7 +10,9 @@ LOGGING = """
 import json, logging
 import boto3
 from botocore.stub import Stubber
-from shared.runtime.observability import Telemetry, logger
+from types import SimpleNamespace
+
+from shared.runtime.observability import Telemetry, logger, observed
 
 def call(service, operation, answer, **params):
     client = boto3.client(service, "eu-west-1", aws_access_key_id="id", aws_secret_access_key="key")
@@ -38,7 +40,8 @@ def test_logs_a_name_that_is_stored():
 
 def test_counts_a_link(monkeypatch):
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Test")
-    Telemetry().count("Counted", link="https://link.codat.io/company/1?otp=2")
+    link = "https://link.codat.io/company/1?otp=2"
+    observed(lambda event, context: Telemetry().count("Counted", link=link))({}, SimpleNamespace(aws_request_id="1"))
 
 def test_logs_ids():
     logger.warning("refused", extra={"customer_id": "Dave"})

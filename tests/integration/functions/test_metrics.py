@@ -37,10 +37,10 @@ def test_a_link_is_counted_from_the_call_to_the_state(app: App, capsys: pytest.C
     assert sum(found["WebhookAccepted", "connection.connected"]) == 1
     assert all(0 <= seconds < 60 for seconds in found["WebhookLag",])
     assert len(found["WebhookLag",]) >= 1
-    calls = {outcome: len(found[name, outcome]) for name, *rest in found if name == CODAT_CALL for outcome in rest}
+    calls = {outcome: found[name, outcome] for name, *rest in found if name == CODAT_CALL for outcome in rest}
     assert calls.keys() == {"200"}
     left = found["CodatQuotaRemaining",]
-    assert len(left) == calls["200"] >= 2
+    assert len(left) == len(calls["200"]) >= 2, "one value for each invocation that called Codat"
     assert left == sorted(left, reverse=True)
 
 
