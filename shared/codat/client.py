@@ -27,7 +27,7 @@ from shared.domain.customers import (
     is_customer_id,
     merge_tags,
 )
-from shared.domain.errors import CodatError, CodatMadeNoSense, CodatNotFound
+from shared.domain.errors import CodatError, CodatInvalidResponse, CodatNotFound
 from shared.domain.timestamps import Timestamp
 from shared.retrying import retrying
 
@@ -114,7 +114,7 @@ class Codat:
         """
         self._retry(lambda: self._send("DELETE", "companies", company_id))
         if self.has_company(company_id):
-            raise CodatMadeNoSense("Codat still returns the company after its deletion.")
+            raise CodatInvalidResponse("Codat still returns the company after its deletion.")
 
     def company(self, company_id: str) -> Company | None:
         """Return the company; None if Codat has none, or none any more."""
@@ -135,13 +135,13 @@ class Codat:
     def find_creation(self, customer_id: str, creation_id: str) -> list[str]:
         """Return the ids of the companies that carry both tags, oldest first. Codat's filter may lag behind.
 
-        Raises CodatMadeNoSense if a company can't be parsed, because it may be the one.
+        Raises CodatInvalidResponse if a company can't be parsed, because it may be the one.
         """
         found: list[tuple[str, str]] = []
         for entry, _ in self._tagged(f"{CREATION_TAG}={creation_id}"):
             company = self._parse(wire.TaggedCompany, entry)
             if company is None:
-                raise CodatMadeNoSense("A company that may be this creation's can't be parsed.")
+                raise CodatInvalidResponse("A company that may be this creation's can't be parsed.")
             tags = company.tags or {}
             if (tags.get(self._tag_key), tags.get(CREATION_TAG)) == (customer_id, creation_id):
                 whole = self._parse(wire.Company, entry)
@@ -258,7 +258,7 @@ class Codat:
             self._retry(lambda: self._send("GET", *path))
         except CodatNotFound:
             return answer.changed_at
-        raise CodatMadeNoSense("Codat still returns the connection after its deletion.")
+        raise CodatInvalidResponse("Codat still returns the connection after its deletion.")
 
     # The API key
 

@@ -28,7 +28,7 @@ from shared.domain.errors import (
     CodatAccountLimit,
     CodatBusy,
     CodatError,
-    CodatMadeNoSense,
+    CodatInvalidResponse,
     CodatNotFound,
     CodatRateLimited,
     CodatRejected,
@@ -108,18 +108,18 @@ class Answer:
         return timestamp_of(self.date - self.took)
 
     def read(self, model: type[_Model]) -> _Model:
-        """Parse the body. Raises CodatMadeNoSense if it breaks Codat's contract."""
+        """Parse the body. Raises CodatInvalidResponse if it breaks Codat's contract."""
         try:
             return model.model_validate_json(self.body)
         except ValidationError as error:
-            raise CodatMadeNoSense(f"Codat's answer made no sense ({summarize(error)}).") from error
+            raise CodatInvalidResponse(f"Codat returned an invalid response ({summarize(error)}).") from error
 
     def read_nothing(self) -> None:
-        """Accept an answer whose status says it all. Raises CodatMadeNoSense if the body is a gateway's page."""
+        """Accept an answer whose status says it all. Raises CodatInvalidResponse if the body is a gateway's page."""
         try:
             json.loads(self.body or "null")
         except (ValueError, RecursionError) as error:
-            raise CodatMadeNoSense("Codat's answer made no sense (body).") from error
+            raise CodatInvalidResponse("Codat returned an invalid response (body).") from error
 
 
 @dataclass(frozen=True, slots=True)

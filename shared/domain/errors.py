@@ -25,7 +25,7 @@
     │   ├── CodatRateLimited             429; retry_after
     │   └── CodatUnavailable             5xx, or an error that isn't Codat's own document
     │       ├── CodatTimedOut            no answer: the work may have been done
-    │       └── CodatMadeNoSense         an answer that breaks Codat's contract
+    │       └── CodatInvalidResponse         an answer that breaks Codat's contract
     ├── StoreUnavailable                 DynamoDB throttles or can't be reached
     ├── SecretsUnavailable               the secret can't be read
     ├── QueueUnavailable                 SQS can't be reached
@@ -48,6 +48,8 @@ class CodatCustomersError(Exception):
 class Refused(CodatCustomersError):
     retry_after: int | None = None
     """Whole seconds after which the same call can succeed; None if waiting changes nothing."""
+    field: str | None = None
+    """The field of the request, or query parameter, that has to change."""
 
 
 class CustomerNotFound(Refused):
@@ -81,6 +83,8 @@ class CompanyTaken(Refused):
 
 
 class CompanyUnknown(Refused):
+    field = "companyId"
+
     def __init__(self, company_id: str) -> None:
         super().__init__(f"Codat has no company {company_id}.")
 
@@ -94,6 +98,8 @@ class CompanyGone(Refused):
 
 
 class TooManyTags(Refused):
+    field = "tags"
+
     def __init__(self, existing: int) -> None:
         super().__init__(f"The company keeps {existing} tags of its own, and Codat allows ten. Send fewer tags.")
 
@@ -101,14 +107,16 @@ class TooManyTags(Refused):
 class InvalidQuery(Refused):
     def __init__(self, parameter: str, detail: str) -> None:
         super().__init__(f"{parameter}: {detail}")
-        self.parameter = parameter
+        self.field = parameter
 
 
 class UnknownPlatform(Refused):
-    def __init__(self, key: str, on_offer: Mapping[str, str]) -> None:
-        offer = ", ".join(f"{key} ({name})" for key, name in on_offer.items())
-        super().__init__(f"'{key}' is not a platform on offer. On offer: {offer}.")
-        self.on_offer = on_offer
+    field = "platformKey"
+
+    def __init__(self, key: str, available: Mapping[str, str]) -> None:
+        names = ", ".join(f"{key} ({name})" for key, name in available.items())
+        super().__init__(f"'{key}' is not an available platform. Available: {names}.")
+        self.available = available
 
 
 class ConnectionNotFound(Refused):
@@ -192,7 +200,7 @@ class CodatTimedOut(CodatUnavailable):
     pass
 
 
-class CodatMadeNoSense(CodatUnavailable):
+class CodatInvalidResponse(CodatUnavailable):
     pass
 
 

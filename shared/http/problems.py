@@ -48,7 +48,7 @@ _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
     errors.CompanyGone: Kind(404, "customer-not-found", "The customer's company was deleted"),
     errors.TooManyTags: Kind(422, "too-many-tags", "The company would have too many tags"),
     errors.InvalidQuery: Kind(400, "invalid-query", "A query parameter is not valid"),
-    errors.UnknownPlatform: Kind(422, "unknown-platform", "The platform is not on offer"),
+    errors.UnknownPlatform: Kind(422, "unknown-platform", "The platform is not available"),
     errors.ConnectionNotFound: Kind(404, "connection-not-found", "Connection not found"),
     errors.AccountingConnectionExists: Kind(
         409, "accounting-connection-exists", "Another accounting platform is linked"
@@ -80,18 +80,12 @@ def problem_of(error: errors.CodatCustomersError) -> Problem:
     )
 
 
-def _extensions(error: errors.CodatCustomersError) -> Mapping[str, Any]:
-    match error:
-        case errors.CodatError(correlation_id=str() as correlation_id):
-            return {"correlationId": correlation_id}
-        case errors.UnknownPlatform():
-            offer = [{"platformKey": key, "platformName": name} for key, name in error.on_offer.items()]
-            return {"errors": [{"field": "platformKey", "detail": str(error)}], "platforms": offer}
-        case errors.CompanyUnknown():
-            return {"errors": [{"field": "companyId", "detail": str(error)}]}
-        case errors.TooManyTags():
-            return {"errors": [{"field": "tags", "detail": str(error)}]}
-        case errors.InvalidQuery():
-            return {"errors": [{"field": error.parameter, "detail": str(error)}]}
-        case _:
-            return {}
+def _extensions(error: errors.CodatCustomersError) -> dict[str, Any]:
+    extensions: dict[str, Any] = {}
+    if isinstance(error, errors.CodatError) and error.correlation_id is not None:
+        extensions["correlationId"] = error.correlation_id
+    if isinstance(error, errors.Refused) and error.field is not None:
+        extensions["errors"] = [{"field": error.field, "detail": str(error)}]
+    if isinstance(error, errors.UnknownPlatform):
+        extensions["platforms"] = [{"platformKey": key, "platformName": name} for key, name in error.available.items()]
+    return extensions

@@ -63,8 +63,8 @@ class MisconfiguredError(Exception):
 
 
 def settings() -> Settings:
-    told: Settings = read(Settings)
-    return told
+    loaded: Settings = read(Settings)
+    return loaded
 
 
 @cache

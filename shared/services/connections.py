@@ -7,7 +7,7 @@ from shared.domain.customers import Customer
 from shared.domain.errors import (
     AccountingConnectionExists,
     CodatCustomersError,
-    CodatMadeNoSense,
+    CodatInvalidResponse,
     CodatNotFound,
     CodatRejected,
     CompanyGone,
@@ -168,10 +168,10 @@ def _existing_connections(customer: Customer, platform: Platform, context: Codat
 
 
 def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[ConnectionSnapshot]:
-    """Return Codat's list. Raises CodatMadeNoSense if a connection that may be to this platform can't be parsed."""
+    """Return Codat's list. Raises CodatInvalidResponse if a connection that may be to this platform can't be parsed."""
     answer = context.codat.connections(customer.company_id)
     if any(_may_be_on(source, platform) for source in answer.unparseable):
-        raise CodatMadeNoSense("A connection of the company can't be parsed, and may be to the same platform.")
+        raise CodatInvalidResponse("A connection of the company can't be parsed, and may be to the same platform.")
     return answer.snapshots
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from shared.domain.customers import AccessToken
-from shared.domain.errors import CodatMadeNoSense, CodatNotFound, CompanyGone, ConnectionIsDeleted
+from shared.domain.errors import CodatInvalidResponse, CodatNotFound, CompanyGone, ConnectionIsDeleted
 from shared.domain.timestamps import Timestamp
 from shared.services.connections import find_connection, read_from_codat
 from shared.services.context import CodatContext
@@ -53,5 +53,5 @@ def access_token(customer_id: str, context: CodatContext) -> AccessToken:
 
 def _link(url: str | None, context: CodatContext) -> Link:
     if not url:
-        raise CodatMadeNoSense("Codat's answer made no sense (no link).")
+        raise CodatInvalidResponse("Codat returned an invalid response (no link).")
     return Link(url, context.timestamp())

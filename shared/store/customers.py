@@ -57,7 +57,7 @@ class Customers:
         acquired = self._leases.acquire(keys.customer(customer_id), payload, f"Customer {customer_id}", request)
         if isinstance(acquired, CreationLease):
             return acquired
-        _refuse_half(acquired)
+        _require_restored(acquired)
         if acquired["state"] == DELETING:
             raise _deleting(acquired, request.now)
         return _customer(acquired)
@@ -266,7 +266,7 @@ class Customers:
     def _item(self, customer_id: str) -> Item | None:
         item = self._table.get(keys.customer(customer_id))
         if item is not None:
-            _refuse_half(item)
+            _require_restored(item)
         return item
 
     def _items(self, customer_ids: Iterable[str]) -> list[Item]:
@@ -291,7 +291,7 @@ def ownership_of(pointer: Item | None) -> Ownership:
     )
 
 
-def _refuse_half(item: Item) -> None:
+def _require_restored(item: Item) -> None:
     """Raise StoreUnavailable if the customer is being restored from a backup."""
     if item["state"] == RESTORING:
         raise StoreUnavailable(f"Customer {item['customerId']} is being restored from a backup.")

@@ -7,7 +7,7 @@ from shared.domain.connections import Connection
 from shared.domain.customers import Company, Customer, Profile, company_name, merge_tags
 from shared.domain.errors import (
     CodatError,
-    CodatMadeNoSense,
+    CodatInvalidResponse,
     CreationInProgress,
     DeletionInProgress,
     NoCompanyVisible,
@@ -65,7 +65,7 @@ def _tagged_companies(customer_ids: list[str], context: ReconcileContext) -> dic
     except CodatError as error:
         is_client_error = HTTPStatus.BAD_REQUEST <= (error.status or 0) < HTTPStatus.INTERNAL_SERVER_ERROR
         is_refused = is_client_error and not error.had_no_effect  # 401 and 429 concern every request
-        if not (is_refused or isinstance(error, CodatMadeNoSense)):
+        if not (is_refused or isinstance(error, CodatInvalidResponse)):
             raise
         return {}  # one of the ids may be the cause, and must not hide the others
     return {company.company_id: company for company in companies}
@@ -104,7 +104,7 @@ def _compare(  # noqa: PLR0917  # one customer, as read and as Codat has it
                 counts["drift"] += 1
             _report_abandoned(after, context, counts)
     if company.unparseable_connections:
-        errors.add(CodatMadeNoSense(f"Company {company.company_id} has connections that can't be parsed."))
+        errors.add(CodatInvalidResponse(f"Company {company.company_id} has connections that can't be parsed."))
     _compare_profile(customer, company, context, counts)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.domain.customers import CREATION_TAG, Company, Profile, split_tags
 from shared.domain.errors import (
-    CodatMadeNoSense,
+    CodatInvalidResponse,
     CompanyTaken,
     CompanyUnknown,
     CreationInProgress,
@@ -41,7 +41,7 @@ def reconcile_orphans(page: int, context: ReconcileContext, *, adopt_ours: bool)
                 counts["strays"] += 1
                 _adopt(company, company.tagged_customer_id, context, counts, adopt_ours=adopt_ours)
     if listed.unparseable:
-        errors.add(CodatMadeNoSense(f"{listed.unparseable} companies on page {page} can't be parsed."))
+        errors.add(CodatInvalidResponse(f"{listed.unparseable} companies on page {page} can't be parsed."))
     errors.raise_errors()
     return counts
 

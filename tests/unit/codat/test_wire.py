@@ -10,7 +10,7 @@ import pytest
 from shared.codat import wire
 from shared.codat.transport import Answer
 from shared.codat.webhook_events import parse_event
-from shared.domain.errors import CodatMadeNoSense, UnparseableEvent
+from shared.domain.errors import CodatInvalidResponse, UnparseableEvent
 from shared.domain.events import InitialReadEvent
 from shared.domain.initial_reads import InitialRead
 from shared.domain.timestamps import timestamp
@@ -25,14 +25,14 @@ def answer(document: Any) -> Answer:
 
 def test_what_is_wrong_with_a_tag_is_said_without_the_tag() -> None:
     """Its key is another app's text, and of any length."""
-    with pytest.raises(CodatMadeNoSense) as raised:
+    with pytest.raises(CodatInvalidResponse) as raised:
         answer({"id": "company", "tags": {"Dave" * 60_000: 1}}).read(wire.Company)
-    assert str(raised.value) == "Codat's answer made no sense (tags: string_type)."
+    assert str(raised.value) == "Codat returned an invalid response (tags: string_type)."
 
 
 def test_what_is_wrong_with_many_fields_is_short() -> None:
     """Five of them, without their values."""
-    with pytest.raises(CodatMadeNoSense) as raised:
+    with pytest.raises(CodatInvalidResponse) as raised:
         answer(
             {"id": "x" * 200, "name": 1, "description": 2, "redirect": "SECRET", "created": "SECRET", "tags": 7}
         ).read(wire.Company)
