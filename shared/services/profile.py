@@ -105,6 +105,9 @@ def send_profile(customer: Customer, context: CodatContext, *, replaced: Custome
         if context.customers.mark_synced(newest):
             return replace(newest, confirmed_profile=None)
         newest = context.customers.find(newest.customer_id)
+        if newest is not None and replaced is not None and newest.profile == replaced.profile:
+            # Reconcile has sent the change as well, and Codat has rejected that request.
+            raise CodatRejected("Codat answered 400 when the change was sent a second time. It was rolled back.")
     raise CustomerNotFound(customer.customer_id)
 
 

@@ -8,7 +8,7 @@ from codat_simulator.faults import Fault
 
 from tests.change_events import events_about as events_of
 from tests.conftest import App
-from tests.integration.faults.proxy import Exchange, HeldBack, Proxy, passed_on, responds
+from tests.integration.faults.proxy import Exchange, HeldBack, Proxy, before_the_answer, passed_on, responds
 from tests.integration.functions.test_reconcile import reconcile, stray as adopted_orphan
 from tests.payloads import api_event
 from tests.properties.crashes.invocation import KillPoint, invoke
@@ -202,3 +202,21 @@ def test_a_tag_that_a_late_request_brings_back_is_removed(app: App, codat_wire: 
     assert company.tags == {**expected, "region": "us"}
     assert reconcile(app)["contentResent"] == 1
     assert company.tags == expected
+
+
+def test_a_change_that_reconcile_has_rolled_back_is_not_acknowledged(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a change on its way WHEN Codat rejects the same change from reconcile THEN the caller gets 502."""
+    customer = app.customer()
+    rejection = responds(400, {"statusCode": 400, "service": "ClientsApi", "error": "No.", "correlationId": "c-1"})
+
+    def reject_reconcile() -> None:
+        codat_wire.always(lambda exchange: (rejection if exchange.method == "PATCH" else passed_on)(exchange))
+        reconcile(app)
+        codat_wire.heal()
+
+    codat_wire.always(before_the_answer("PATCH", reject_reconcile))
+    answer = change(app, customer, {"tags": {"region": "us"}})
+    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected")
+    reconcile(app)
+    [company] = app.codat.state.companies()
+    assert (stored(app, customer)["tags"], company.tags.get("region")) == ({}, None)
