@@ -283,7 +283,7 @@ class Codat:
         parsed = (self._parse(wire.ApiKey, entry) for entry in entries)
         return frozenset(api_key_fingerprint(entry.api_key) for entry in parsed if entry is not None)
 
-    def shows(self, company_id: str) -> bool:
+    def can_read(self, company_id: str) -> bool:
         """Return whether the API key shows this company."""
         try:
             # Past the rule on 404, because this answer is what the rule needs.
