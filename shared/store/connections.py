@@ -199,7 +199,7 @@ _ATTRIBUTES = {
     "lastUpdateStamp": "last_update_stamp",
     "lastSync": "last_sync",
     "linkedEventAt": "linked_event_at",
-    "linkedSeenAt": "linked_seen_at",
+    "linkedReadAt": "linked_read_at",
     "linkIssuedAt": "link_issued_at",
     "abandonedAt": "abandoned_at",
     "tombstone": "is_tombstone",

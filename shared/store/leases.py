@@ -57,7 +57,7 @@ class Leases:
         Raises CreationInProgress if the owner may be alive, or another process was faster.
         """
         if held.lease_until > request.now:
-            raise CreationInProgress(held.subject, held.seconds_left(request.now))
+            raise CreationInProgress(held.subject, seconds_until(held.lease_until, request.now))
         taken = replace(held, owner=request.owner, lease_until=request.now + request.duration)
         try:
             self._table.write(put(lease_item(taken), owned_by(held)))
