@@ -1,5 +1,6 @@
 """Connections, written with optimistic locking on their version."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,11 +77,12 @@ class Connections:
     def timeline(self, connection: Connection, limit: int, cursor: str | None) -> Page[TimelineEntry]:
         """Return a connection's history, newest first. Raises InvalidQuery for a cursor of another list."""
         pk, prefix = keys.timeline(connection.company_id, connection.connection_id)
-        start = None
+        start: Mapping[str, Any] | None = None
         if cursor:
             partition, start = decode(cursor)
-            is_key = start is not None and start.keys() == {"pk", "sk"}
-            if partition != prefix or not is_key or start["pk"] != pk or not start["sk"].startswith(prefix):
+            if partition != prefix or start is None or start.keys() != {"pk", "sk"}:
+                raise invalid_cursor()
+            if start["pk"] != pk or not start["sk"].startswith(prefix):
                 raise invalid_cursor()
         page = self._table.query_page(pk, prefix, limit=limit, start=start, newest_first=True)
         entries = [_entry(item, connection) for item in page.items]
