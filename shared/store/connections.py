@@ -1,6 +1,5 @@
 """Connections, written with optimistic locking on their version."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -77,7 +76,7 @@ class Connections:
     def timeline(self, connection: Connection, limit: int, cursor: str | None) -> Page[TimelineEntry]:
         """Return a connection's history, newest first. Raises InvalidQuery for a cursor of another list."""
         pk, prefix = keys.timeline(connection.company_id, connection.connection_id)
-        start: Mapping[str, Any] | None = None
+        start: Item | None = None
         if cursor:
             partition, start = decode(cursor)
             if partition != prefix or start is None or start.keys() != {"pk", "sk"}:
