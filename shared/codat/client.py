@@ -207,14 +207,14 @@ class Codat:
         path = ("companies", company_id, "connections")
         answer = self._send("POST", *path, json={"platformKey": platform_key}, idempotency_key=idempotency_key)
         created = answer.read(wire.LinkableConnection)
-        return _snapshot(created, answer.changed_at, created.link_url)
+        return created.snapshot(answer.changed_at, created.link_url)
 
     def connection(self, company_id: str, connection_id: str) -> ConnectionSnapshot:
         """Return the connection as it is, with a fresh link URL. Raises CodatNotFound if Codat has none."""
         path = ("companies", company_id, "connections", connection_id)
         answer = self._retry(lambda: self._send("GET", *path))
         connection = answer.read(wire.LinkableConnection)
-        return _snapshot(connection, answer.read_at, connection.link_url)
+        return connection.snapshot(answer.read_at, connection.link_url)
 
     def connections(self, company_id: str) -> ConnectionList:
         """Return a company's connections, all pages. Codat's list may lag behind."""
@@ -231,7 +231,7 @@ class Codat:
                 if connection is None:
                     unparseable.append(wire.source_hint(entry))
                 else:
-                    snapshots.append(_snapshot(connection, answer.read_at))
+                    snapshots.append(connection.snapshot(answer.read_at))
             return len(document.results), document.total_results
 
         _read_all_pages(read)
@@ -245,7 +245,7 @@ class Codat:
         path = ("companies", company_id, "connections", connection_id)
         body = {"status": "Unlinked"}
         answer = self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())))
-        return _snapshot(answer.read(wire.DataConnection), answer.changed_at)
+        return answer.read(wire.DataConnection).snapshot(answer.changed_at)
 
     def delete_connection(self, company_id: str, connection_id: str) -> Timestamp:
         """Revoke and remove a connection, and return when, on Codat's clock. Raises CodatNotFound if it is gone.
@@ -283,7 +283,7 @@ class Codat:
         parsed = (self._parse(wire.ApiKey, entry) for entry in entries)
         return frozenset(api_key_fingerprint(entry.api_key) for entry in parsed if entry is not None)
 
-    def shows(self, company_id: str) -> bool:
+    def can_read(self, company_id: str) -> bool:
         """Return whether the API key shows this company."""
         try:
             # Past the rule on 404, because this answer is what the rule needs.
@@ -332,11 +332,11 @@ class Codat:
         tags = dict(company.tags or {})
         entries = company.data_connections or []
         connections = [self._parse(wire.DataConnection, entry) for entry in entries]
-        snapshots = tuple(_snapshot(connection, at) for connection in connections if connection is not None)
+        snapshots = tuple(connection.snapshot(at) for connection in connections if connection is not None)
         return Company(
             company_id=company.id,
             tagged_customer_id=customer_id_from_tag(tags.pop(self._tag_key, None)),
-            created_at=Timestamp(company.created or ""),
+            created_at=company.created or Timestamp(""),
             name=company.name,
             description=company.description or None,
             tags=tags,
@@ -364,16 +364,3 @@ def _read_all_pages(read: Callable[[int], tuple[int, int]]) -> None:
         page, seen = page + 1, seen + entries
         if not entries or seen >= total:
             return
-
-
-def _snapshot(connection: wire.DataConnection, at: Timestamp, link_url: str | None = None) -> ConnectionSnapshot:
-    return ConnectionSnapshot(
-        at=at,
-        connection_id=connection.id,
-        source=connection.source,
-        created_at=connection.created_at,
-        status=connection.domain_status,
-        error=connection.error,
-        last_sync=connection.synced_at,
-        link_url=link_url,
-    )

@@ -1,7 +1,7 @@
-"""What Codat sends, as far as it is read here.
+"""The parts of Codat's documents that we read.
 
 Unknown fields are ignored, because Codat adds some. A wrong type is rejected: a guess would end up in the table. Times
-come in any of Codat's forms and leave in one.
+are converted to timestamps.
 """
 
 from collections.abc import Sequence
@@ -11,20 +11,23 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from shared.domain.connection_errors import error_text
-from shared.domain.connections import Source, Status
+from shared.domain.connections import ConnectionSnapshot, Source, Status
 from shared.domain.timestamps import Timestamp, timestamp
 
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
-"""Codat's ids are GUIDs. Nothing may pass that has a meaning in a key or a path."""
-
-MAX_NAME = 200
-"""So that ten change events together stay far below the 256 KB that EventBridge accepts in one call."""
-
 MAX_SUMMARY = 500
+_DOCUMENTED_STATUS_CODES = {402: 429, 503: 500}
+"""`statusCode` in Codat's own examples of these responses."""
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
+"""Codat's ids are GUIDs. The pattern excludes characters with a meaning in a key or a path."""
+Name = Annotated[str, Field(max_length=200)]
+"""The limit keeps ten change events far below the 256 KB that EventBridge accepts in one call."""
+DataTypeName = Annotated[str, Field(max_length=100)]
+Time = Annotated[Timestamp, AfterValidator(timestamp)]
 
 
 def summarize(error: ValidationError) -> str:
-    """Say where a document is wrong and how, without its content: that may be personal data, also in tag keys."""
+    """Return the places and kinds of the errors without the content, which may be personal data, also in tag keys."""
     lines = error.errors(include_url=False, include_context=False, include_input=False)[:5]
     return "; ".join(f"{_location(line['loc'])}: {line['type']}" for line in lines)[:MAX_SUMMARY]
 
@@ -35,17 +38,13 @@ def _location(loc: tuple[int | str, ...]) -> str:
     return ".".join(named) or "body"
 
 
-Time = Annotated[str, AfterValidator(timestamp)]
-
-
 class Wire(BaseModel):
-    # A logged error must not show the document: it may contain a link URL.
+    # Errors and reprs end up in logs, and a document may contain a link URL.
     model_config = ConfigDict(
         strict=True, extra="ignore", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
     )
 
     def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
-        """Show nothing: a log message may quote the object."""
         return ()
 
 
@@ -66,33 +65,28 @@ class DataConnectionError(Wire):
 
 class DataConnection(Wire):
     id: Identifier
-    integration_key: Annotated[str, Field(max_length=MAX_NAME)] | None = None
-    platform_name: Annotated[str, Field(max_length=MAX_NAME)]
-    source_type: Annotated[str, Field(max_length=MAX_NAME)]
+    integration_key: Name | None = None
+    platform_name: Name
+    source_type: Name
     status: Literal["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
     created: Time
     last_sync: Time | None = None
     data_connection_errors: list[DataConnectionError] | None = None
 
-    @property
-    def source(self) -> Source:
-        return Source(self.integration_key or "", self.platform_name, self.source_type)
+    def snapshot(self, at: Timestamp, link_url: str | None = None) -> ConnectionSnapshot:
+        return ConnectionSnapshot(
+            at=at,
+            connection_id=self.id,
+            source=Source(self.integration_key or "", self.platform_name, self.source_type),
+            created_at=self.created,
+            status=Status(self.status),
+            error=self._error(),
+            last_sync=self.last_sync,
+            link_url=link_url,
+        )
 
-    @property
-    def domain_status(self) -> Status:
-        return Status(self.status)
-
-    @property
-    def created_at(self) -> Timestamp:
-        return Timestamp(self.created)
-
-    @property
-    def synced_at(self) -> Timestamp | None:
-        return Timestamp(self.last_sync) if self.last_sync else None
-
-    @property
-    def error(self) -> str | None:
-        """The newest active error, in words."""
+    def _error(self) -> str | None:
+        """Return the newest active error, in words."""
         errors = [error for error in self.data_connection_errors or [] if error.is_active]
         if not errors:
             return None
@@ -105,7 +99,7 @@ class LinkableConnection(DataConnection):
 
 
 class Page(Wire):
-    """A page of a list. Its entries are parsed one by one, so that one which can't be hides no other."""
+    """A page of a list. Its entries are parsed separately, so that an invalid one does not hide the others."""
 
     results: list[Any] = []
     total_results: int
@@ -145,10 +139,6 @@ class ApiKeys(Wire):
     results: list[Any] = []
 
 
-_DOCUMENTED_STATUS_CODES = {402: 429, 503: 500}
-"""`statusCode` in Codat's own examples of these answers."""
-
-
 class ErrorMessage(Wire):
     status_code: int | None = None
     service: str | None = None
@@ -156,7 +146,7 @@ class ErrorMessage(Wire):
     correlation_id: str | None = None
 
     def is_codats(self, status: int) -> bool:
-        """Return whether the document is Codat's own, and not that of a gateway in front of it.
+        """Return whether Codat itself sent the document, and not a gateway in front of it.
 
         See https://docs.codat.io/platform-api#/schemas/ErrorMessage.
         """
@@ -169,13 +159,6 @@ class Envelope(Wire):
     event_type: Annotated[str, Field(min_length=1, max_length=200)]
     generated_date: Time
     payload: Any = None
-
-
-class ReferenceCompany(Wire):
-    id: Identifier
-
-
-DataTypeName = Annotated[str, Field(max_length=100)]
 
 
 class DataTypeRead(Wire):
@@ -193,17 +176,17 @@ class DataTypeRead(Wire):
 
 
 class InitialReadPayload(Wire):
-    reference_company: ReferenceCompany
+    reference_company: CompanyId
     data_types: list[DataTypeRead]
 
 
 class ConnectionPayload(Wire):
-    reference_company: ReferenceCompany
+    reference_company: CompanyId
     connection: DataConnection
 
 
 def source_hint(document: Any) -> Source:
-    """Return the source of a connection that can't be parsed, with what is not text left empty."""
+    """Return the source of a connection that can't be parsed; a field that is not text becomes empty."""
     fields = document if isinstance(document, dict) else {}
     values = (fields.get(name) for name in ("integrationKey", "platformName", "sourceType"))
     return Source(*(value if isinstance(value, str) else "" for value in values))

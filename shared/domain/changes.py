@@ -1,7 +1,7 @@
 """The events that the app receives: one for each visible change of a customer or a connection.
 
-The bus guarantees no order, so each event carries the `version` of its subject. A consumer ignores an event whose
-version is not above the one it has.
+EventBridge guarantees no order, so each event contains the `version` of its subject. A consumer ignores an event whose
+version is not above its own.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ class ChangeEvent:
 
 @dataclass(frozen=True, slots=True)
 class CustomerChange:
-    """Before and after; None if it did not exist."""
+    """The customer before and after the change; None if it did not exist."""
 
     before: Customer | None
     after: Customer | None
@@ -40,14 +40,14 @@ Change = CustomerChange | ConnectionChange
 
 
 def change_event_for(change: Change) -> ChangeEvent | None:
-    """Return the event for a change; None if an app can't see the change."""
+    """Return the event for a change; None if the change is not visible to the app."""
     return _customer_event(change) if isinstance(change, CustomerChange) else _connection_event(change)
 
 
 def _customer_event(change: CustomerChange) -> ChangeEvent | None:
     before, after = change.before, change.after
     if after is None:
-        # Above every version that was published of it.
+        # Its version is above all published ones.
         return None if before is None else _customer_event_of("deleted", before, before.version + 1)
     if before is not None and before.profile == after.profile:
         return None
@@ -56,20 +56,16 @@ def _customer_event(change: CustomerChange) -> ChangeEvent | None:
 
 def _customer_event_of(kind: str, customer: Customer, version: int) -> ChangeEvent:
     ids = {"customerId": customer.customer_id, "companyId": customer.company_id}
-    event_id = f"{customer.customer_id}:{version}"
-    return ChangeEvent(f"customer.{kind}", {**ids, "version": version, "eventId": event_id})
+    return ChangeEvent(f"customer.{kind}", {**ids, "version": version, "eventId": f"{customer.customer_id}:{version}"})
 
 
 def _connection_event(change: ConnectionChange) -> ChangeEvent | None:
     before, after = change.before, change.after
-    if after is None:
+    kind = None if after is None else _kind_of_change(before, after)
+    if after is None or kind is None:
         return None
-    kind = _kind_of_change(before, after)
-    if kind is None:
-        return None
-    document = {name: value for name, value in connection_document(after).items() if name not in _NOT_IN_EVENTS}
     detail = {
-        **document,
+        **_without(_NOT_IN_EVENTS, after),
         # A tombstone no longer contains its customer.
         "customerId": after.customer_id or (before.customer_id if before else ""),
         "previousStatus": before.status if before else None,
@@ -86,8 +82,8 @@ def _kind_of_change(before: Connection | None, after: Connection) -> str | None:
         return None if before.is_deleted else "deleted"
     if after.abandoned_at is not None and before.abandoned_at is None:
         return "abandoned"
-    return "updated" if _visible(before) != _visible(after) else None
+    return "updated" if _without(_NO_CHANGE_ALONE, before) != _without(_NO_CHANGE_ALONE, after) else None
 
 
-def _visible(connection: Connection) -> dict[str, Any]:
-    return {name: value for name, value in connection_document(connection).items() if name not in _NO_CHANGE_ALONE}
+def _without(names: set[str], connection: Connection) -> dict[str, Any]:
+    return {name: value for name, value in connection_document(connection).items() if name not in names}

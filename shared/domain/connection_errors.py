@@ -1,4 +1,4 @@
-"""Why a connection does not work, in words that an app can show to a person."""
+"""The reasons why a connection does not work, in words that an app can show to a person."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ _MACHINE_TEXT = re.compile(r"\s*[{\[<]|\S*[^A-Za-z.!?\s]\S*\s*$")
 
 
 def error_text(candidates: Iterable[str | None], status_code: str | None, platform_name: str) -> str:
-    """Return the first candidate that reads as words, or what the platform's HTTP status means."""
+    """Return the first candidate that consists of words, or else the meaning of the platform's HTTP status."""
     for text in candidates:
         if text and text.strip() and not _MACHINE_TEXT.match(text):
             return text.strip()[:MAX_CHARACTERS]
@@ -33,5 +33,4 @@ def unused(platform_name: str) -> str:
 
 
 def with_connector(error: str, platform_name: str) -> str:
-    """Add how to install the connector of a platform that runs on the customer's own computer."""
     return f"{error} {platform_name} needs its connector: install it on the computer that {platform_name} runs on."

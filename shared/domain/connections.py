@@ -1,10 +1,9 @@
-"""What a connection is, and the rule by which Codat's reports become its state.
+"""Connections, and the rule that turns Codat's reports into their state.
 
-Codat reports a connection in three ways: webhooks (at least once, in any order), answers to our own changes, and
-answers to our reads. Every such `StatusUpdate` carries a stamp, `time#precedence#id`, on Codat's clock. A connection is
-a last-writer-wins register over them. Status and error are registers of their own, because some updates contain only
-one of them: `connection.failed` carries an error and leaves the status as it was. So the state depends on the set of
-updates alone, not on their order or repetition.
+Codat reports a connection in three ways: webhooks (at least once, in any order), responses to our changes, and
+responses to our reads. Every such `StatusUpdate` has a stamp, `time#precedence#id`, on Codat's clock. A connection is a
+last-writer-wins register over these updates. Status and error are separate registers, because `connection.failed`
+contains an error and no status. So the state depends on the set of updates, not on their order or repetition.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,13 +16,13 @@ from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 from shared.domain.timestamps import Timestamp, just_after
 
 Stamp = NewType("Stamp", str)
-"""Compares as text: the time has a fixed width, and the precedence one digit."""
+"""Sorts as text: the time has a fixed width, and the precedence one digit."""
 
-NEVER = Stamp("")
+NO_STAMP = Stamp("")
 
 
 class Precedence(IntEnum):
-    """Which update wins at equal times, so that a tie doesn't depend on arrival."""
+    """The order of updates with equal times: without it, the order of arrival would decide."""
 
     READ = 0
     OUR_CHANGE = 1
@@ -31,7 +30,7 @@ class Precedence(IntEnum):
 
 
 class Status(StrEnum):
-    """Codat's four, and the end."""
+    """Codat's four statuses, and Deleted."""
 
     PENDING_AUTH = "PendingAuth"
     LINKED = "Linked"
@@ -60,17 +59,17 @@ def time_of(stamped: Stamp) -> Timestamp:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a connection connects to; it never changes."""
+    """The other end of a connection. It does not change."""
 
     platform_key: str
-    """Empty if Codat left it out, as its contract allows."""
+    """Empty if Codat omits it, as its contract allows."""
     platform_name: str
     source_type: str
 
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """What Codat reported of one connection at one moment."""
+    """Codat's report about one connection at one moment."""
 
     stamp: Stamp
     company_id: str
@@ -78,7 +77,7 @@ class StatusUpdate:
     source: Source
     created_at: Timestamp
     status: Status | None
-    """None: this update contains no status (`connection.failed`)."""
+    """None if the update contains no status (`connection.failed`)."""
     error: str | None = field(default=None, repr=False)
     last_sync: Timestamp | None = None
 
@@ -93,10 +92,10 @@ class StatusUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSnapshot:
-    """A connection as one of Codat's answers shows it."""
+    """A connection as Codat returned or sent it."""
 
     at: Timestamp
-    """When it was so, on Codat's clock."""
+    """On Codat's clock."""
     connection_id: str
     source: Source
     created_at: Timestamp
@@ -104,7 +103,7 @@ class ConnectionSnapshot:
     error: str | None = field(repr=False)
     last_sync: Timestamp | None
     link_url: str | None = field(default=None, repr=False)
-    """A one-time credential: returned to the caller, never stored or logged."""
+    """A one-time credential: returned to the caller, but not stored or logged."""
 
     def update(self, company_id: str, stamped: Stamp) -> StatusUpdate:
         return StatusUpdate(
@@ -135,52 +134,49 @@ class Connection:
     source: Source
     created_at: Timestamp
     updated_at: Timestamp
-    """Our clock, at the last write."""
-
+    """On our clock."""
     status: Status
     customer_id: str = ""
     """Empty in a tombstone."""
-    status_stamp: Stamp = NEVER
+    status_stamp: Stamp = NO_STAMP
     reported_error: str | None = field(default=None, repr=False)
-    error_stamp: Stamp = NEVER
-    last_update_stamp: Stamp = NEVER
-    """Of the newest update of any kind."""
+    error_stamp: Stamp = NO_STAMP
+    last_update_stamp: Stamp = NO_STAMP
+    """The newest update of any kind."""
     last_sync: Timestamp | None = None
     linked_event_at: Timestamp | None = None
-    """The newest webhook that says Linked."""
-    linked_seen_at: Timestamp | None = None
-    """The newest answer of Codat's that says Linked."""
+    """The newest webhook with the status Linked."""
+    linked_read_at: Timestamp | None = None
+    """The newest response from Codat with the status Linked."""
     severances: tuple[Timestamp, ...] = ()
-    """When updates said Unlinked or Deauthorized: the newest few, in order."""
+    """The newest few updates with the status Unlinked or Deauthorized, in order."""
     evidence: ReadEvidence = NO_EVIDENCE
     link_issued_at: Timestamp | None = None
     """When the app last received a link, on our clock."""
     abandoned_at: Timestamp | None = None
-    """When its link was reported as unused. None again after a new link, or another status."""
+    """When the link was reported as unused. A new link or another status resets it."""
     is_tombstone: bool = False
-    """Its company is gone, and nothing changes it any more."""
+    """True after the deletion of its company: no update changes it any more."""
     version: int = 0
-    """0: not stored yet. Starts at the millisecond of the first write and grows with every write."""
+    """0 before the first write. Starts at the millisecond of that write and grows with every write."""
 
     @property
     def is_placeholder(self) -> bool:
-        """True if only its initial read is known yet: it is stored, and not shown."""
-        return self.last_update_stamp == NEVER
+        """True if only an initial read was reported so far: stored, but not visible."""
+        return self.last_update_stamp == NO_STAMP
 
     @property
     def as_of(self) -> Timestamp:
         """The time of the reported state, on Codat's clock."""
-        if self.status is Status.DELETED:
-            return time_of(self.status_stamp)
-        return time_of(max(self.status_stamp, self.error_stamp))
+        return time_of(self.status_stamp if self.is_deleted else max(self.status_stamp, self.error_stamp))
 
     @property
     def linked_at(self) -> Timestamp | None:
-        """When it last became Linked, on Codat's clock. None if it never did.
+        """When the connection last became Linked, on Codat's clock; None before.
 
-        If the webhook was lost, the lower bound of that moment: when it was severed before, or created.
+        If the webhook was lost, the lower bound of that moment: the last severance before it, or the creation.
         """
-        last_linked = max(self.linked_event_at or "", self.linked_seen_at or "")
+        last_linked = max(self.linked_event_at or "", self.linked_read_at or "")
         if not last_linked:
             return None
         severed_at = max((severed for severed in self.severances if severed < last_linked), default=None)
@@ -190,7 +186,7 @@ class Connection:
 
     @property
     def initial_read_at(self) -> Timestamp | None:
-        """When the first read after `linked_at` was complete: from then on the app can work with the data."""
+        """When the first read after `linked_at` completed, so that the app can use the data."""
         return self.evidence.initial_read_at(self.linked_at)
 
     @property
@@ -200,17 +196,18 @@ class Connection:
 
     @property
     def error(self) -> str | None:
-        """What keeps it from working, in words. None if it is Linked."""
+        """The reason why the connection does not work, in words for a person."""
         name = self.source.platform_name
         match self.status:
-            case Status.LINKED | Status.DELETED:
-                return None
-            case Status.DEAUTHORIZED:
-                return self.reported_error or connection_errors.revoked(name)
+            case Status.PENDING_AUTH:
+                error = self.reported_error or (connection_errors.unused(name) if self.abandoned_at else None)
+                return connection_errors.with_connector(error, name) if error and self._needs_connector else error
             case Status.UNLINKED:
                 return self.reported_error
-        error = self.reported_error or (connection_errors.unused(name) if self.abandoned_at else None)
-        return connection_errors.with_connector(error, name) if error and self._needs_connector else error
+            case Status.DEAUTHORIZED:
+                return self.reported_error or connection_errors.revoked(name)
+            case _:
+                return None
 
     @property
     def _needs_connector(self) -> bool:
@@ -218,22 +215,16 @@ class Connection:
 
     @property
     def next_action(self) -> NextAction:
-        match self.status:
-            case Status.PENDING_AUTH if self._needs_connector:
-                return NextAction.INSTALL_CONNECTOR
-            case Status.PENDING_AUTH:
-                return NextAction.AUTHORIZE
-            case Status.UNLINKED | Status.DEAUTHORIZED:
-                return NextAction.RECONNECT
-            case _:
-                return NextAction.NONE
+        if self.status is Status.PENDING_AUTH:
+            return NextAction.INSTALL_CONNECTOR if self._needs_connector else NextAction.AUTHORIZE
+        return NextAction.RECONNECT if self.status in SEVERED else NextAction.NONE
 
     @property
     def is_deleted(self) -> bool:
         return self.status is Status.DELETED
 
     def is_abandoned(self, *, before: Timestamp) -> bool:
-        """Return whether its newest link has been waiting for the customer since `before`."""
+        """Return whether the newest link was issued before `before` and is still unused."""
         waiting_since = max(self.created_at, self.link_issued_at or self.created_at)
         return self.status is Status.PENDING_AUTH and not self.is_placeholder and waiting_since < before
 
@@ -252,11 +243,13 @@ def placeholder(company_id: str, connection_id: str, customer_id: str, now: Time
 
 
 def merge(connection: Connection, update: StatusUpdate, now: Timestamp) -> Connection:
-    """Return the connection after `update`, or `connection` itself if the update adds nothing."""
+    """Return the connection after `update`, or `connection` itself if the update changes nothing."""
     if connection.is_tombstone:
         return connection
     merged = connection
-    if update.status is not None and _outranks(update.status, update.stamp, connection):
+    # The newer status wins. A deletion is final: only a newer deletion replaces it.
+    rank = update.status is Status.DELETED, update.stamp
+    if update.status is not None and rank > (connection.is_deleted, connection.status_stamp):
         abandoned_at = connection.abandoned_at if update.status is connection.status else None
         merged = replace(merged, status=update.status, status_stamp=update.stamp, abandoned_at=abandoned_at)
     contains_error = update.error is not None or update.status is Status.LINKED
@@ -266,31 +259,29 @@ def merge(connection: Connection, update: StatusUpdate, now: Timestamp) -> Conne
     newer = update.stamp > connection.last_update_stamp
     if newer:
         merged = replace(merged, created_at=update.created_at, last_update_stamp=update.stamp)
-    # The platform never changes, and not every update names its key: a key that is known once stays.
+    # The platform does not change, and some updates omit its key: a stored key stays.
     has_key, had_key = bool(update.source.platform_key), bool(connection.source.platform_key)
     if (has_key and not had_key) or (newer and has_key == had_key):
         merged = replace(merged, source=update.source)
-    return _stored_if_changed(connection, _with_times(merged, update), now)
+    return _pruned_if_changed(connection, _with_times(merged, update), now)
 
 
 def with_initial_read(connection: Connection, read: InitialRead, now: Timestamp) -> Connection:
-    """Return the connection after an initial read was reported; `connection` itself if it was before."""
+    """Return the connection with an initial read, or `connection` itself if it contains the read already."""
     if connection.is_tombstone:
         return connection
-    return _stored_if_changed(
-        connection, _pruned(replace(connection, evidence=connection.evidence.with_read(read))), now
-    )
+    return _pruned_if_changed(connection, replace(connection, evidence=connection.evidence.with_read(read)), now)
 
 
 def with_issued_link(connection: Connection, now: Timestamp) -> Connection:
-    """Return the connection after the app received a link: a new one is not abandoned."""
+    """Return the connection after the app received a new link, which is not abandoned."""
     if connection.is_tombstone or connection.is_deleted:
         return connection
     return replace(connection, link_issued_at=now, abandoned_at=None, updated_at=now)
 
 
 def with_abandoned_link(connection: Connection, now: Timestamp, *, before: Timestamp) -> Connection:
-    """Return the connection, marked as abandoned; unchanged if it is marked already, or has a newer link."""
+    """Mark the connection as abandoned. Return it unchanged if it is marked already or has a newer link."""
     if connection.abandoned_at is not None or not connection.is_abandoned(before=before):
         return connection
     return replace(connection, abandoned_at=now, updated_at=now)
@@ -299,46 +290,36 @@ def with_abandoned_link(connection: Connection, now: Timestamp, *, before: Times
 def stamp_of_answer(
     answered_at: Timestamp, precedence: Precedence, connection: Connection | None, identity: str
 ) -> Stamp:
-    """Return the stamp of Codat's answer to a request that was sent when `connection` was the state.
+    """Return the stamp of Codat's response to a request that was sent when `connection` was the state.
 
-    The answer is newer than that state, so its stamp is at least just above it. Without this floor the `Date` header,
-    which has whole seconds, would make an unlink in the same second as the link older than the link.
+    The response is newer than that state, so its stamp is at least just above it. The `Date` header has whole seconds:
+    without this floor, an unlink would be older than a link in the same second.
     """
     if connection is not None and not connection.is_placeholder:
         answered_at = max(answered_at, just_after(time_of(connection.last_update_stamp)))
     return stamp(answered_at, precedence, identity)
 
 
-def _outranks(status: Status, stamped: Stamp, connection: Connection) -> bool:
-    """Newer wins, but a deletion is final: it wins over everything except a newer deletion."""
-    return (status is Status.DELETED, stamped) > (connection.is_deleted, connection.status_stamp)
-
-
 def _with_times(connection: Connection, update: StatusUpdate) -> Connection:
-    """Raise the times that the update confirms. Each is a maximum, so that late updates count as well."""
+    """Raise the times that the update confirms. Each is a maximum, so that late updates count too."""
     when = time_of(update.stamp)
     if update.status is Status.LINKED and update.precedence is Precedence.EVENT:
         connection = replace(connection, linked_event_at=max(connection.linked_event_at or when, when))
     elif update.status is Status.LINKED:
-        connection = replace(connection, linked_seen_at=max(connection.linked_seen_at or when, when))
+        connection = replace(connection, linked_read_at=max(connection.linked_read_at or when, when))
     elif update.status in SEVERED:
-        severances = tuple(sorted({*connection.severances, when})[-MAX_KEPT:])
-        connection = replace(connection, severances=severances)
+        connection = replace(connection, severances=tuple(sorted({*connection.severances, when})[-MAX_KEPT:]))
     if update.last_sync is not None:
         last_sync = max(connection.last_sync or update.last_sync, update.last_sync)
         evidence = connection.evidence.with_sync(update.last_sync)
         connection = replace(connection, last_sync=last_sync, evidence=evidence)
-    return _pruned(connection)
+    return connection
 
 
-def _pruned(connection: Connection) -> Connection:
-    """Drop evidence from before the newest authorisation: `linked_at` is never earlier than that."""
-    evidence = connection.evidence
-    if connection.linked_event_at is not None:
-        evidence = evidence.since(connection.linked_event_at)
-    last_severed = connection.severances[-1] if connection.severances else None
-    return replace(connection, evidence=evidence.thinned(last_severed))
-
-
-def _stored_if_changed(before: Connection, after: Connection, now: Timestamp) -> Connection:
+def _pruned_if_changed(before: Connection, after: Connection, now: Timestamp) -> Connection:
+    """Drop the evidence from before the newest authorisation: `linked_at` can't be earlier than that."""
+    evidence = after.evidence
+    if after.linked_event_at is not None:
+        evidence = evidence.since(after.linked_event_at)
+    after = replace(after, evidence=evidence.thinned(after.severances[-1] if after.severances else None))
     return before if after == before else replace(after, updated_at=now)

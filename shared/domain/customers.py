@@ -1,4 +1,4 @@
-"""What a customer is: the app's SMB, and the company that represents it at Codat."""
+"""Customers: an app's SMBs, each with the company that represents it at Codat."""
 
 import re
 from collections.abc import Mapping
@@ -13,25 +13,24 @@ from shared.domain.errors import TooManyTags
 from shared.domain.timestamps import Timestamp
 
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:-]{0,99}", re.ASCII)
-"""The id becomes part of a Codat query, so it contains nothing that has a meaning there (`=`, `|`, `&`, `{`, …)."""
+"""Without the operators of Codat's query language (`=`, `|`, `&`, `{`, …): the id becomes part of a query."""
 
 CREATION_TAG = "creationId"
-"""The company tag that holds the random id of the creation that made it."""
+"""The company tag that holds the random id of the creation that made the company."""
 
 MAX_TAGS = 8
-"""Codat allows ten. Two are ours: the customer id and the creation id."""
+"""Codat allows ten. The service adds the customer id and the creation id."""
 
-MAX_OTHER_TAGS = 9
-"""Codat's ten, without the customer id."""
-
+_MAX_TAGS_BESIDE_ID = 9
 _FORBIDDEN_IN_NAMES = re.compile(r"[^A-Za-z0-9\s\-',&@.?!]", re.ASCII)
+_JOINERS = "\u200c\u200d"
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What the app says of a customer. The table holds the truth; Codat gets a copy.
+    """A customer's data from the app. The table holds the truth; Codat gets a copy.
 
-    Personal data is left out of every `repr`, here and in connections: ids are enough for a log.
+    Every `repr` omits personal data, here and in connections: logs need only ids.
     """
 
     name: str = field(repr=False)
@@ -43,7 +42,7 @@ class Profile:
 
 
 def normalize_company_id(company_id: str) -> str:
-    """Return the id as Codat writes it. Codat accepts a GUID in any form, and its webhooks contain one."""
+    """Return the id in the form that Codat's webhooks use. Codat's API accepts a GUID in any form."""
     try:
         return str(UUID(company_id))
     except ValueError:
@@ -63,25 +62,24 @@ class Customer:
     created_at: Timestamp
     updated_at: Timestamp
     version: int
-    """Grows with every write. It starts at the millisecond of the creation, so a customer that is created again after
-    its deletion is above every version of the first one.
+    """Starts at the millisecond of the creation and grows with every write. So the versions of a customer that is
+    created again exceed those of the deleted one.
     """
     confirmed_profile: Profile | None = None
-    """What Codat confirmed last, if `profile` is newer than that."""
+    """The last profile that Codat confirmed, if `profile` is newer."""
     profile_unset: bool = False
-    """Adopted by reconcile: the app has not said yet what the profile is."""
+    """True if reconcile adopted the customer and the app has not sent a profile yet."""
     existing_tags: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The company's tags beside the profile's: the creation id, and what an adopted company had before."""
+    """The company's other tags: the creation id, and the tags of an adopted company from before."""
 
     @property
     def sync_pending(self) -> bool:
-        """True if Codat has not confirmed the profile yet."""
         return self.confirmed_profile is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A customer that is being deleted; the owner of the lease is doing it."""
+    """A deletion that has begun, and the owner of its lease."""
 
     customer_id: str
     company_id: str
@@ -90,32 +88,32 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """What the pointer from a company to its customer says."""
+    """The content of the pointer from a company to its customer."""
 
     customer_id: str | None = None
-    """The customer; also while `is_reserved` or `has_ended`. None without a pointer."""
+    """Also set while `is_reserved` or `has_ended`; None without a pointer."""
     is_reserved: bool = False
-    """For a customer whose adoption of the company is not complete."""
+    """The customer's adoption of the company is not complete."""
     has_ended: bool = False
-    """The company was deleted, or is being deleted: late events must not bring anything back."""
+    """The company was deleted, or is being deleted: late events must not restore anything."""
     is_restoring: bool = False
-    """Its customer is being restored from a backup: until that is done, a webhook has to come again."""
+    """The customer is being restored from a backup: until that is done, Codat has to resend webhooks."""
     discarded: Mapping[str, Any] | None = field(default=None, repr=False)
-    """Of an adoption that was undone, for a few days: name, description and tags before it, and its `adopter`."""
+    """After an undone adoption, for a few days: the earlier name, description and tags, and the `adopter`."""
 
     @property
     def owner(self) -> str | None:
-        """The customer that owns the company. The pointer alone decides that, never a tag."""
+        """The customer that owns the company. The pointer alone decides that; tags prove nothing."""
         return None if self.is_reserved or self.has_ended else self.customer_id
 
     def before_adoption_by(self, customer_id: str, company_id: str) -> Mapping[str, Any] | None:
-        """Return what the company was before an adoption by this customer that was undone; None if there was none."""
+        """Return the company's content before this customer's adoption, if that was undone."""
         is_theirs = self.discarded is not None and self.discarded["adopter"] == adopter_digest(company_id, customer_id)
         return self.discarded if is_theirs else None
 
 
 def adopter_digest(company_id: str, customer_id: str) -> str:
-    """Identify the customer of an undone adoption without storing its id, which would outlive its deletion."""
+    """Identify the customer of an undone adoption. Its id must not be stored: it would outlive its deletion."""
     return sha256(f"{company_id}:{customer_id}".encode()).hexdigest()
 
 
@@ -125,16 +123,16 @@ class Company:
 
     company_id: str
     tagged_customer_id: str | None
-    """The customer id in its tag; None if the tag is missing, or can't be a customer id."""
+    """The customer id in its tag; None without a valid one."""
     created_at: Timestamp
     name: str = field(repr=False)
     description: str | None = field(repr=False)
     tags: Mapping[str, str] = field(repr=False)
-    """All other tags."""
+    """The other tags."""
     connections: tuple[ConnectionSnapshot, ...] = ()
     unparseable_connections: int = 0
     link_url: str | None = field(default=None, repr=False)
-    """Of its Hosted Link page; a one-time credential, as a connection's is."""
+    """Its Hosted Link page. A one-time credential, like a connection's link URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Codat's daily quota of requests, shared by all that use the Codat client."""
+    """Codat's daily quota of requests, which all apps of the Codat client share."""
 
     limit: int
     remaining: int
@@ -157,15 +155,15 @@ def is_customer_id(text: str) -> bool:
     return CUSTOMER_ID.fullmatch(text) is not None
 
 
-def customer_id_from_tag(uid: str | None) -> str | None:
-    """Return the customer id that a company's tag contains, if it is a valid one."""
-    return uid if uid is not None and is_customer_id(uid) else None
+def customer_id_from_tag(tag: str | None) -> str | None:
+    """Return the customer id in a company's tag; None if it is missing or invalid."""
+    return tag if tag is not None and is_customer_id(tag) else None
 
 
 def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the tags of a company to adopt that are the app's, and those that it keeps beside them.
+    """Return the app's tags of a company to adopt, and its other ones.
 
-    If this service created the company, all but the creation id are the app's; otherwise none is.
+    If this service created the company, all but the creation id are the app's; otherwise none.
     """
     if CREATION_TAG not in tags:
         return {}, tags
@@ -175,27 +173,25 @@ def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str,
 def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
     """Return a company's tags without the customer id: the profile's win over existing ones.
 
-    Raises TooManyTags if Codat would not accept all of them.
+    Raises TooManyTags above Codat's limit.
     """
     merged = {**existing, **profile.tags}
-    if len(merged) > MAX_OTHER_TAGS:
+    if len(merged) > _MAX_TAGS_BESIDE_ID:
         raise TooManyTags(len(merged) - len(profile.tags))
     return merged
 
 
 def company_name(profile: Profile, customer_id: str) -> str:
-    """Return the customer's name as Codat stores it: without the characters that Codat strips silently.
+    """Return the customer's name without the characters that Codat strips silently.
 
-    If nothing remains ("株式会社"), return the customer's id, stripped in the same way: Codat requires a name.
+    Return the stripped customer id if no character remains ("株式会社"): Codat requires a name.
     """
     return _FORBIDDEN_IN_NAMES.sub("", profile.name).strip() or _FORBIDDEN_IN_NAMES.sub("", customer_id)
 
 
 def is_printable(text: str) -> bool:
-    """Return whether a text can be shown. Joiners count as printable, because Persian, Hindi and emoji need them; so
-    do the spaces of other scripts ("株式会社　日本").
+    """Return whether the text can be displayed.
+
+    Joiners count as printable because Persian, Hindi and emoji need them. So do all spaces ("株式会社　日本").
     """
     return all(character.isprintable() or character in _JOINERS or category(character) == "Zs" for character in text)
-
-
-_JOINERS = "\u200c\u200d"

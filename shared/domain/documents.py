@@ -1,4 +1,4 @@
-"""Customers and connections as the API returns them and as change events carry them."""
+"""The documents of customers and connections in API responses and change events."""
 
 from typing import Any
 

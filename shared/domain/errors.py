@@ -1,15 +1,15 @@
-"""Everything that can go wrong, as one tree.
+"""The errors of the project, as one tree.
 
     CodatCustomersError
     ├── Refused                          the caller must change something, or wait
     │   ├── CustomerNotFound
-    │   ├── CustomerConflict             the id is taken by other content
+    │   ├── CustomerConflict             the customer exists with another profile or company
     │   ├── CreationInProgress           retry_after
     │   ├── DeletionInProgress           retry_after
     │   ├── CompanyTaken                 the company belongs to another customer
     │   ├── CompanyUnknown               Codat has no such company
     │   ├── CompanyGone                  the customer's company was deleted
-    │   ├── TooManyTags                  together with the tags that an adopted company had before
+    │   ├── TooManyTags                  together with the existing tags of an adopted company
     │   ├── InvalidQuery                 a query parameter
     │   ├── UnknownPlatform
     │   ├── ConnectionNotFound
@@ -17,39 +17,39 @@
     │   ├── ConnectionNotLinked
     │   └── ConnectionIsDeleted
     ├── CodatError                       correlation_id, retryable, is_answer, had_no_effect
-    │   ├── CodatRejectedCredentials     401, 403; or an API key that isn't trusted
+    │   ├── CodatRejectedCredentials     401, 403, or an untrusted API key
     │   ├── CodatAccountLimit            402
     │   ├── CodatNotFound                404
     │   ├── CodatBusy                    409: a request with this idempotency key is still running
     │   ├── CodatRejected                any other 4xx
     │   ├── CodatRateLimited             429; retry_after
-    │   └── CodatUnavailable             5xx, or an error that isn't Codat's own document
-    │       ├── CodatTimedOut            no answer: the work may have been done
-    │       └── CodatInvalidResponse         an answer that breaks Codat's contract
+    │   └── CodatUnavailable             5xx, or an error from a gateway in front of Codat
+    │       ├── CodatTimedOut            no response: Codat may have done the work
+    │       └── CodatInvalidResponse     a response that breaks Codat's contract
     ├── StoreUnavailable                 DynamoDB throttles or can't be reached
-    ├── SecretsUnavailable               the secret can't be read
+    ├── SecretsUnavailable               Secrets Manager can't be read
     ├── QueueUnavailable                 SQS can't be reached
-    ├── QuotaReserved                    the rest of Codat's quota is kept for the app's own calls
+    ├── QuotaReserved                    the rest of Codat's quota is kept for the app's calls
     ├── NoCompanyVisible                 Codat returns none of a batch's companies
-    ├── PartialFailure                   some of a batch could not be compared
+    ├── PartialFailure                   some of a batch could not be reconciled
     ├── NotAuthentic                     reason; a webhook without a valid signature
-    └── UnparseableEvent                 an authentic webhook that this version can't parse
+    └── UnparseableEvent                 an authentic webhook that can't be parsed; does not quote its body
 
-Messages are shown to callers: they contain ids and what to change, never a secret or a link URL.
+Any other exception is a bug. Callers receive the messages: they contain ids and the required change, but no secret and
+no link URL.
 """
 
 from collections.abc import Mapping
 
 
-class CodatCustomersError(Exception):
-    """The root: any other exception is a bug."""
+class CodatCustomersError(Exception): ...
 
 
 class Refused(CodatCustomersError):
     retry_after: int | None = None
-    """Whole seconds after which the same call can succeed; None if waiting changes nothing."""
+    """Whole seconds after which the same call can succeed; None if waiting does not help."""
     field: str | None = None
-    """The field of the request, or query parameter, that has to change."""
+    """The field or query parameter that has to change."""
 
 
 class CustomerNotFound(Refused):
@@ -86,7 +86,7 @@ class CompanyUnknown(Refused):
     field = "companyId"
 
     def __init__(self, company_id: str) -> None:
-        super().__init__(f"Codat has no company {company_id}.")
+        super().__init__(f"Codat has no company {company_id}. Send the id of an existing company.")
 
 
 class CompanyGone(Refused):
@@ -101,7 +101,7 @@ class TooManyTags(Refused):
     field = "tags"
 
     def __init__(self, existing: int) -> None:
-        super().__init__(f"The company keeps {existing} tags of its own, and Codat allows ten. Send fewer tags.")
+        super().__init__(f"The company keeps {existing} existing tags, and Codat allows ten. Send fewer tags.")
 
 
 class InvalidQuery(Refused):
@@ -144,19 +144,15 @@ class ConnectionIsDeleted(Refused):
 
 class CodatError(CodatCustomersError):
     status: int | None = None
-    """HTTP status of the answer; None without one."""
-
+    """HTTP status; None without a response."""
     retryable = False
-    """True: the same request, sent again, can succeed although nobody changes anything."""
-
+    """True if the same request can succeed later without any change."""
     retry_after: int | None = None
-    """Whole seconds, if Codat named them."""
-
+    """Whole seconds, from Codat's `Retry-After`."""
     is_answer = False
-    """True: Codat's own document, so the request is no longer running."""
-
+    """True if Codat itself responded, so the request is no longer running."""
     had_no_effect = False
-    """True: the request was refused before any work, or never left this process."""
+    """True if the request was refused before any work, or was not sent."""
 
     def __init__(self, message: str, *, correlation_id: str | None = None) -> None:
         super().__init__(message)
@@ -164,24 +160,20 @@ class CodatError(CodatCustomersError):
 
     @property
     def answer_id(self) -> str | None:
-        """Identify Codat's answer: the same again is a replay. None without a correlation id, which alone is unique."""
+        """Identify Codat's response, to recognise a replay; None without a correlation id, which alone is unique."""
         return f"{self.status}:{self.correlation_id}" if self.is_answer and self.correlation_id else None
 
 
-class CodatRejectedCredentials(CodatError):
-    pass
+class CodatRejectedCredentials(CodatError): ...
 
 
-class CodatAccountLimit(CodatError):
-    pass
+class CodatAccountLimit(CodatError): ...
 
 
-class CodatNotFound(CodatError):
-    pass
+class CodatNotFound(CodatError): ...
 
 
-class CodatRejected(CodatError):
-    pass
+class CodatRejected(CodatError): ...
 
 
 class CodatBusy(CodatError):
@@ -196,37 +188,31 @@ class CodatUnavailable(CodatError):
     retryable = True
 
 
-class CodatTimedOut(CodatUnavailable):
-    pass
+class CodatTimedOut(CodatUnavailable): ...
 
 
-class CodatInvalidResponse(CodatUnavailable):
-    pass
+class CodatInvalidResponse(CodatUnavailable): ...
 
 
-class StoreUnavailable(CodatCustomersError):
-    pass
+class StoreUnavailable(CodatCustomersError): ...
 
 
-class SecretsUnavailable(CodatCustomersError):
-    pass
+class SecretsUnavailable(CodatCustomersError): ...
 
 
-class QueueUnavailable(CodatCustomersError):
-    pass
+class QueueUnavailable(CodatCustomersError): ...
 
 
 class QuotaReserved(CodatCustomersError):
     def __init__(self, remaining: int) -> None:
-        super().__init__(
-            f"{remaining} requests are left of Codat's daily quota. They are kept for the app's own calls."
-        )
+        super().__init__(f"{remaining} requests of Codat's daily quota are left. They are kept for the app's calls.")
 
 
 class NoCompanyVisible(CodatCustomersError):
     def __init__(self, companies: int) -> None:
         super().__init__(
-            f"Codat returns none of {companies} companies of this batch, nor any other of ours. Nothing was deleted."
+            f"Codat returns none of the {companies} companies of this batch and no other customer's company. "
+            "No customer was deleted. Check the API key."
         )
 
 
@@ -234,15 +220,14 @@ class PartialFailure(CodatCustomersError):
     def __init__(self, failures: int, first: str, counts: Mapping[str, int]) -> None:
         super().__init__(f"{failures} could not be reconciled; the first: {first}")
         self.counts = counts
-        """What was compared and healed of the others."""
+        """The results of the others."""
 
 
 class NotAuthentic(CodatCustomersError):
     def __init__(self, reason: str) -> None:
         super().__init__("The webhook's signature could not be verified.")
         self.reason = reason
-        """A word for the metric. The sender doesn't learn which check failed."""
+        """A word for the metric. The sender doesn't receive it."""
 
 
-class UnparseableEvent(CodatCustomersError):
-    """The message says what could not be parsed, without quoting the body."""
+class UnparseableEvent(CodatCustomersError): ...

@@ -1,18 +1,24 @@
-"""Codat's webhook events, and what each says of a connection."""
+"""Codat's webhook events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 
-from shared.domain.connections import Precedence, Source, Status, StatusUpdate, stamp
-from shared.domain.errors import UnparseableEvent
+from shared.domain.connections import ConnectionSnapshot, Precedence, Status, StatusUpdate, stamp
 from shared.domain.initial_reads import InitialRead
-from shared.domain.timestamps import CLOCK_TOLERANCE, Timestamp, timestamp_of
+from shared.domain.timestamps import Timestamp
+
+CONNECTION_EVENT_TYPES = frozenset(
+    f"connection.{change}" for change in ("created", "connected", "disconnected", "reconnected", "failed", "deleted")
+)
+COMPANY_DELETED = "company.deleted"
+INITIAL_READ = "read.completed.initial"
+EVENT_TYPES = CONNECTION_EVENT_TYPES | {COMPANY_DELETED, INITIAL_READ}
+"""The types that we handle, and that the webhook consumer must subscribe to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event of a type that changes nothing here; acknowledged and counted."""
+    """Any other event is acknowledged, counted and dropped."""
 
     event_id: str
     event_type: str
@@ -22,27 +28,18 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class ConnectionEvent(Event):
     company_id: str
-    connection_id: str
-    source: Source
-    created_at: Timestamp
-    payload_status: Status
-    error: str | None = field(repr=False)
-    last_sync: Timestamp | None
+    snapshot: ConnectionSnapshot
+
+    @property
+    def connection_id(self) -> str:
+        return self.snapshot.connection_id
 
     def update(self) -> StatusUpdate:
-        return StatusUpdate(
-            stamp=stamp(self.generated_at, Precedence.EVENT, self.event_id),
-            company_id=self.company_id,
-            connection_id=self.connection_id,
-            source=self.source,
-            created_at=self.created_at,
-            status=self._status(),
-            error=self.error,
-            last_sync=self.last_sync,
-        )
+        stamped = stamp(self.generated_at, Precedence.EVENT, self.event_id)
+        return replace(self.snapshot.update(self.company_id, stamped), status=self._status())
 
     def _status(self) -> Status | None:
-        """The type decides: Codat's own example of `connection.deleted` still has the status `Linked`."""
+        """Return the status that the type implies: Codat's example of `connection.deleted` has the status `Linked`."""
         match self.event_type:
             case "connection.connected" | "connection.reconnected":
                 return Status.LINKED
@@ -50,15 +47,15 @@ class ConnectionEvent(Event):
                 return Status.DELETED
             case "connection.failed":
                 return None
-            case "connection.disconnected" if self.payload_status is not Status.UNLINKED:
+            case "connection.disconnected" if self.snapshot.status is not Status.UNLINKED:
                 return Status.DEAUTHORIZED
             case _:
-                return self.payload_status
+                return self.snapshot.status
 
 
 @dataclass(frozen=True, slots=True)
 class InitialReadEvent(Event):
-    """`read.completed.initial`: the data of these connections was read after an authorisation."""
+    """`read.completed.initial`: Codat has read the data of these connections after an authorisation."""
 
     company_id: str
     reads: Mapping[str, InitialRead]
@@ -70,27 +67,11 @@ class CompanyDeletedEvent(Event):
     company_id: str
 
 
-CONNECTION_EVENT_TYPES = frozenset(
-    f"connection.{change}" for change in ("created", "connected", "disconnected", "reconnected", "failed", "deleted")
-)
-COMPANY_DELETED = "company.deleted"
-INITIAL_READ = "read.completed.initial"
-
-EVENT_TYPES = CONNECTION_EVENT_TYPES | {COMPANY_DELETED, INITIAL_READ}
-"""What the webhook consumer has to subscribe to: every type that changes something here."""
-
-
 @dataclass(frozen=True, slots=True)
 class QuarantinedWebhook:
-    """An authentic webhook that could not be parsed when it came."""
+    """An authentic webhook that could not be parsed."""
 
     webhook_id: str
     body: bytes = field(repr=False)
     cause: str
     received_at: Timestamp
-
-
-def refuse_future(generated_at: Timestamp, now: datetime) -> None:
-    """Raise UnparseableEvent if the event is dated further ahead than clocks may differ."""
-    if generated_at > timestamp_of(now.astimezone(UTC) + CLOCK_TOLERANCE):
-        raise UnparseableEvent(f"generatedDate {generated_at} is more than 5 minutes ahead")

@@ -1,12 +1,12 @@
-"""When the data of a connection was first read, from what Codat sends in any order.
+"""The time of a connection's first read, from reports in any order.
 
-Codat sends `read.completed.initial` after each authorisation, once per product, with a status per data type. The event
-can be lost; `lastSync`, which every later answer carries, then stands in for it. Which of them count depends on when
-the connection was linked, and that can become known later. So the evidence is kept, and the answer derived from it.
+Codat sends `read.completed.initial` after each authorisation, once per product, with a status per data type. If that
+event is lost, the first `lastSync` of a later response replaces it. Which reports count depends on the time of linking,
+which may arrive later. So the evidence is stored, and the result is derived from it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from shared.domain.timestamps import Timestamp
@@ -14,29 +14,29 @@ from shared.domain.timestamps import Timestamp
 _T = TypeVar("_T")
 
 MAX_KEPT = 10
-"""Of the reads and of the syncs: the earliest before and after the connection was severed, because the earliest one
-decides, and the newest, because the webhook of a newer authorisation may be on its way.
+"""How many reads and syncs are kept of each kind: the earliest before a severance and after it, because the earliest
+decides; and the newest, because the webhook of a newer authorisation may be late.
 """
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class InitialRead:
-    """One `read.completed.initial` event, as far as it concerns one connection."""
+    """A `read.completed.initial` event's part about one connection."""
 
     completed_at: Timestamp
     event_id: str
     complete: tuple[str, ...]
     """Data types."""
     failed: tuple[tuple[str, str], ...] = ()
-    """Data type and status, for example ("invoices", "FetchError")."""
+    """Data types with their statuses, for example ("invoices", "FetchError")."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadEvidence:
-    """A grow-only set, so that neither order nor repetition of its parts matters."""
+    """A grow-only set: order and repetition of its parts make no difference."""
 
-    reads: tuple[InitialRead, ...] = field(default=())
-    syncs: tuple[Timestamp, ...] = field(default=())
+    reads: tuple[InitialRead, ...] = ()
+    syncs: tuple[Timestamp, ...] = ()
 
     def with_read(self, read: InitialRead) -> "ReadEvidence":
         return replace(self, reads=tuple(sorted({*self.reads, read})))
@@ -45,22 +45,18 @@ class ReadEvidence:
         return replace(self, syncs=tuple(sorted({*self.syncs, last_sync})))
 
     def thinned(self, severed_at: Timestamp | None) -> "ReadEvidence":
-        """Return at most so much evidence that the stored item stays small."""
-        boundary = severed_at or Timestamp("")
-        return ReadEvidence(
-            _thinned(self.reads, lambda read: read.completed_at >= boundary),
-            _thinned(self.syncs, lambda sync: sync >= boundary),
-        )
+        """Limit the evidence, so that the stored item stays small."""
+        later = self.since(severed_at or Timestamp(""))
+        return ReadEvidence(_thinned(self.reads, later.reads), _thinned(self.syncs, later.syncs))
 
-    def since(self, linked_at: Timestamp) -> "ReadEvidence":
-        """Return what can still count for a connection that was linked at `linked_at` or later."""
+    def since(self, moment: Timestamp) -> "ReadEvidence":
         return ReadEvidence(
-            tuple(read for read in self.reads if read.completed_at >= linked_at),
-            tuple(sync for sync in self.syncs if sync >= linked_at),
+            tuple(read for read in self.reads if read.completed_at >= moment),
+            tuple(sync for sync in self.syncs if sync >= moment),
         )
 
     def initial_read_at(self, linked_at: Timestamp | None) -> Timestamp | None:
-        """Return since when no data type has failed: from the first read after `linked_at`, or the one that cleared the
+        """Return since when no data type has failed: the first read after `linked_at`, or the read that cleared the
         last failure. Without a read, return the first sync: the event was lost.
         """
         if linked_at is None:
@@ -86,8 +82,7 @@ def _failing(reads: Sequence[InitialRead]) -> dict[str, str]:
     return {data_type: status for data_type, status in newest.items() if status is not None}
 
 
-def _thinned(ordered: tuple[_T, ...], is_after: Callable[[_T], bool]) -> tuple[_T, ...]:
-    later = tuple(entry for entry in ordered if is_after(entry))
+def _thinned(ordered: tuple[_T, ...], later: tuple[_T, ...]) -> tuple[_T, ...]:
     kept = {*ordered[:MAX_KEPT], *later[:MAX_KEPT], *ordered[-MAX_KEPT:]}
     return tuple(entry for entry in ordered if entry in kept)
 

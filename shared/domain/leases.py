@@ -1,7 +1,7 @@
-"""The exclusive right, for a while, to create one thing at Codat.
+"""Leases: the exclusive right, for a limited time, to create an object at Codat.
 
-A lease is stored before Codat is asked. If its owner crashes, the next owner finds in it what it needs: the idempotency
-key, what was sent under it and when, and the id that marks the creation at Codat.
+A lease is stored before the request is sent. If its owner crashes, the next owner reads from it the idempotency key,
+the request and its times, and the id that marks the creation at Codat.
 """
 
 from collections.abc import Mapping
@@ -25,31 +25,28 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class CreationLease:
-    """All times are this process's clock."""
+    """All times are on our clock."""
 
     subject: str
-    """What is being created, in words for a caller."""
+    """The object that is created, in words for a caller."""
     creation_id: str
-    """Marks what this creation makes at Codat. It survives takeovers and new idempotency keys."""
+    """Marks the creation at Codat. Takeovers and new idempotency keys leave it unchanged."""
     idempotency_key: str
-    """A random GUID. Codat replays its first answer to it for 90 minutes."""
+    """A random GUID. Codat replays its first response to it for 90 minutes."""
     key_issued_at: datetime
-    """Nothing was sent under the key before this."""
+    """No request was sent under the key before this."""
     is_settled: bool
-    """True: no request under the key can still be running at Codat."""
+    """True if no request under the key can still be running at Codat."""
     last_sent_at: datetime | None
-    """Nothing was sent for this creation, under any key, after this. None: nothing was sent."""
+    """No request was sent for this creation, under any key, after this. None if no request was sent at all."""
     owner: str
-    """Identifies the process that holds the lease: a fencing token for every later write."""
+    """Identifies the process that holds the lease: a fencing token for all later writes."""
     lease_until: datetime
-    """Past this the owner is certainly dead."""
+    """After this, the owner is certainly no longer running."""
     key: tuple[str, str]
     """The item's key in the table."""
     payload: Mapping[str, Any] = field(repr=False)
-    """What was requested first. Codat rejects an idempotency key that is reused with another body."""
-
-    def seconds_left(self, now: datetime) -> int:
-        return seconds_until(self.lease_until, now)
+    """The original request. Codat rejects an idempotency key that is reused with another body."""
 
 
 def seconds_until(moment: datetime, now: datetime) -> int:

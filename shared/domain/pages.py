@@ -1,13 +1,11 @@
-"""A page of a long list."""
-
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-_Thing = TypeVar("_Thing")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[_Thing]):
-    items: list[_Thing]
+class Page(Generic[_Item]):
+    items: list[_Item]
     cursor: str | None
-    """Opaque: asks for what follows; None on the last page."""
+    """Opaque; returns the next page. None on the last page."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from shared.domain.errors import UnknownPlatform
 
 ACCOUNTING = "Accounting"
+SANDBOX_KEY = "mqjo"
+QUICKBOOKS_DESKTOP_KEY = "pqsw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +16,8 @@ class Platform:
     name: str
     source_type: str = ACCOUNTING
     needs_connector: bool = False
-    """True where the customer installs a connector on their own computer before they can authorise."""
+    """True if the customer has to install a connector on their computer before the authorisation."""
 
-
-SANDBOX_KEY = "mqjo"
-QUICKBOOKS_DESKTOP_KEY = "pqsw"
 
 CATALOGUE: Mapping[str, Platform] = {
     platform.key: platform
@@ -40,23 +39,21 @@ PLATFORM_NAMES = frozenset(platform.name for platform in CATALOGUE.values())
 
 @dataclass(frozen=True, slots=True)
 class PlatformCatalog:
-    """The platforms that this deployment lets customers connect, in the order of its configuration."""
+    """The platforms that this deployment offers, in the order of its configuration."""
 
     platforms: tuple[Platform, ...]
 
     @classmethod
     def of(cls, keys: Iterable[str], *, allow_sandbox: bool) -> "PlatformCatalog":
-        """Raises ValueError on a key that the catalogue lacks: a misspelt setting must not pass in silence."""
+        """Return the platforms with these keys. Raises ValueError for a key that is not in the catalogue."""
         wanted = [key for key in keys if key != SANDBOX_KEY]
         if unknown := [key for key in wanted if key not in CATALOGUE]:
             raise ValueError(f"platform keys not in the catalogue: {', '.join(unknown)}")
         return cls(tuple(CATALOGUE[key] for key in [*wanted, *([SANDBOX_KEY] if allow_sandbox else [])]))
 
     def platform(self, key: str) -> Platform:
+        """Return the platform with this key. Raises UnknownPlatform."""
         for platform in self.platforms:
             if platform.key == key:
                 return platform
-        raise UnknownPlatform(key, self.platforms_by_key())
-
-    def platforms_by_key(self) -> dict[str, str]:
-        return {platform.key: platform.name for platform in self.platforms}
+        raise UnknownPlatform(key, {platform.key: platform.name for platform in self.platforms})

@@ -1,4 +1,4 @@
-"""The history of a connection: every update that could change it, once."""
+"""The history of a connection: one entry for each update that could change it."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ CALLER, WEBHOOK, RECONCILE = "caller", "webhook", "reconcile"
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Where an update came from: `caller` (with its ARN), `webhook` (with its webhook-id) or `reconcile`."""
+    """The origin of an update: `caller` (with its ARN), `webhook` (with its webhook-id) or `reconcile`."""
 
     kind: str
     identity: str | None = None
@@ -30,38 +30,27 @@ class TimelineEntry:
     status: Status
     error: str | None = field(repr=False)
     applied: bool
-    """False: it came late, and the state was newer already."""
+    """False if the update arrived late and the stored state was already newer."""
 
 
-def entry_for_update(
-    update: StatusUpdate, event_type: str, actor: Actor, before: Connection | None, after: Connection
+def timeline_entry(
+    cause: StatusUpdate | InitialRead, event_type: str, actor: Actor, before: Connection | None, after: Connection
 ) -> TimelineEntry:
-    return TimelineEntry(
-        company_id=update.company_id,
-        connection_id=update.connection_id,
-        at=time_of(update.stamp),
-        event_id=update.event_id,
-        event_type=event_type,
-        actor=actor,
-        previous_status=before.status if before else None,
-        status=after.status,
-        error=update.error,
-        applied=update.stamp in {after.last_update_stamp, after.status_stamp, after.error_stamp},
-    )
-
-
-def entry_for_initial_read(
-    read: InitialRead, event_type: str, actor: Actor, before: Connection | None, after: Connection
-) -> TimelineEntry:
+    if isinstance(cause, StatusUpdate):
+        at, error = time_of(cause.stamp), cause.error
+        applied = cause.stamp in {after.last_update_stamp, after.status_stamp, after.error_stamp}
+    else:
+        at, error = cause.completed_at, None
+        applied = cause in after.evidence.reads and after.initial_read_at in {None, at}
     return TimelineEntry(
         company_id=after.company_id,
         connection_id=after.connection_id,
-        at=read.completed_at,
-        event_id=read.event_id,
+        at=at,
+        event_id=cause.event_id,
         event_type=event_type,
         actor=actor,
         previous_status=before.status if before else None,
         status=after.status,
-        error=None,
-        applied=read in after.evidence.reads and after.initial_read_at in {None, read.completed_at},
+        error=error,
+        applied=applied,
     )

@@ -1,8 +1,8 @@
 """Codat's times as text that sorts.
 
-Codat writes one moment in many forms: `…:34.015Z`, `…:43.6464237Z`, `…:29Z`, without a zone (then it is UTC), or with
-an offset. Compared as text those sort wrongly. So every time is kept in one form of fixed width,
-`YYYY-MM-DDTHH:MM:SS.fffffffZ`, in UTC, with the seven digits of Codat's own clock.
+Codat writes times in many forms: `…:34.015Z`, `…:43.6464237Z`, `…:29Z`, without a zone (UTC), or with an offset.
+Compared as text, these sort wrongly. So each time is stored in one form of fixed width, `YYYY-MM-DDTHH:MM:SS.fffffffZ`,
+in UTC, with the seven digits of Codat's clock.
 """
 
 import re
@@ -19,13 +19,13 @@ _FORM = re.compile(
 _TICKS_PER_SECOND = 10**7
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""A time of Codat's further ahead of our clock than this is rejected: it would outrank everything that follows."""
+"""A time from Codat that is further ahead of our clock is rejected: it would outrank all later updates."""
 
 
 def timestamp(text: str) -> Timestamp:
     """Parse a time. Without a zone it is UTC; digits after the seventh are dropped.
 
-    Raises ValueError if the text is no time, or a time outside the years 1 to 9999.
+    Raises ValueError for an invalid time, and outside the years 1 to 9999.
     """
     form = _FORM.fullmatch(text)
     if form is None:
@@ -44,7 +44,7 @@ def timestamp_of(moment: datetime) -> Timestamp:
 
 
 def datetime_of(when: Timestamp) -> datetime:
-    """Convert to an aware datetime, without the last digit: a datetime holds microseconds."""
+    """Convert to an aware datetime, without the seventh digit: a datetime holds microseconds."""
     return datetime.fromisoformat(f"{when[:26]}+00:00")
 
 
@@ -54,7 +54,7 @@ def milliseconds_of(when: Timestamp) -> int:
 
 
 def just_after(when: Timestamp) -> Timestamp:
-    """Return the next timestamp that differs: 100 nanoseconds later."""
+    """Return the next timestamp, 100 nanoseconds later."""
     ticks = int(when[20:27]) + 1
     carried = datetime_of(when).replace(microsecond=0) + timedelta(seconds=ticks // _TICKS_PER_SECOND)
     return _format(carried, ticks % _TICKS_PER_SECOND)

@@ -64,7 +64,7 @@ class ApiKeyTrust:
         return proof is not None
 
     def _shows_one_of_ours(self, codat: "Codat", company_id: str | None) -> bool:
-        if company_id is not None and self._customers.ownership(company_id).customer_id and codat.shows(company_id):
+        if company_id is not None and self._customers.ownership(company_id).customer_id and codat.can_read(company_id):
             return True
         sample = self._customers.page(MAX_SAMPLE, None).items
-        return any(codat.shows(customer.company_id) for customer in sample if customer.company_id != company_id)
+        return any(codat.can_read(customer.company_id) for customer in sample if customer.company_id != company_id)

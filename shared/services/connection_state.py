@@ -20,7 +20,7 @@ from shared.domain.customers import Customer
 from shared.domain.errors import CodatNotFound, StoreUnavailable
 from shared.domain.events import InitialReadEvent
 from shared.domain.leases import CreationLease
-from shared.domain.timeline import TimelineEntry, entry_for_initial_read, entry_for_update
+from shared.domain.timeline import TimelineEntry, timeline_entry
 from shared.domain.timestamps import Timestamp
 from shared.services.context import CodatContext, Context
 
@@ -57,7 +57,7 @@ def record_update(
         is_read = update.precedence is Precedence.READ
         if after.is_tombstone or (is_read and before is not None and after.status is before.status):
             return None
-        return entry_for_update(update, event_type, context.actor, before, after)
+        return timeline_entry(update, event_type, context.actor, before, after)
 
     identity = update.company_id, update.connection_id, customer_id
     return _save(identity, change, entry, context, stored=stored, ended=ended)
@@ -153,7 +153,7 @@ def record_initial_read(
     def entry(before: Connection | None, after: Connection) -> TimelineEntry | None:
         if after.is_tombstone:
             return None
-        return entry_for_initial_read(read, event.event_type, context.actor, before, after)
+        return timeline_entry(read, event.event_type, context.actor, before, after)
 
     identity = event.company_id, connection_id, customer_id
     return _save(identity, lambda before, now: with_initial_read(before, read, now), entry, context, stored=stored)
@@ -187,13 +187,13 @@ def _save(
             # A company can change hands: its connections belong to its present owner.
             before = replace(before, customer_id=customer_id)
         after = change(before, now)
-        timeline_entry = entry(stored if stored is not None and not stored.is_placeholder else None, after)
+        new_entry = entry(stored if stored is not None and not stored.is_placeholder else None, after)
         if after is before:
-            if timeline_entry is not None:
-                context.connections.add_entry(timeline_entry, customer_id)
+            if new_entry is not None:
+                context.connections.add_entry(new_entry, customer_id)
             if ended is None:
                 return after
-        saved = context.connections.save(after, None if after is before else timeline_entry, ended)
+        saved = context.connections.save(after, None if after is before else new_entry, ended)
         if saved is not None:
             return saved
         stored = context.connections.find(company_id, connection_id)

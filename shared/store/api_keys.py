@@ -1,4 +1,4 @@
-"""The fingerprints of the API keys that this deployment trusts: one partition."""
+"""The fingerprints of the API keys that this deployment trusts."""
 
 from datetime import datetime
 
@@ -12,7 +12,6 @@ class ApiKeys:
         self._table = table
 
     def trusted(self) -> frozenset[str]:
-        """Return the fingerprints of all trusted keys."""
         pk, _ = keys.api_key("")
         items = self._table.query(pk, keys.API_KEY_PREFIX)
         return frozenset(item["sk"].removeprefix(keys.API_KEY_PREFIX) for item in items)
@@ -21,9 +20,9 @@ class ApiKeys:
         self._table.write(put(_item(fingerprint, proof, now)))
 
     def trust_first(self, fingerprint: str, now: datetime) -> bool:
-        """Trust the first key of a new deployment; False if another one was first.
+        """Trust the first key of a new deployment. Return False if another key was first.
 
-        Without the condition, two functions that hold different keys would both trust theirs.
+        Without the condition, two functions with different keys would both trust their own.
         """
         first = {"pk": keys.API_KEYS, "sk": keys.FIRST_API_KEY, "fingerprint": fingerprint}
         try:

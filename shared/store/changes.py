@@ -1,4 +1,4 @@
-"""The records of the table's stream as changes of the domain."""
+"""Converting records of the table's stream to changes of customers and connections."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 
 
 def change_of(record: Mapping[str, Any]) -> Change | None:
-    """Return the change in a stream record; None for other kinds of items, and for what the TTL removed."""
+    """Return the change in a stream record; None for other kinds of items, and for removals by the TTL."""
     if record.get("userIdentity", {}).get("principalId") == _TTL_PRINCIPAL:
         return None
     stream = record["dynamodb"]

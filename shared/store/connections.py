@@ -1,4 +1,4 @@
-"""Connections: registers over what Codat reports, written with optimistic locking on their version."""
+"""Connections, written with optimistic locking on their version."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.domain.connections import Connection, Source, Status
 from shared.domain.customers import Ownership
-from shared.domain.errors import CompanyGone, InvalidQuery
+from shared.domain.errors import CompanyGone
 from shared.domain.initial_reads import InitialRead, ReadEvidence
 from shared.domain.leases import CreationLease, LeaseRequest
 from shared.domain.pages import Page
@@ -15,13 +15,12 @@ from shared.domain.timestamps import Timestamp, datetime_of, milliseconds_of, ti
 from shared.store import keys
 from shared.store.customers import TOMBSTONE_LIFETIME, owned_pointer, ownership_of
 from shared.store.leases import Leases, lost, owned_by
-from shared.store.paging import FOREIGN_CURSOR, ShardedQuery, decode, encode
+from shared.store.paging import ShardedQuery, decode, encode, invalid_cursor
 from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Table, check, delete, put
 
 INDEX = "byStatus"
 LEASE_LIFETIME = timedelta(days=7)
-"""A lease that is left behind, because its company was closed meanwhile, is removed by the TTL. Far longer than Codat
-remembers an idempotency key."""
+"""Far longer than Codat remembers an idempotency key. DynamoDB then removes an abandoned lease of a closed company."""
 
 
 class Connections:
@@ -54,20 +53,19 @@ class Connections:
         """Return the company's ownership and the connection, in one read."""
         company, connection = keys.company(company_id), keys.connection(company_id, connection_id)
         items = self._table.get_many([company, connection])
-        return (
-            ownership_of(items.get(company)),
-            connection_from_item(items[connection]) if connection in items else None,
-        )
+        stored = connection_from_item(items[connection]) if connection in items else None
+        return ownership_of(items.get(company)), stored
 
     def of_company(self, company_id: str) -> list[Connection]:
-        """Return every connection of a company, also deleted ones, oldest first."""
-        return [connection for connection in self._all(company_id) if not connection.is_placeholder]
+        """Return a company's connections without placeholders, also deleted ones, oldest first."""
+        connections = [connection for connection in self._all(company_id) if not connection.is_placeholder]
+        return sorted(connections, key=lambda connection: (connection.created_at, connection.connection_id))
 
     def page(self, status: Status, limit: int, cursor: str | None) -> Page[Connection]:
-        """Return connections with this status, of all customers, in no particular order.
+        """Return connections of all customers with this status, in no particular order.
 
-        The index is eventually consistent: connections whose status has changed are left out, so a page may be short.
-        Raises InvalidQuery if the cursor is not from here.
+        A page may be short: the index is eventually consistent, and connections whose status has changed are left out.
+        Raises InvalidQuery for a cursor of another list.
         """
         query = ShardedQuery(self._table, INDEX, "statusShard", "statusKey", keys.status_shards(status))
         page = query.page(limit, cursor)
@@ -76,12 +74,15 @@ class Connections:
         return Page([connection for connection in connections if connection.status is status], page.cursor)
 
     def timeline(self, connection: Connection, limit: int, cursor: str | None) -> Page[TimelineEntry]:
-        """Return a connection's history, newest first. Raises InvalidQuery if the cursor is not from here."""
+        """Return a connection's history, newest first. Raises InvalidQuery for a cursor of another list."""
         pk, prefix = keys.timeline(connection.company_id, connection.connection_id)
-        partition, start = decode(cursor) if cursor else (prefix, None)
-        foreign = start is not None and (start.get("pk") != pk or not start.get("sk", "").startswith(prefix))
-        if partition != prefix or foreign or (cursor and set(start or ()) != {"pk", "sk"}):
-            raise InvalidQuery("cursor", FOREIGN_CURSOR)
+        start: Item | None = None
+        if cursor:
+            partition, start = decode(cursor)
+            if partition != prefix or start is None or start.keys() != {"pk", "sk"}:
+                raise invalid_cursor()
+            if start["pk"] != pk or not start["sk"].startswith(prefix):
+                raise invalid_cursor()
         page = self._table.query_page(pk, prefix, limit=limit, start=start, newest_first=True)
         entries = [_entry(item, connection) for item in page.items]
         return Page(entries, encode(prefix, page.next) if page.next else None)
@@ -89,7 +90,7 @@ class Connections:
     def tombstone(self, company_id: str, now: datetime) -> None:
         """Replace an ended company's connections by tombstones without personal data, and delete their timelines.
 
-        Interrupted, it continues where it was when called again.
+        After an interruption, a repeated call does the rest.
         """
         for connection in self._all(company_id):
             self._tombstone(connection, now)
@@ -97,38 +98,33 @@ class Connections:
             while items := self._table.query_page(pk, prefix, limit=500).items:
                 self._table.delete_many((item["pk"], item["sk"]) for item in items)
 
-    def _tombstone(self, connection: Connection, now: datetime) -> None:
-        current: Connection | None = connection
-        while current is not None and not current.is_tombstone:
+    def _tombstone(self, connection: Connection | None, now: datetime) -> None:
+        while connection is not None and not connection.is_tombstone:
             tombstone = replace(
-                current,
+                connection,
                 status=Status.DELETED,
                 customer_id="",
                 reported_error=None,
                 is_tombstone=True,
-                version=current.version + 1,
+                version=connection.version + 1,
             )
             item = {**_connection_item(tombstone), "expiresAt": int((now + TOMBSTONE_LIFETIME).timestamp())}
-            try:
-                self._table.write(put(item, _unchanged_since(current)))
-            except ConditionFailed:
-                current = self.find(connection.company_id, connection.connection_id)
-            else:
+            if self._table.try_write(put(item, _unchanged_since(connection))):
                 return
+            connection = self.find(connection.company_id, connection.connection_id)
 
     def _all(self, company_id: str) -> list[Connection]:
         pk, _ = keys.company(company_id)
-        connections = map(connection_from_item, self._table.query(pk, keys.CONNECTION_PREFIX))
-        return sorted(connections, key=lambda connection: (connection.created_at, connection.connection_id))
+        return [connection_from_item(item) for item in self._table.query(pk, keys.CONNECTION_PREFIX)]
 
     def save(
         self, connection: Connection, entry: TimelineEntry | None, ended: CreationLease | None = None
     ) -> Connection | None:
-        """Store the connection as the successor of the version it was read at, with its timeline entry.
+        """Store the next version of the connection, with its timeline entry, and return it.
 
-        With `ended`, the lease on its creation ends in the same transaction. Returns the stored connection; None, with
-        nothing written, if another process has written since: read again, and merge again. Raises CreationInProgress
-        if the lease was lost, CompanyGone if no customer owns the company of a new connection (any more).
+        `ended` is the lease on its creation, which ends in the same transaction. Returns None, without a write, if
+        another process has written since: read again and merge again. Raises CreationInProgress if the lease was lost,
+        CompanyGone if the connection is new and its customer does not own the company (any more).
         """
         first_version = milliseconds_of(connection.updated_at)
         stored = replace(connection, version=connection.version + 1 if connection.version else first_version)
@@ -136,7 +132,7 @@ class Connections:
         if ended is not None:
             writes.append(delete(ended.key, owned_by(ended)))
         if not connection.version:
-            # The process that deletes the company may not have seen this connection.
+            # A process that is deleting the company may have listed its connections already.
             writes.append(check(keys.company(connection.company_id), owned_pointer(connection.customer_id)))
         if entry is not None:
             writes.append(put(self._entry_item(entry)))
@@ -147,14 +143,14 @@ class Connections:
                 return None
             if ended is not None and failure.index == 1:
                 if failure.existing is None:
-                    # It has ended: by a write of ours whose answer was lost, or by a process that took it over.
+                    # It has ended: by our own write, whose response was lost, or by a process that took it over.
                     return self.save(connection, entry)
                 raise lost(ended, failure.existing, datetime_of(connection.updated_at)) from failure
             raise CompanyGone(connection.customer_id) from failure
         return stored
 
     def add_entry(self, entry: TimelineEntry, customer_id: str) -> None:
-        """Add an entry that changed nothing to the timeline; one that is there already stays as it was.
+        """Add an entry without a change to the timeline, unless it contains the entry already.
 
         Raises CompanyGone if the customer doesn't own the company (any more): the entry would outlive it.
         """
@@ -199,13 +195,13 @@ _ATTRIBUTES = {
     "lastUpdateStamp": "last_update_stamp",
     "lastSync": "last_sync",
     "linkedEventAt": "linked_event_at",
-    "linkedSeenAt": "linked_seen_at",
+    "linkedReadAt": "linked_read_at",
     "linkIssuedAt": "link_issued_at",
     "abandonedAt": "abandoned_at",
     "tombstone": "is_tombstone",
     "version": "version",
 }
-"""The attributes of an item that contain a field of the connection as it is."""
+"""The attributes that hold a field unchanged."""
 
 
 def _connection_item(connection: Connection) -> Item:
@@ -218,22 +214,22 @@ def _connection_item(connection: Connection) -> Item:
         "platformName": source.platform_name,
         "sourceType": source.source_type,
         "severances": list(connection.severances) or None,
-        "initialReads": [_read_attributes(read) for read in evidence.reads] or None,
+        "initialReads": [
+            {
+                "completedAt": read.completed_at,
+                "eventId": read.event_id,
+                "complete": list(read.complete),
+                "failed": dict(read.failed),
+            }
+            for read in evidence.reads
+        ]
+        or None,
         "syncs": list(evidence.syncs) or None,
     }
     if not connection.is_placeholder and not connection.is_deleted:
         item["statusShard"] = keys.status_shard(connection.status, connection.company_id)
         item["statusKey"] = f"{connection.company_id}#{connection.connection_id}"
     return item
-
-
-def _read_attributes(read: InitialRead) -> dict[str, Any]:
-    return {
-        "completedAt": read.completed_at,
-        "eventId": read.event_id,
-        "complete": list(read.complete),
-        "failed": dict(read.failed),
-    }
 
 
 def connection_from_item(item: Item) -> Connection:

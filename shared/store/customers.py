@@ -1,4 +1,4 @@
-"""Customers, the leases on their creation, their deletion, and the pointer from a company to its customer."""
+"""Customers, the leases on their creation and deletion, and the pointer from a company to its customer."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -19,12 +19,14 @@ from shared.store.table import Condition, ConditionFailed, Item, Table, Write, d
 ACTIVE = "active"
 DELETING = "deleting"
 RESTORING = "restoring"
-"""A customer whose connections are being restored from a backup: calls and webhooks wait until all are there."""
+"""A customer whose connections are being restored from a backup. Until that is done, calls and webhooks are refused."""
 INDEX = "byCustomer"
 TOMBSTONE_LIFETIME = timedelta(days=30)
 """Longer than Codat retries a webhook."""
 DISCARDED_LIFETIME = timedelta(days=7)
 """Longer than a request can run at Codat, and several reconciles."""
+
+_IS_THEIRS = "customerId = :theirs AND attribute_not_exists(ended)"
 
 
 class Customers:
@@ -44,8 +46,8 @@ class Customers:
     ) -> CreationLease | Customer:
         """Return the lease on the customer's creation, or the customer if it exists.
 
-        With `company_id` the lease is on the adoption of that company; with `profile_unset` the app has not asked for
-        it. Raises CreationInProgress and DeletionInProgress while another process is doing it.
+        With `company_id`, the lease is on the adoption of that company; with `profile_unset`, reconcile adopts it.
+        Raises CreationInProgress and DeletionInProgress while another process holds a lease on the customer.
         """
         payload = {
             "customerId": customer_id,
@@ -67,8 +69,8 @@ class Customers:
     ) -> Customer:
         """Turn the lease into a customer and point its company to it, both or neither.
 
-        Repeated after a lost answer it returns the same. Raises CreationInProgress if the lease was lost, CompanyTaken
-        if the company is another customer's, or deleted.
+        Returns the stored customer if the response to an earlier write was lost. Raises CreationInProgress if the lease
+        was lost, CompanyTaken if the company has another customer or was deleted.
         """
         customer = Customer(
             customer_id=lease.payload["customerId"],
@@ -92,18 +94,22 @@ class Customers:
         return customer
 
     def reserve(self, lease: CreationLease, company: Company, now: datetime) -> CreationLease:
-        """Point the company to the lease's customer, and keep in the lease what the company was before.
+        """Point the company to the lease's customer, and save the company's content in the lease.
 
-        What the lease keeps already stays: by now the company may have changed. Raises CompanyTaken if the company is
-        another customer's, or deleted; CreationInProgress if the lease was lost.
+        Content that an earlier call saved stays, because the company may have changed since. Raises CompanyTaken if the
+        company has another customer or was deleted, CreationInProgress if the lease was lost.
         """
-        customer_id = lease.payload["customerId"]
         if "before" not in lease.payload:
-            lease = replace(lease, payload={**lease.payload, "before": _before(company)})
+            before = {
+                "name": company.name,
+                "description": company.description,
+                "taggedCustomerId": company.tagged_customer_id,
+                "tags": dict(company.tags),
+            }
+            lease = replace(lease, payload={**lease.payload, "before": before})
+        pointer = _point(company.company_id, lease.payload["customerId"], reserved=True)
         try:
-            self._table.write(
-                put(lease_item(lease), owned_by(lease)), _point(company.company_id, customer_id, reserved=True)
-            )
+            self._table.write(put(lease_item(lease), owned_by(lease)), pointer)
         except ConditionFailed as failure:
             if failure.index == 1:
                 raise CompanyTaken(company.company_id) from failure
@@ -113,9 +119,9 @@ class Customers:
     def discard_adoption(self, lease: CreationLease, now: datetime) -> None:
         """Delete the lease and its reservation; neither if another process has taken over.
 
-        The pointer keeps for a while what the company was before: a request of the adoption may still be running and
-        change the company after it was restored. Then reconcile restores it again. A company that had the customer's
-        tag before is recognized by nothing afterwards, so its pointer is deleted.
+        For a while the pointer keeps the company's earlier content: a late request of the adoption may change the
+        company again, and reconcile then restores it. If the company had the customer's tag before, reconcile could not
+        recognise such a change, so the pointer is deleted.
         """
         company_id, customer_id = lease.payload["adoptedCompanyId"], lease.payload["customerId"]
         reserved = Condition(f"{_IS_THEIRS} AND reserved = :yes", {":theirs": customer_id, ":yes": True})
@@ -141,7 +147,7 @@ class Customers:
         return _customer(item) if item is not None and item["state"] == ACTIVE else None
 
     def exists(self, customer_id: str) -> bool:
-        """Return whether the id is in use: for a customer, or its creation or deletion."""
+        """Return whether the id is in use: by a customer, a creation or a deletion."""
         return self._table.get(keys.customer(customer_id)) is not None
 
     def find_many(self, customer_ids: Iterable[str]) -> list[Customer]:
@@ -149,32 +155,31 @@ class Customers:
         return [_customer(item) for item in self._items(customer_ids) if item["state"] == ACTIVE]
 
     def unfinished(self, customer_ids: Iterable[str]) -> list[str]:
-        """Return those of at most 100 ids whose creation or deletion was begun and not finished."""
+        """Return the ids, of at most 100, whose creation or deletion has begun but is not complete."""
         return [item["customerId"] for item in self._items(customer_ids) if item["state"] in {CREATING, DELETING}]
 
     def ownership(self, company_id: str) -> Ownership:
-        """Return what the company's pointer says."""
         return ownership_of(self._table.get(keys.company(company_id)))
 
     def restore_pointer(self, customer: Customer) -> bool:
-        """Point the company to its customer again; False if the company is another customer's, or deleted."""
-        return self._try(_point(customer.company_id, customer.customer_id))
+        """Write a lost pointer again. Return False if the company has another customer or was deleted."""
+        return self._table.try_write(_point(customer.company_id, customer.customer_id))
 
     def change(self, changed: Customer, before: Customer) -> bool:
-        """Store a change; False, with nothing written, if another process has changed the customer since `before`."""
-        return self._try(put(_customer_item(changed), _unchanged_since(before)))
+        """Store a change. Return False, without a write, if another process has changed the customer since `before`."""
+        return self._table.try_write(put(_customer_item(changed), _unchanged_since(before)))
 
     def mark_synced(self, sent: Customer) -> bool:
-        """Record that Codat confirmed the profile; False if the customer has changed since."""
-        return self._try(put(_customer_item(replace(sent, confirmed_profile=None)), _unchanged_since(sent)))
+        """Record that Codat confirmed the profile. Return False if the customer has changed since."""
+        return self.change(replace(sent, confirmed_profile=None), sent)
 
     def page(self, limit: int, cursor: str | None) -> Page[Customer]:
-        """Return customers in no particular order. Raises InvalidQuery if the cursor is not from here."""
+        """Return customers in no particular order. Raises InvalidQuery for a cursor of another list."""
         page = self._query.page(limit, cursor)
         return Page(self.find_many(entry["customerId"] for entry in page.items), page.cursor)
 
     def has_any(self) -> bool:
-        """Return whether there is a customer, also one that is being deleted."""
+        """Return whether a customer exists, also one that is being deleted."""
         ids = self.all_ids()
         while batch := list(islice(ids, 100)):
             if any(item["state"] != CREATING for item in self._items(batch)):
@@ -182,11 +187,11 @@ class Customers:
         return False
 
     def all_ids(self) -> Iterator[str]:
-        """Yield the id of every customer, also of those being created or deleted."""
+        """Yield the ids of all customers, also of those being created or deleted."""
         return (entry["customerId"] for entry in self._query.all())
 
     def take_over_creation(self, customer_id: str, request: LeaseRequest) -> CreationLease | None:
-        """Acquire the lease of an unfinished creation; None if there is none.
+        """Acquire the lease of an unfinished creation; None if there is no such creation.
 
         Raises CreationInProgress while another process holds it.
         """
@@ -196,59 +201,52 @@ class Customers:
         return self._leases.take_over(lease_of(item, f"Customer {customer_id}"), request)
 
     def begin_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Store the deletion before Codat is asked; None if there is no such customer, or it is still being created.
+        """Store the deletion before the request to Codat. Return None for a customer that is missing or being created.
 
-        Raises DeletionInProgress while another process is doing it.
+        Raises DeletionInProgress while another process holds the lease on the deletion.
         """
         return self._deletion(customer_id, request, {ACTIVE, DELETING})
 
     def resume_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Continue a deletion that was begun; None if there is none any more.
+        """Continue a deletion; None if it is complete. A customer that was created again since stays.
 
-        The customer may have been created again since, and that one was not asked to be deleted. Raises
-        DeletionInProgress while another process is doing it.
+        Raises DeletionInProgress while another process holds the lease on the deletion.
         """
         return self._deletion(customer_id, request, {DELETING})
 
     def _deletion(self, customer_id: str, request: LeaseRequest, states: set[str]) -> Deletion | None:
         item = self._item(customer_id)
         while item is not None and item["state"] in states:
+            # After a failed condition too: then the item is our own write, whose response was lost.
             if item.get("leaseOwner") == request.owner:
                 return Deletion(customer_id, item["companyId"], request.owner)
-            item = self._begin_deletion(item, request)
+            if item["state"] == DELETING and from_ms(item["leaseUntil"]) > request.now:
+                raise _deleting(item, request.now)
+            begun = {
+                **item,
+                "state": DELETING,
+                "version": item["version"] + 1,
+                "leaseOwner": request.owner,
+                "leaseUntil": to_ms(request.now + request.duration),
+            }
+            try:
+                self._table.write(put(begun, Condition("version = :before", {":before": item["version"]})))
+                item = begun
+            except ConditionFailed as failure:
+                item = failure.existing
         return None
 
-    def _begin_deletion(self, item: Item, request: LeaseRequest) -> Item | None:
-        """Return the item as it is now: ours, also if the write's answer was lost, or what another process wrote.
-
-        Raises DeletionInProgress while another process holds the lease.
-        """
-        if item["state"] == DELETING and from_ms(item["leaseUntil"]) > request.now:
-            raise _deleting(item, request.now)
-        begun = {
-            **item,
-            "state": DELETING,
-            "version": item["version"] + 1,
-            "leaseOwner": request.owner,
-            "leaseUntil": to_ms(request.now + request.duration),
-        }
-        try:
-            self._table.write(put(begun, Condition("version = :before", {":before": item["version"]})))
-        except ConditionFailed as failure:
-            return failure.existing
-        return begun
-
     def release_deletion(self, deletion: Deletion) -> None:
-        """End the lease: the same call, repeated, continues at once."""
+        """End the lease, so that a repeated call continues at once."""
         item = self._table.get(keys.customer(deletion.customer_id))
         if item is not None and item.get("leaseOwner") == deletion.owner:
-            self._try(put({**item, "leaseUntil": 0}, Condition("leaseOwner = :owner", {":owner": deletion.owner})))
+            self._table.try_write(put({**item, "leaseUntil": 0}, owned_by(deletion)))
 
     def close_company(self, company_id: str, customer_id: str) -> None:
-        """Mark the company as ended: from now on no late event brings it, or a connection of it, back."""
+        """Mark the company as ended, so that late events can't restore it or a connection of it."""
         ended = {**_pointer(company_id), "customerId": customer_id, "ended": True}
-        # If another process has done all of it, its tombstone stays: it contains no customer, and expires.
-        self._try(put(ended, Condition("attribute_not_exists(expiresAt)")))
+        # A tombstone from another process stays: it contains no customer, and expires.
+        self._table.try_write(put(ended, Condition("attribute_not_exists(expiresAt)")))
 
     def delete(self, company_id: str, customer_id: str, now: datetime) -> None:
         """Delete the customer of an ended company, and leave a tombstone of the company without personal data.
@@ -258,9 +256,7 @@ class Customers:
         until = int((now + TOMBSTONE_LIFETIME).timestamp())
         tombstone = put({**_pointer(company_id), "ended": True, "expiresAt": until})
         theirs = Condition("attribute_not_exists(pk) OR companyId = :company", {":company": company_id})
-        try:
-            self._table.write(delete(keys.customer(customer_id), theirs), tombstone)
-        except ConditionFailed:
+        if not self._table.try_write(delete(keys.customer(customer_id), theirs), tombstone):
             self._table.write(tombstone)
 
     def _item(self, customer_id: str) -> Item | None:
@@ -271,13 +267,6 @@ class Customers:
 
     def _items(self, customer_ids: Iterable[str]) -> list[Item]:
         return list(self._table.get_many(map(keys.customer, customer_ids)).values())
-
-    def _try(self, write: Write) -> bool:
-        try:
-            self._table.write(write)
-        except ConditionFailed:
-            return False
-        return True
 
 
 def ownership_of(pointer: Item | None) -> Ownership:
@@ -291,34 +280,31 @@ def ownership_of(pointer: Item | None) -> Ownership:
     )
 
 
-def _require_restored(item: Item) -> None:
-    """Raise StoreUnavailable if the customer is being restored from a backup."""
-    if item["state"] == RESTORING:
-        raise StoreUnavailable(f"Customer {item['customerId']} is being restored from a backup.")
-
-
 def customer_from_item(item: Item) -> Customer | None:
-    """Read a customer; None if it is still being created, or restored."""
+    """Read a customer; None if it is being created or restored."""
     return _customer(item) if item["state"] in {ACTIVE, DELETING} else None
 
 
 def owned_pointer(customer_id: str) -> Condition:
-    """Require that the pointer names the customer as owner. Without this condition, a late write would outlive it."""
+    """Require that the customer owns the company. Without this condition, a late write would outlive the customer."""
     return Condition(f"{_IS_THEIRS} AND attribute_not_exists(reserved)", {":theirs": customer_id})
 
 
+def _require_restored(item: Item) -> None:
+    if item["state"] == RESTORING:
+        raise StoreUnavailable(
+            f"Customer {item['customerId']} is being restored from a backup. Repeat this call later."
+        )
+
+
 def _deleting(item: Item, now: datetime) -> DeletionInProgress:
-    until = from_ms(item.get("leaseUntil", 0))
-    return DeletionInProgress(item.get("customerId", ""), seconds_until(until, now))
+    return DeletionInProgress(item.get("customerId", ""), seconds_until(from_ms(item.get("leaseUntil", 0)), now))
 
 
 def _unchanged_since(before: Customer) -> Condition:
     return Condition(
         "version = :before AND #state = :active", {":before": before.version, ":active": ACTIVE}, {"#state": "state"}
     )
-
-
-_IS_THEIRS = "customerId = :theirs AND attribute_not_exists(ended)"
 
 
 def _point(company_id: str, customer_id: str, *, reserved: bool | None = None) -> Write:
@@ -331,15 +317,6 @@ def _point(company_id: str, customer_id: str, *, reserved: bool | None = None) -
 
 def _pointer(company_id: str) -> dict[str, Any]:
     return {**keys.attributes(keys.company(company_id)), "companyId": company_id}
-
-
-def _before(company: Company) -> dict[str, Any]:
-    return {
-        "name": company.name,
-        "description": company.description,
-        "taggedCustomerId": company.tagged_customer_id,
-        "tags": dict(company.tags),
-    }
 
 
 def _customer_item(customer: Customer) -> Item:

@@ -1,4 +1,4 @@
-"""The keys of the one table."""
+"""The keys of the table and of its indexes."""
 
 from zlib import crc32
 
@@ -12,7 +12,7 @@ API_KEYS = "APIKEYS"
 FIRST_API_KEY = "FIRST"
 API_KEY_PREFIX = "KEY#"
 SHARDS = 16
-"""Shards of each index. All connections of one status under one key would throttle the table's writes."""
+"""Shards of each index: under one key, the connections with a common status would throttle the table's writes."""
 
 
 def attributes(key: Key) -> dict[str, str]:
@@ -69,5 +69,5 @@ def status_shards(status: str) -> list[str]:
     return [f"STATUS#{status}#{shard:02d}" for shard in range(SHARDS)]
 
 
-def _shard(of: str) -> str:
-    return f"{crc32(of.encode()) % SHARDS:02d}"
+def _shard(text: str) -> str:
+    return f"{crc32(text.encode()) % SHARDS:02d}"

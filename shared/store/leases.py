@@ -1,14 +1,16 @@
-"""Creation leases: acquired, taken over, renewed, released and discarded by conditional writes alone."""
+"""Creation leases, changed by conditional writes alone."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.domain.customers import Deletion
 from shared.domain.errors import CreationInProgress
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
 from shared.store import keys
-from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Key, Table, Write, delete, put
+from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Key, Table, delete, put
 
 CREATING = "creating"
 RELEASED = datetime.fromtimestamp(0, tz=UTC)
@@ -21,10 +23,10 @@ class Leases:
     def acquire(
         self, key: Key, payload: Item, subject: str, request: LeaseRequest, *, expires_at: int | None = None
     ) -> CreationLease | Item:
-        """Return the lease; or the item under `key`, if it is no lease (any more).
+        """Return the lease; or the item under `key`, if it is not a lease.
 
-        `expires_at` (seconds since 1970) makes DynamoDB remove a lease that is left behind. Raises CreationInProgress
-        while another process holds the lease.
+        At `expires_at` (seconds since 1970) DynamoDB removes an abandoned lease. Raises CreationInProgress while
+        another process holds the lease.
         """
         expiry = {} if expires_at is None else {"expiresAt": expires_at}
         lease = CreationLease(
@@ -44,7 +46,7 @@ class Leases:
         except ConditionFailed as failure:
             existing = failure.existing or {}
             if existing.get("leaseOwner") == request.owner:
-                return lease  # our own write, whose answer was lost
+                return lease  # our own write, whose response was lost
             if existing.get("state") != CREATING:
                 return existing
             held = lease_of(existing, subject)
@@ -54,59 +56,50 @@ class Leases:
     def take_over(self, held: CreationLease, request: LeaseRequest) -> CreationLease:
         """Acquire a lease that was released, or whose owner crashed.
 
-        Raises CreationInProgress if the owner may be alive, or another process was faster.
+        Raises CreationInProgress if the owner may be running, or another process was faster.
         """
         if held.lease_until > request.now:
-            raise CreationInProgress(held.subject, held.seconds_left(request.now))
+            raise CreationInProgress(held.subject, seconds_until(held.lease_until, request.now))
         taken = replace(held, owner=request.owner, lease_until=request.now + request.duration)
-        try:
-            self._table.write(put(lease_item(taken), owned_by(held)))
-        except ConditionFailed as failure:
-            if (failure.existing or {}).get("leaseOwner") != request.owner:
-                raise lost(held, failure.existing, request.now) from failure
-        return taken  # also if it was our own write, whose answer was lost
+        return self._replace(held, taken, request.now)
 
     def rotate_key(self, lease: CreationLease, key: str, now: datetime) -> CreationLease:
-        """Store a new idempotency key before it is used. Raises CreationInProgress if the lease was lost meanwhile."""
-        rotated = replace(lease, idempotency_key=key, key_issued_at=now, is_settled=True)
+        """Store a new idempotency key before its use. Raises CreationInProgress if the lease was lost."""
+        return self._replace(lease, replace(lease, idempotency_key=key, key_issued_at=now, is_settled=True), now)
+
+    def _replace(self, held: CreationLease, lease: CreationLease, now: datetime) -> CreationLease:
         try:
-            self._table.write(put(lease_item(rotated), owned_by(lease)))
+            self._table.write(put(lease_item(lease), owned_by(held)))
         except ConditionFailed as failure:
-            raise lost(lease, failure.existing, now) from failure
-        return rotated
+            # If the owner is ours, the item is our own write, whose response was lost.
+            if (failure.existing or {}).get("leaseOwner") != lease.owner:
+                raise lost(held, failure.existing, now) from failure
+        return lease
 
     def release(self, lease: CreationLease) -> None:
-        """End the lease and keep what it knows, so that the next call continues at once."""
-        self._unless_lost(put(lease_item(replace(lease, lease_until=RELEASED)), owned_by(lease)))
+        """End the lease but keep its content, so that the next call continues at once."""
+        with suppress(ConditionFailed):  # another process has taken over
+            self._table.write(put(lease_item(replace(lease, lease_until=RELEASED)), owned_by(lease)))
 
     def discard(self, lease: CreationLease) -> None:
-        """Delete the lease: a later call starts afresh."""
-        self._unless_lost(delete(lease.key, owned_by(lease)))
-
-    def _unless_lost(self, write: Write) -> None:
-        try:
-            self._table.write(write)
-        except ConditionFailed:
-            return  # another process has taken over, and ends it
+        """Delete the lease, so that a later call starts afresh."""
+        with suppress(ConditionFailed):  # another process has taken over
+            self._table.write(delete(lease.key, owned_by(lease)))
 
 
-def owned_by(lease: CreationLease) -> Condition:
+def owned_by(lease: CreationLease | Deletion) -> Condition:
     """Let only the owner write. Without this condition, a slow process would overwrite its successor's state."""
     return Condition("leaseOwner = :owner", {":owner": lease.owner})
 
 
 def lost(lease: CreationLease, existing: Item | None, now: datetime) -> CreationInProgress:
-    """Return the error for a lease that another process has taken; `existing` is its item now."""
-    until = from_ms((existing or {}).get("leaseUntil", 0))
-    return CreationInProgress(lease.subject, seconds_until(until, now))
+    """Return the error for a lease that another process has taken over; `existing` is its item now."""
+    return CreationInProgress(lease.subject, seconds_until(from_ms((existing or {}).get("leaseUntil", 0)), now))
 
 
 def lease_item(lease: CreationLease) -> dict[str, Any]:
-    return {**lease.payload, **_attributes(lease)}
-
-
-def _attributes(lease: CreationLease) -> dict[str, Any]:
     return {
+        **lease.payload,
         **keys.attributes(lease.key),
         "state": CREATING,
         "creationId": lease.creation_id,
@@ -136,7 +129,7 @@ def lease_of(item: Mapping[str, Any], subject: str) -> CreationLease:
         key=(item["pk"], item["sk"]),
         payload={},
     )
-    return replace(lease, payload={name: item[name] for name in item.keys() - _attributes(lease).keys()})
+    return replace(lease, payload={name: item[name] for name in item.keys() - lease_item(lease).keys()})
 
 
 def to_ms(moment: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Queries of an index whose entries are spread over shards, page by page, with an opaque cursor."""
+"""Paged queries of an index whose entries are spread over shards, with an opaque cursor."""
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -11,11 +11,10 @@ from shared.store.table import Item, Table
 
 MAX_KEY_CHARACTERS = 250
 QUERY_LIMIT = 1000
-FOREIGN_CURSOR = "is not one of this API; start without a cursor"
 
 
 class ShardedQuery:
-    """A query over all shards of an index, whose key is `attribute` and `sort`."""
+    """A query over all shards of an index with the key `attribute` and `sort`."""
 
     def __init__(self, table: Table, index: str, attribute: str, sort: str, shards: Sequence[str]) -> None:
         self._table = table
@@ -26,7 +25,7 @@ class ShardedQuery:
 
     def page(self, limit: int, cursor: str | None) -> Page[Item]:
         """Return up to `limit` entries after the cursor. Raises InvalidQuery for a cursor of another list."""
-        shard, start = self._read(cursor) if cursor else (self._shards[0], None)
+        shard, start = self._decoded(cursor) if cursor else (self._shards[0], None)
         position = self._shards.index(shard)
         entries: list[Item] = []
         while True:
@@ -43,7 +42,6 @@ class ShardedQuery:
                 return Page(entries, encode(self._shards[position], start))
 
     def all(self) -> Iterator[Item]:
-        """Yield all entries."""
         cursor: str | None = None
         while True:
             page = self.page(QUERY_LIMIT, cursor)
@@ -52,12 +50,11 @@ class ShardedQuery:
             if cursor is None:
                 return
 
-    def _read(self, cursor: str) -> tuple[str, Mapping[str, Any] | None]:
+    def _decoded(self, cursor: str) -> tuple[str, Mapping[str, Any] | None]:
         shard, start = decode(cursor)
-        if shard not in self._shards:
-            raise InvalidQuery("cursor", "belongs to another list; start without a cursor")
-        if start is not None and (set(start) != self._key or start[self._attribute] != shard):
-            raise InvalidQuery("cursor", FOREIGN_CURSOR)
+        is_start = start is None or (set(start) == self._key and start[self._attribute] == shard)
+        if shard not in self._shards or not is_start:
+            raise invalid_cursor()
         return shard, start
 
 
@@ -66,16 +63,20 @@ def encode(partition: str, start: Mapping[str, Any] | None) -> str:
 
 
 def decode(cursor: str) -> tuple[str, Mapping[str, Any] | None]:
-    """Read a cursor. Raises InvalidQuery for anything that `encode` can't have made."""
+    """Decode a cursor. Raises InvalidQuery for a text that `encode` can't return."""
     try:
         partition, start = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, TypeError, RecursionError):
-        partition, start = None, None
-    texts = start is None or (
+    except (ValueError, TypeError, RecursionError) as error:
+        raise invalid_cursor() from error
+    is_key = start is None or (
         isinstance(start, dict)
         and start
         and all(isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARACTERS for value in start.values())
     )
-    if not isinstance(partition, str) or not texts:
-        raise InvalidQuery("cursor", FOREIGN_CURSOR)
+    if not isinstance(partition, str) or not is_key:
+        raise invalid_cursor()
     return partition, start
+
+
+def invalid_cursor() -> InvalidQuery:
+    return InvalidQuery("cursor", "does not belong to this list; start without a cursor")

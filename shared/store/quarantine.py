@@ -1,4 +1,4 @@
-"""Authentic webhooks that could not be parsed, stored whole until a newer version can."""
+"""Authentic webhooks that could not be parsed, stored until a newer version can parse them."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from shared.store.customers import TOMBSTONE_LIFETIME
 from shared.store.table import Table, delete, put
 
 LIFETIME = TOMBSTONE_LIFETIME
-"""No longer: a replay must not bring back a company that was deleted and whose tombstone has expired."""
+"""At most a tombstone's: a replay must not restore a deleted company whose tombstone has expired."""
 
 
 class Quarantine:
@@ -18,7 +18,7 @@ class Quarantine:
         self._table = table
 
     def all(self, now: datetime) -> Iterator[QuarantinedWebhook]:
-        """Yield the quarantined webhooks, oldest first."""
+        """Yield the quarantined webhooks, by the day of their arrival."""
         for days_ago in range(LIFETIME.days, -1, -1):
             pk, _ = keys.quarantined(timestamp_of(now - timedelta(days=days_ago)), "")
             for item in self._table.query(pk, ""):
@@ -28,7 +28,7 @@ class Quarantine:
         self._table.write(delete(keys.quarantined(webhook.received_at, webhook.webhook_id)))
 
     def add(self, webhook_id: str, body: bytes, cause: str, now: datetime) -> None:
-        """Store the raw body under the day and the message's id; a retry of the message writes the same item."""
+        """Store the raw body under the day and the message's id, so that a retry writes the same item."""
         received_at = timestamp_of(now)
         item = {
             **keys.attributes(keys.quarantined(received_at, webhook_id)),

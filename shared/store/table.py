@@ -1,8 +1,8 @@
-"""DynamoDB as the rest of the store sees it: items, conditional writes, one translation of its errors.
+"""Access to the DynamoDB table: items, conditional writes, and one translation of errors.
 
-    botocore's ClientError of a failed condition   -> ConditionFailed, at once
-    throttling, conflicts, outages                 -> the same request again, with full jitter; then StoreUnavailable
-    any other ClientError                          -> StoreUnavailable, at once
+    a failed condition                  ConditionFailed, at once
+    throttling, conflicts, outages      retries with full jitter, then StoreUnavailable
+    any other error                     StoreUnavailable, at once
 
 This is the only layer of retries: botocore's own are off.
 """
@@ -32,10 +32,11 @@ Key = tuple[str, str]
 _T = TypeVar("_T")
 
 MAX_WAIT = 3.0
-"""Seconds for one operation and its retries, so that an outage is reported quickly."""
-
+"""Seconds for an operation and its retries, so that an outage is reported quickly."""
 _RESERVE = 1.0
-"""Seconds kept for the answer to the caller."""
+"""Seconds kept for the response to the caller."""
+_BATCH = 25
+"""DynamoDB's limit for deletions in one call."""
 
 TRANSIENT_ERRORS = frozenset(
     {
@@ -52,20 +53,21 @@ TRANSIENT_ERRORS = frozenset(
         "TransactionInProgressException",
     }
 )
-
-
+_FAILED_CONDITION = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}
 _THROTTLED: Any = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {}}
+
+_serializer = TypeSerializer()
+_deserializer = TypeDeserializer()
 
 
 class ConditionFailed(Exception):
-    """A write's condition did not hold; nothing was written."""
+    """The condition of a write was false; the table is unchanged."""
 
     def __init__(self, index: int, existing: Item | None) -> None:
         super().__init__(f"condition of write {index} failed")
         self.index = index
-        """Which of the writes."""
         self.existing = existing
-        """The item under that key, if there is one."""
+        """The item under that write's key, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Write:
 class Page:
     items: list[Item] = field(repr=False)
     next: Mapping[str, Any] | None
-    """Where the next page starts; None after the last."""
+    """The start of the next page; None on the last page."""
 
 
 def check(key: Key, condition: Condition) -> Write:
@@ -117,7 +119,7 @@ class Table:
         seconds_left: Callable[[], float] = lambda: float("inf"),
         max_wait: float = MAX_WAIT,
     ) -> None:
-        """`seconds_left` is the caller's time: nothing is retried past it."""
+        """`seconds_left` is the caller's remaining time, which limits retries."""
         self._client = client
         self._name = name
         self._seconds_left = seconds_left
@@ -125,28 +127,28 @@ class Table:
 
     def get(self, key: Key) -> Item | None:
         """Read the item consistently."""
-        answer = self._ask(
+        response = self._call(
             lambda: self._client.get_item(TableName=self._name, Key=_marshal_key(key), ConsistentRead=True)
         )
-        return unmarshal(answer["Item"]) if "Item" in answer else None
+        return unmarshal(response["Item"]) if "Item" in response else None
 
     def get_many(self, keys: Iterable[Key]) -> dict[Key, Item]:
-        """Read the items that exist consistently, in one call (100 at most)."""
-        wanted: Any = {self._name: {"Keys": [_marshal_key(key) for key in keys], "ConsistentRead": True}}
-        if not wanted[self._name]["Keys"]:
+        """Read the existing items among at most 100 keys consistently, in one call."""
+        request: Any = {self._name: {"Keys": [_marshal_key(key) for key in keys], "ConsistentRead": True}}
+        if not request[self._name]["Keys"]:
             return {}
 
         def read() -> dict[Key, Item]:
-            answer = self._client.batch_get_item(RequestItems=wanted)
-            if answer["UnprocessedKeys"]:
+            response = self._client.batch_get_item(RequestItems=request)
+            if response["UnprocessedKeys"]:
                 raise ClientError(_THROTTLED, "BatchGetItem")
-            items = [unmarshal(item) for item in answer["Responses"].get(self._name, [])]
+            items = [unmarshal(item) for item in response["Responses"].get(self._name, [])]
             return {(item["pk"], item["sk"]): item for item in items}
 
-        return self._ask(read)
+        return self._call(read)
 
     def query(self, pk: str, sk_prefix: str) -> list[Item]:
-        """Read every item of a partition whose sort key starts with `sk_prefix`, consistently."""
+        """Read all items of a partition whose sort key starts with `sk_prefix`, consistently."""
         items: list[Item] = []
         start: Mapping[str, Any] | None = None
         while True:
@@ -165,15 +167,15 @@ class Table:
         start: Mapping[str, Any] | None = None,
         newest_first: bool = False,
     ) -> Page:
-        """Read a page of a partition's items whose sort key starts with `sk_prefix`, in its order, consistently."""
+        """Read a page of a partition's items whose sort key starts with `sk_prefix`, in order, consistently."""
         prefixed = " AND begins_with(sk, :prefix)" if sk_prefix else ""
         return self._page(
+            limit,
+            start,
             KeyConditionExpression=f"pk = :pk{prefixed}",
             ExpressionAttributeValues={":pk": {"S": pk}} | ({":prefix": {"S": sk_prefix}} if sk_prefix else {}),
             ConsistentRead=True,
             ScanIndexForward=not newest_first,
-            Limit=limit,
-            **_starting(start),
         )
 
     def query_index(
@@ -181,59 +183,54 @@ class Table:
     ) -> Page:
         """Read a page of an index under one key. An index is eventually consistent."""
         return self._page(
+            limit,
+            start,
             IndexName=index,
             KeyConditionExpression="#shard = :shard",
             ExpressionAttributeNames={"#shard": attribute},
             ExpressionAttributeValues={":shard": {"S": value}},
-            Limit=limit,
-            **_starting(start),
         )
 
-    def _page(self, **request: Any) -> Page:
-        answer = self._ask(lambda: self._client.query(TableName=self._name, **request))
-        last = answer.get("LastEvaluatedKey")
-        return Page([unmarshal(item) for item in answer["Items"]], unmarshal(last) if last else None)
+    def _page(self, limit: int, start: Mapping[str, Any] | None, **request: Any) -> Page:
+        if start:
+            request["ExclusiveStartKey"] = _marshal(start)
+        response = self._call(lambda: self._client.query(TableName=self._name, Limit=limit, **request))
+        last = response.get("LastEvaluatedKey")
+        return Page([unmarshal(item) for item in response["Items"]], unmarshal(last) if last else None)
 
     def delete_many(self, keys: Iterable[Key]) -> None:
-        """Delete without a condition, 25 at a time. After an error, repeat the call to delete the rest."""
-        waiting: list[Any] = [{"DeleteRequest": {"Key": _marshal_key(key)}} for key in keys]
-        while waiting:
-            batch, waiting = waiting[:25], waiting[25:]
-            self._ask(lambda batch=batch: self._delete_batch(batch))  # type: ignore[misc]  # mypy can't type a default
+        """Delete without a condition. After an error, repeat the call to delete the rest."""
+        deletions: list[Any] = [{"DeleteRequest": {"Key": _marshal_key(key)}} for key in keys]
+        for first in range(0, len(deletions), _BATCH):
+            self._delete_batch(deletions[first : first + _BATCH])
 
     def _delete_batch(self, batch: list[Any]) -> None:
-        left = self._client.batch_write_item(RequestItems={self._name: batch})["UnprocessedItems"]
-        if left:
-            batch[:] = left[self._name]
-            raise ClientError(_THROTTLED, "BatchWriteItem")
+        def delete() -> None:
+            unprocessed = self._client.batch_write_item(RequestItems={self._name: batch})["UnprocessedItems"]
+            if unprocessed:
+                batch[:] = unprocessed[self._name]
+                raise ClientError(_THROTTLED, "BatchWriteItem")
+
+        self._call(delete)
 
     def write(self, *writes: Write) -> None:
-        """Perform all of the writes or none. Raises ConditionFailed for the first whose condition doesn't hold."""
+        """Perform all of the writes or none. Raises ConditionFailed for the first false condition."""
         if len(writes) == 1:
-            self._write_one(writes[0])
-        else:
-            self._transact(writes)
-
-    def _write_one(self, write: Write) -> None:
-        operation: Callable[..., Any] = self._client.put_item if write.action == "Put" else self._client.delete_item
-        try:
-            self._ask(lambda: operation(**self._request(write)))
-        except ClientError as error:
-            existing: Any = error.response.get("Item")
-            raise ConditionFailed(0, unmarshal(existing) if existing else None) from error
-
-    def _transact(self, writes: tuple[Write, ...]) -> None:
+            operation: Any = self._client.put_item if writes[0].action == "Put" else self._client.delete_item
+            self._call(lambda: operation(**self._request(writes[0])))
+            return
         items: Any = [{write.action: self._request(write)} for write in writes]
-        # One token for all retries: if an answer was lost, the retry reports the success of the first.
+        # One token for all retries: if a response was lost, the retry returns the success of the first request.
         token = str(uuid4())
+        self._call(lambda: self._client.transact_write_items(TransactItems=items, ClientRequestToken=token))
+
+    def try_write(self, *writes: Write) -> bool:
+        """Perform all of the writes or none; return False if a condition is false."""
         try:
-            self._ask(lambda: self._client.transact_write_items(TransactItems=items, ClientRequestToken=token))
-        except ClientError as error:
-            for index, reason in enumerate(_cancellation_reasons(error)):
-                if reason.get("Code") == "ConditionalCheckFailed":
-                    existing = reason.get("Item")
-                    raise ConditionFailed(index, unmarshal(existing) if existing else None) from error
-            raise StoreUnavailable("DynamoDB cancelled a transaction for an unknown reason.") from error
+            self.write(*writes)
+        except ConditionFailed:
+            return False
+        return True
 
     def _request(self, write: Write) -> dict[str, Any]:
         request: dict[str, Any] = {"TableName": self._name}
@@ -243,7 +240,7 @@ class Table:
             request["Key"] = _marshal_key(write.key)
         if write.condition is not None:
             request["ConditionExpression"] = write.condition.expression
-            # The existing item shows who holds a lease, or that a retried write was our own.
+            # The existing item identifies the owner of a lease. It may be our own write, if a response was lost.
             request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
             if write.condition.names:
                 request["ExpressionAttributeNames"] = dict(write.condition.names)
@@ -251,8 +248,8 @@ class Table:
                 request["ExpressionAttributeValues"] = _marshal(write.condition.values)
         return request
 
-    def _ask(self, call: Callable[[], _T]) -> _T:
-        """Raise the ClientError of a failed condition as it came, and any other as StoreUnavailable."""
+    def _call(self, operation: Callable[[], _T]) -> _T:
+        """Call DynamoDB with retries. Raises ConditionFailed and StoreUnavailable."""
         retrying = Retrying(
             retry=retry_if_exception(_is_transient),
             wait=wait_random_exponential(multiplier=0.05, max=1.0),
@@ -260,13 +257,21 @@ class Table:
             reraise=True,
         )
         try:
-            return retrying(call)
+            return retrying(operation)
         except ClientError as error:
-            if _is_failed_condition(error):
-                raise
-            raise StoreUnavailable(f"DynamoDB refused: {error.response['Error'].get('Code')}.") from error
+            for index, reason in enumerate(_reasons(error)):
+                if reason.get("Code") in _FAILED_CONDITION:
+                    existing = reason.get("Item")
+                    raise ConditionFailed(index, unmarshal(existing) if existing else None) from error
+            raise StoreUnavailable(f"DynamoDB rejected a request: {error.response['Error'].get('Code')}.") from error
         except BotoCoreError as error:
-            raise StoreUnavailable("DynamoDB can't be reached.") from error
+            raise StoreUnavailable("DynamoDB can't be reached. Repeat this call later.") from error
+
+
+def _reasons(error: ClientError) -> list[Any]:
+    """Return a reason per write of a cancelled transaction, or the one reason of another operation."""
+    response: Any = error.response
+    return response.get("CancellationReasons") or [{**response["Error"], "Item": response.get("Item")}]
 
 
 def _is_transient(error: BaseException) -> bool:
@@ -274,31 +279,16 @@ def _is_transient(error: BaseException) -> bool:
         return True
     if not isinstance(error, ClientError):
         return False
-    reasons = {reason.get("Code") for reason in _cancellation_reasons(error)}
-    # A failed condition is the answer, whatever else was in the way of that transaction.
-    if "ConditionalCheckFailed" in reasons:
+    codes = {reason.get("Code") for reason in _reasons(error)}
+    # A failed condition is final, even if another write of the transaction had a conflict.
+    if not _FAILED_CONDITION.isdisjoint(codes):
         return False
-    failed = error.response["ResponseMetadata"].get("HTTPStatusCode", 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
-    return failed or error.response["Error"].get("Code") in TRANSIENT_ERRORS or not TRANSIENT_ERRORS.isdisjoint(reasons)
-
-
-def _is_failed_condition(error: ClientError) -> bool:
-    return error.response["Error"].get("Code") == "ConditionalCheckFailedException" or any(
-        reason.get("Code") == "ConditionalCheckFailed" for reason in _cancellation_reasons(error)
-    )
-
-
-def _cancellation_reasons(error: ClientError) -> list[Any]:
-    response: Any = error.response
-    return response.get("CancellationReasons") or []
-
-
-_serializer = TypeSerializer()
-_deserializer = TypeDeserializer()
+    status = error.response["ResponseMetadata"].get("HTTPStatusCode", 0)
+    return status >= HTTPStatus.INTERNAL_SERVER_ERROR or not TRANSIENT_ERRORS.isdisjoint(codes)
 
 
 def _marshal(item: Item) -> dict[str, Any]:
-    """Leave out None: an attribute without a value does not exist."""
+    """Convert an item to DynamoDB's form. An attribute with the value None is left out."""
     return {name: _serializer.serialize(value) for name, value in item.items() if value is not None}
 
 
@@ -309,10 +299,6 @@ def _marshal_key(key: Key) -> dict[str, Any]:
 def unmarshal(item: Mapping[str, Any]) -> Item:
     """Convert an item from the form that DynamoDB and its streams use."""
     return {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
-
-
-def _starting(start: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {"ExclusiveStartKey": _marshal(start)} if start else {}
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from shared.domain.connections import NEVER, Connection, Source, Stamp, Status, placeholder
+from shared.domain.connections import NO_STAMP, Connection, Source, Stamp, Status, placeholder
 from shared.domain.customers import Ownership
 from shared.domain.errors import CompanyGone, CreationInProgress, InvalidQuery
 from shared.domain.initial_reads import InitialRead, ReadEvidence
@@ -65,7 +65,7 @@ def new(customers: Customers, company_id: str, created_at: Timestamp = AT) -> Co
         status=Status.PENDING_AUTH,
         status_stamp=Stamp(f"{AT}#2#e-1"),
         reported_error="User cancelled",
-        error_stamp=NEVER,
+        error_stamp=NO_STAMP,
         last_update_stamp=Stamp(f"{AT}#2#e-1"),
         last_sync=None,
     )
@@ -115,7 +115,7 @@ def test_every_field_is_stored(connections: Connections, customers: Customers, c
         error_stamp=Stamp(f"{AT}#2#e-2"),
         last_sync=AT,
         linked_event_at=AT,
-        linked_seen_at=AT,
+        linked_read_at=AT,
         severances=(Timestamp("2026-11-21T12:00:00.0000000Z"),),
         evidence=ReadEvidence((read, replace(read, event_id="e-2", failed=())), (AT,)),
         link_issued_at=AT,

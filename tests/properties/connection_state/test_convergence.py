@@ -73,7 +73,7 @@ told = st.builds(
 STATUSES = ["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
 STATE = (
     *("status", "statusStamp", "reportedError", "errorStamp", "lastUpdateStamp"),
-    *("lastSync", "linkedEventAt", "linkedSeenAt", "severances"),
+    *("lastSync", "linkedEventAt", "linkedReadAt", "severances"),
 )
 """Attributes of the item that updates decide, and that are text."""
 

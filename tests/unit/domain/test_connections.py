@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from shared.domain.connection_errors import revoked
 from shared.domain.connections import (
-    NEVER,
+    NO_STAMP,
     Connection,
     ConnectionSnapshot,
     Precedence,
@@ -169,7 +169,7 @@ def test_an_answer_is_newer_than_the_state_before_its_request(
     state = merged(reported)
     stamped = stamp_of_answer(at, precedence, state if reported else None, "id")
     assert stamped > state.last_update_stamp
-    floor = at if state.last_update_stamp == NEVER else just_after(time_of(state.last_update_stamp))
+    floor = at if state.last_update_stamp == NO_STAMP else just_after(time_of(state.last_update_stamp))
     assert time_of(stamped) == max(at, floor)
     # What a placeholder knows came without a stamp, so it is no floor.
     assert time_of(stamp_of_answer(at, precedence, blank(), "id")) == at
