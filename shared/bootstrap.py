@@ -80,7 +80,7 @@ def reconcile_context(context: "LambdaContext") -> "ReconcileContext":
     rules = read(ReconcileSettings)
     return ReconcileContext(
         **_with_codat(Actor(RECONCILE), context),
-        adopt_orphans=rules.adopt_strays,
+        adopt_orphans=rules.adopt_orphans,
         abandoned_after=timedelta(days=rules.abandoned_after_days),
     )
 
