@@ -88,7 +88,7 @@ def running_stack(
             "CODAT_BASE_URL": codat_url,
         }
         if settings.adopt_strays is not None:
-            environment["ADOPT_STRAYS"] = settings.adopt_strays
+            environment["ADOPT_ORPHANS"] = settings.adopt_strays
         parts.enter_context(_environment(environment))
         dynamodb, is_new = _resources(template, settings)
         _forget_caches()

@@ -1,7 +1,7 @@
-"""The composition root: the one place that builds clients and contexts.
+"""The composition root: builds clients and contexts.
 
-Clients are built on first use and kept. Imports are inside the functions, so that a cold start pays only for what its
-function uses.
+Clients are built on first use and kept. Imports are inside the functions, so that a cold start loads only the modules
+that its function uses.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from shared.codat.client import Codat
     from shared.domain.changes import Change
     from shared.http.router import Request
     from shared.messaging.event_bus import EventBus
@@ -33,19 +32,22 @@ if TYPE_CHECKING:
     from shared.store.table import Table
 
 STORE_RESERVE_SECONDS = 6.0
-"""Kept back from Codat: its answer still has to be stored, and the caller answered."""
+"""Requests to Codat end this much before the function does, so that their result can still be stored and returned."""
 
 WEBHOOK_SECONDS = 11.0
-"""Codat counts a webhook as failed after 15 s, and sends it again. A last request to DynamoDB takes up to 3 s."""
+"""Codat waits 15 s before it retries a webhook. A last request to DynamoDB takes up to 3 s of them."""
 
 
 def context(request: "Request") -> Context:
-    """Build what reads work with."""
-    return Context(**_base(_caller(request), lambda: clock.seconds_left(request.context)))
+    return Context(**_stores(Actor(CALLER, request.caller), lambda: clock.seconds_left(request.context)))
+
+
+def codat_context(request: "Request") -> CodatContext:
+    return CodatContext(**_stores_and_codat(Actor(CALLER, request.caller), request.context))
 
 
 def webhook_context(request: "Request") -> WebhookContext:
-    """Build what the webhook works with. Its time ends before Codat gives up waiting, whatever Lambda allows."""
+    """Build a context that ends before Codat stops waiting, or before Lambda ends the function if that is earlier."""
     deadline = clock.now() + timedelta(seconds=WEBHOOK_SECONDS)
     return webhook_context_until(
         lambda: min((deadline - clock.now()).total_seconds(), clock.seconds_left(request.context))
@@ -57,32 +59,21 @@ def webhook_context_until(seconds_left: Callable[[], float]) -> WebhookContext:
     from shared.codat.webhook_events import parse_event
     from shared.store.quarantine import Quarantine
 
-    return WebhookContext(
-        **_base(Actor(CALLER), seconds_left),
-        verifier=WebhookVerifier(secrets()),
-        parse_event=parse_event,
-        quarantine=Quarantine(_table(seconds_left)),
-    )
-
-
-def codat_context(request: "Request") -> CodatContext:
-    """Build what the other routes work with."""
-    return CodatContext(**_with_codat(_caller(request), request.context))
+    verifier, quarantine = WebhookVerifier(secrets()), Quarantine(_table(seconds_left))
+    stores = _stores(Actor(CALLER), seconds_left)
+    return WebhookContext(**stores, verifier=verifier, parse_event=parse_event, quarantine=quarantine)
 
 
 def plan_context(context: "LambdaContext") -> CodatContext:
-    return CodatContext(**_with_codat(Actor(RECONCILE), context))
+    return CodatContext(**_stores_and_codat(Actor(RECONCILE), context))
 
 
 def reconcile_context(context: "LambdaContext") -> "ReconcileContext":
     from shared.services.reconcile import ReconcileContext
 
-    rules = read(ReconcileSettings)
-    return ReconcileContext(
-        **_with_codat(Actor(RECONCILE), context),
-        adopt_orphans=rules.adopt_strays,
-        abandoned_after=timedelta(days=rules.abandoned_after_days),
-    )
+    own, abandoned_after = read(ReconcileSettings), timedelta(days=read(ReconcileSettings).abandoned_after_days)
+    stores_and_codat = _stores_and_codat(Actor(RECONCILE), context)
+    return ReconcileContext(**stores_and_codat, adopt_orphans=own.adopt_orphans, abandoned_after=abandoned_after)
 
 
 @cache
@@ -122,11 +113,7 @@ def queue() -> "Queue":
     return Queue(boto3.client("sqs", config=_aws_config(attempts=2)), read(PlanSettings).reconcile_queue_url)
 
 
-def _caller(request: "Request") -> Actor:
-    return Actor(CALLER, request.caller)
-
-
-def _base(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
+def _stores(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
     from shared.store.connections import Connections
     from shared.store.customers import Customers
 
@@ -141,38 +128,26 @@ def _base(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
     }
 
 
-def _with_codat(actor: Actor, context: "LambdaContext") -> dict[str, Any]:
+def _stores_and_codat(actor: Actor, context: "LambdaContext") -> dict[str, Any]:
+    from shared.codat.client import Codat
+    from shared.codat.transport import Transport
+    from shared.services.api_keys import ApiKeyTrust
+    from shared.store.api_keys import ApiKeys
     from shared.store.leases import Leases
 
     def seconds_left() -> float:
         return clock.seconds_left(context)
 
-    base = _base(actor, seconds_left)
-    table = _table(seconds_left)
-    return {
-        **base,
-        "seconds_left": seconds_left,
-        "leases": Leases(table),
-        "codat": _codat(lambda: seconds_left() - STORE_RESERVE_SECONDS, table),
-    }
-
-
-def _codat(seconds_left: Callable[[], float], table: "Table") -> "Codat":
-    """Build Codat for one invocation; the connections to it are kept across invocations."""
-    from shared.codat.client import Codat
-    from shared.codat.transport import Transport
-    from shared.services.api_keys import ApiKeyTrust
-    from shared.store.api_keys import ApiKeys
-    from shared.store.customers import Customers
-
-    trust = ApiKeyTrust(ApiKeys(table), Customers(table), clock.now, _trusted_api_keys())
-    transport = Transport(_http(), secrets(), seconds_left, clock.now, Telemetry())
-    return Codat(transport, tag_key=settings().codat_tag_key, trust=trust)
+    stores, table = _stores(actor, seconds_left), _table(seconds_left)
+    trust = ApiKeyTrust(ApiKeys(table), stores["customers"], clock.now, _trusted_api_keys())
+    transport = Transport(_http(), secrets(), lambda: seconds_left() - STORE_RESERVE_SECONDS, clock.now, Telemetry())
+    codat = Codat(transport, tag_key=settings().codat_tag_key, trust=trust)
+    return {**stores, "seconds_left": seconds_left, "leases": Leases(table), "codat": codat}
 
 
 @cache
 def _trusted_api_keys() -> set[str]:
-    """Fingerprints that proved themselves in this process: once trusted, an API key stays so."""
+    """Return the fingerprints that are trusted in this process: an API key that is trusted once stays so."""
     return set()
 
 
@@ -197,7 +172,7 @@ def _table(seconds_left: Callable[[], float]) -> "Table":
 
 
 def _aws_config(*, attempts: int) -> "Config":
-    """Bound each request well below Codat's timeout. The table retries by itself, so botocore does not."""
+    """Limit each request to far less than Codat's timeout. DynamoDB gets one attempt, because Table retries itself."""
     from botocore.config import Config
 
     return Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": attempts, "mode": "standard"})

@@ -1,4 +1,4 @@
-"""When a request to Codat is sent again: if its error allows it, and the caller's time does."""
+"""Retries of requests to Codat, within the caller's remaining time."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from shared.domain.errors import CodatError
 
 MIN_SECONDS_FOR_ATTEMPT = 1.0
-"""With less than this left after the wait, another attempt could only time out."""
+"""An attempt that starts with less time left would only time out."""
 
 _full_jitter = wait_random_exponential(multiplier=0.25, max=4.0)
 
@@ -22,10 +22,9 @@ def retrying(
     attempts: int = 4,
     retry_if: Callable[[BaseException], bool] = is_retryable,
 ) -> Retrying:
-    """Return a caller that retries an error that `retry_if` accepts, and finally raises the last one.
+    """Return a caller that retries while `retry_if` accepts the error, and raises the last one.
 
-    It waits as long as Codat's `Retry-After` says, otherwise exponentially with full jitter, and never past the
-    caller's remaining time.
+    It waits for Codat's `Retry-After`, otherwise exponentially with full jitter, but not past `seconds_left`.
     """
     return Retrying(
         retry=retry_if_exception(retry_if),

@@ -54,7 +54,7 @@ class ReconcileSettings(BaseModel):
 
     model_config = _READING
 
-    adopt_strays: bool
+    adopt_orphans: bool
     abandoned_after_days: Annotated[int, Field(gt=0)]
 
 

@@ -1,20 +1,19 @@
-"""Publishing changes: from the table's stream to the event bus."""
+"""Publish changes of the table on the event bus."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from shared.domain.changes import Change, change_event_for
-from shared.services.context import Telemetry
 
 if TYPE_CHECKING:
     from shared.messaging.event_bus import EventBus
+    from shared.services.context import Telemetry
 
 
-def publish(changes: Sequence[Change | None], event_bus: "EventBus", telemetry: Telemetry) -> int | None:
-    """Publish an event for each real change, and return the position of the first that failed; None if none did.
+def publish(changes: Sequence[Change | None], event_bus: "EventBus", telemetry: "Telemetry") -> int | None:
+    """Publish the changes' events, and return the position of the first change that failed; None if none did.
 
-    Lambda reads the stream again from that position. Events that were published already come twice, with the same
-    version.
+    Lambda reads the stream again from that position, so later events are published twice, with the same version.
     """
     events = [
         (position, event)

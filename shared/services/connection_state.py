@@ -1,6 +1,6 @@
-"""Storing what Codat reports of a connection."""
+"""Store connections as Codat reports them, with their timeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from shared.domain.connections import (
@@ -25,7 +25,7 @@ from shared.domain.timestamps import Timestamp
 from shared.services.context import CodatContext, Context
 
 MAX_CONFLICTS = 25
-"""Each lost round is another writer's success, so this many in one call means that something is wrong."""
+"""Each conflict is another writer's success, so more than this in one call are a fault."""
 
 _Change = Callable[[Connection, Timestamp], Connection]
 _Entry = Callable[[Connection | None, Connection], TimelineEntry | None]
@@ -41,12 +41,11 @@ def record_update(
     ended: CreationLease | None = None,
     link_issued: bool = False,
 ) -> Connection:
-    """Store the connection after `update` together with its timeline entry, both or neither.
+    """Store the connection after `update` together with its timeline entry, and return it.
 
-    `stored` is what was read last; `event_type` names the entry (an event's type, or what we did); `ended` is the
-    lease that this update fulfils; `link_issued` says that the caller receives a fresh link. An update that changes
-    nothing still gets a timeline entry, unless it is a read: those are too frequent. Raises CompanyGone if no customer
-    owns the company (any more).
+    `stored` is the connection as it was read last. `event_type` is the entry's type. `ended` is the lease that ends
+    with this update. Set `link_issued` if the caller receives a fresh link. A read gets an entry only if it changes the
+    status. Raises CompanyGone if no customer owns the company of a new connection.
     """
 
     def change(connection: Connection, now: Timestamp) -> Connection:
@@ -54,8 +53,7 @@ def record_update(
         return with_issued_link(merged, now) if link_issued else merged
 
     def entry(before: Connection | None, after: Connection) -> TimelineEntry | None:
-        is_read = update.precedence is Precedence.READ
-        if after.is_tombstone or (is_read and before is not None and after.status is before.status):
+        if update.precedence is Precedence.READ and before is not None and after.status is before.status:
             return None
         return timeline_entry(update, event_type, context.actor, before, after)
 
@@ -63,26 +61,36 @@ def record_update(
     return _save(identity, change, entry, context, stored=stored, ended=ended)
 
 
-def record_snapshot(
+def update_from_answer(
     snapshot: ConnectionSnapshot,
-    context: Context,
-    *,
     company_id: str,
-    customer_id: str,
     stored: Connection | None,
-    event_type: str = "read",
-    link_issued: bool = False,
-) -> Connection:
-    """Store the connection after a read of it; `event_type` names the timeline entry if the status changed."""
-    stamped = stamp_of_answer(snapshot.at, Precedence.READ, stored, context.new_id())
-    return record_update(
-        snapshot.update(company_id, stamped),
-        context,
-        customer_id=customer_id,
-        event_type=event_type,
-        stored=stored,
-        link_issued=link_issued,
-    )
+    context: Context,
+    precedence: Precedence = Precedence.READ,
+) -> StatusUpdate:
+    """Return the update in Codat's answer to a request that was sent when `stored` was the state."""
+    return snapshot.update(company_id, stamp_of_answer(snapshot.at, precedence, stored, context.new_id()))
+
+
+def sync_connections(
+    stored: Sequence[Connection],
+    listed: Sequence[ConnectionSnapshot],
+    customer: Customer,
+    context: CodatContext,
+    *,
+    event_type: str,
+) -> list[Connection]:
+    """Sync all connections of a company, and return those that are not deleted, oldest first."""
+    before = {connection.connection_id: connection for connection in stored}
+    snapshots = {snapshot.connection_id: snapshot for snapshot in listed}
+    synced = [
+        sync_connection(
+            each, customer, context, listed=snapshots.get(each), stored=before.get(each), event_type=event_type
+        )
+        for each in sorted({*before, *snapshots})
+    ]
+    existing = [connection for connection in synced if connection is not None and not connection.is_deleted]
+    return sorted(existing, key=lambda connection: (connection.created_at, connection.connection_id))
 
 
 def sync_connection(
@@ -92,36 +100,30 @@ def sync_connection(
     *,
     listed: ConnectionSnapshot | None,
     stored: Connection | None,
-    event_type: str = "read",
+    event_type: str,
 ) -> Connection | None:
-    """Store what Codat has of a connection, given Codat's list and the table; None if neither has it (any more).
+    """Store a connection as Codat has it, and return it; None if it is in neither Codat nor the table.
 
-    Codat's lists lag behind. So what a list shows differently, or not at all, is read by its id before it is stored.
-    Only a newer sync is taken from the list. `event_type` names the timeline entry of a connection that is new here.
+    `listed` comes from a list of Codat's, which lags behind. If it differs from `stored`, the connection is read by its
+    id. Only a newer sync is taken from the list. `event_type` is the timeline entry's type if the connection is new.
     """
-    is_ours = stored is not None and stored.customer_id == customer.customer_id
     if stored is not None and stored.is_deleted:
         return stored
+    is_ours = stored is not None and stored.customer_id == customer.customer_id
     if stored is not None and listed is not None and is_ours and not listed.differs_from(stored):
         return _record_sync(listed, stored, context) if listed.has_newer_sync(stored) else stored
     try:
         snapshot = context.codat.connection(customer.company_id, connection_id)
     except CodatNotFound:
         return None if stored is None else record_missing(stored, context)
-    return record_snapshot(
-        snapshot,
-        context,
-        company_id=customer.company_id,
-        customer_id=customer.customer_id,
-        stored=stored,
-        event_type=event_type if stored is None else "read",
-    )
+    update = update_from_answer(snapshot, customer.company_id, stored, context)
+    event_type = event_type if stored is None else "read"
+    return record_update(update, context, customer_id=customer.customer_id, event_type=event_type, stored=stored)
 
 
 def _record_sync(listed: ConnectionSnapshot, stored: Connection, context: Context) -> Connection:
-    """Store a newer sync alone: the list's status may be older than an event that is still on its way."""
-    stamped = stamp_of_answer(listed.at, Precedence.READ, stored, context.new_id())
-    update = replace(listed.update(stored.company_id, stamped), status=None, error=None)
+    """Store only the sync's time: the list's status may be older than an event that is still to arrive."""
+    update = replace(update_from_answer(listed, stored.company_id, stored, context), status=None, error=None)
     return record_update(update, context, customer_id=stored.customer_id, event_type="read", stored=stored)
 
 
@@ -140,33 +142,33 @@ def record_deletion(
 
 
 def record_missing(stored: Connection, context: Context, *, event_type: str = "read") -> Connection:
-    """Store the connection as deleted, after Codat has answered 404 for it. Codat doesn't say when, so it is now."""
+    """Store the connection as deleted now, after a 404: Codat's answer contains no time of the deletion."""
     return record_deletion(stored, context.timestamp(), Precedence.READ, context, event_type=event_type)
 
 
 def record_initial_read(
     event: InitialReadEvent, connection_id: str, context: Context, *, customer_id: str, stored: Connection | None
 ) -> Connection:
-    """Store the connection after an initial read was reported; as a placeholder if that is its first event."""
+    """Store the event's initial read of this connection, in a placeholder if the connection is not stored yet."""
     read = event.reads[connection_id]
-
-    def entry(before: Connection | None, after: Connection) -> TimelineEntry | None:
-        if after.is_tombstone:
-            return None
-        return timeline_entry(read, event.event_type, context.actor, before, after)
-
-    identity = event.company_id, connection_id, customer_id
-    return _save(identity, lambda before, now: with_initial_read(before, read, now), entry, context, stored=stored)
+    return _save(
+        (event.company_id, connection_id, customer_id),
+        lambda before, now: with_initial_read(before, read, now),
+        lambda before, after: timeline_entry(read, event.event_type, context.actor, before, after),
+        context,
+        stored=stored,
+    )
 
 
 def record_abandoned(stored: Connection, before: Timestamp, context: Context) -> Connection:
-    """Mark the connection's link as abandoned, so that it is published once, if it was issued `before`."""
-    identity = stored.company_id, stored.connection_id, stored.customer_id
-
-    def change(connection: Connection, now: Timestamp) -> Connection:
-        return with_abandoned_link(connection, now, before=before)
-
-    return _save(identity, change, lambda _before, _after: None, context, stored=stored)
+    """Mark the connection's link as abandoned if it was issued `before`, so that the app gets one event about it."""
+    return _save(
+        (stored.company_id, stored.connection_id, stored.customer_id),
+        lambda connection, now: with_abandoned_link(connection, now, before=before),
+        lambda _before, _after: None,
+        context,
+        stored=stored,
+    )
 
 
 def _save(
@@ -178,16 +180,20 @@ def _save(
     stored: Connection | None,
     ended: CreationLease | None = None,
 ) -> Connection:
-    """Read, change and write until no other process has written in between."""
+    """Change the connection and write it, and repeat that until no other process has written since the read.
+
+    The timeline entry is written in the same transaction. A tombstone gets none.
+    """
     company_id, connection_id, customer_id = identity
     for _ in range(MAX_CONFLICTS):
         now = context.timestamp()
         before = stored or placeholder(company_id, connection_id, customer_id, now)
         if not before.is_tombstone:
-            # A company can change hands: its connections belong to its present owner.
+            # If the company has a new owner, so have its connections.
             before = replace(before, customer_id=customer_id)
         after = change(before, now)
-        new_entry = entry(stored if stored is not None and not stored.is_placeholder else None, after)
+        visible = None if stored is None or stored.is_placeholder else stored
+        new_entry = None if after.is_tombstone else entry(visible, after)
         if after is before:
             if new_entry is not None:
                 context.connections.add_entry(new_entry, customer_id)
@@ -197,4 +203,4 @@ def _save(
         if saved is not None:
             return saved
         stored = context.connections.find(company_id, connection_id)
-    raise StoreUnavailable("Too many writers at one connection.")
+    raise StoreUnavailable("Too many processes write this connection.")

@@ -1,4 +1,4 @@
-"""What a use case works with, apart from what is asked of it."""
+"""The context of a use case: actor, clock, ids, telemetry, stores and the Codat client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from shared.store.leases import Leases
     from shared.store.quarantine import Quarantine
 
-_OUTLIVES_THE_OWNER = timedelta(seconds=3)
+_LEASE_MARGIN = timedelta(seconds=3)
+"""A lease ends this long after its owner's process, so that no takeover happens while the owner still runs."""
 
 
 class Telemetry(Protocol):
@@ -29,15 +30,15 @@ class Telemetry(Protocol):
     def measure_seconds(self, metric: str, seconds: float) -> None: ...
 
     def warn(self, message: str, **keys: object) -> None:
-        """Log a constant message; ids as keys, never bodies, link URLs or secrets."""
+        """Log a constant message with ids as keys; bodies, link URLs and secrets must not be logged."""
 
     def note(self, **ids: str | None) -> None:
-        """Add ids to every later line of this call's log."""
+        """Add ids to every later log line of this invocation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Enough for reads and webhooks, which never ask Codat."""
+    """For use cases that send no request to Codat."""
 
     actor: Actor
     telemetry: Telemetry
@@ -61,15 +62,14 @@ class WebhookContext(Context):
 @dataclass(frozen=True, slots=True)
 class CodatContext(Context):
     seconds_left: Callable[[], float]
-    """Until the process that serves this call is ended."""
+    """Until the process ends."""
     leases: "Leases"
     codat: "Codat"
 
     def lease_request(self) -> LeaseRequest:
         return LeaseRequest(
             now=self.now(),
-            # Another process may take over only when this one is certainly dead.
-            duration=timedelta(seconds=self.seconds_left()) + _OUTLIVES_THE_OWNER,
+            duration=timedelta(seconds=self.seconds_left()) + _LEASE_MARGIN,
             owner=self.new_id(),
             idempotency_key=self.new_id(),
             creation_id=self.new_id(),

@@ -1,8 +1,9 @@
-"""Customers and their companies: created, adopted, read."""
+"""Create, adopt and read customers with their companies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from shared.domain import errors
 from shared.domain.connections import Connection, ConnectionSnapshot
 from shared.domain.customers import (
     CREATION_TAG,
@@ -14,20 +15,9 @@ from shared.domain.customers import (
     profile_of,
     split_tags,
 )
-from shared.domain.errors import (
-    CodatError,
-    CodatNotFound,
-    CodatRejected,
-    CompanyTaken,
-    CompanyUnknown,
-    CreationInProgress,
-    CustomerConflict,
-    SecretsUnavailable,
-    TooManyTags,
-)
 from shared.domain.leases import CreationLease
 from shared.domain.pages import Page
-from shared.services.connection_state import sync_connection
+from shared.services.connection_state import sync_connections
 from shared.services.context import CodatContext, Context
 from shared.services.creation import IdempotentCreation
 from shared.services.profile import ensure_profile, get_customer
@@ -43,52 +33,51 @@ class CustomerView:
 def create_customer(
     customer_id: str, profile: Profile, context: CodatContext, company_id: str | None = None
 ) -> tuple[Customer, bool]:
-    """Return the customer with its company, and whether this call created it; with `company_id`, with that company.
+    """Return the customer, and whether this call created it. With `company_id`, adopt that company.
 
-    Raises CustomerConflict if the id exists with another profile or company, CreationInProgress and DeletionInProgress
-    while another call is doing it, CompanyUnknown, CompanyTaken and TooManyTags for a company that can't be adopted,
-    and Codat's errors, after which the same call, repeated, completes.
+    Raises CustomerConflict if the customer exists with another profile or company, CreationInProgress or
+    DeletionInProgress while another call is running, CompanyUnknown, CompanyTaken and TooManyTags for a company that
+    can't be adopted, and Codat's errors, after which a repeated call completes.
     """
     company_id = None if company_id is None else normalize_company_id(company_id)
     acquired = context.customers.acquire(customer_id, profile, context.lease_request(), company_id)
     adopted = acquired.payload.get("adoptedCompanyId") if isinstance(acquired, CreationLease) else None
-    if isinstance(acquired, CreationLease) and adopted is not None and company_id not in {None, adopted}:
-        # An incomplete adoption of another company: this call corrects it.
+    if isinstance(acquired, CreationLease) and None not in {company_id, adopted} and company_id != adopted:
+        # The lease is on an incomplete adoption of another company, which this call replaces.
         discard_adoption(acquired, context)
         acquired = context.customers.acquire(customer_id, profile, context.lease_request(), company_id)
     created = isinstance(acquired, CreationLease)
     customer = finish_creation(acquired, context) if isinstance(acquired, CreationLease) else acquired
     context.telemetry.note(company_id=customer.company_id)
-    if company_id is not None and company_id != customer.company_id:
-        raise CustomerConflict(customer_id, ["companyId"])
+    if company_id not in {None, customer.company_id}:
+        raise errors.CustomerConflict(customer_id, ["companyId"])
     if company_id is not None and not created:
         # The process that adopted the company may have crashed before it stored the connections.
-        import_connections(customer, context.codat.connections(company_id).snapshots, context)
+        _import_connections(customer, context.codat.connections(company_id).snapshots, context)
     return ensure_profile(customer, profile, context), created
 
 
 def finish_creation(lease: CreationLease, context: CodatContext) -> Customer:
-    """Return the customer that the lease is for: after a takeover, the one that was requested first."""
+    """Return the customer of the lease; after a takeover, as it was requested first."""
     if is_adoption(lease):
         return _adopt(lease, context)
     creation = _company_creation(lease, context)
-    return _activate(creation, creation.run(), context)
+    return _activate(creation.run(), creation.lease, context)
 
 
 def find_out_creation(lease: CreationLease, context: CodatContext) -> Customer | None:
     """Return the customer if its company was created before a crash; None, with the lease discarded, if it was not.
 
-    An adoption is finished. Raises CreationInProgress while a creation may still be running at Codat, what refuses an
+    An adoption is finished. Raises CreationInProgress while a request may still be running at Codat, the errors of an
     adoption, and Codat's errors.
     """
     if is_adoption(lease):
         return _adopt(lease, context)
     creation = _company_creation(lease, context)
-    company_id = creation.find_out()
-    if company_id is None:
-        context.leases.discard(creation.lease)
-        return None
-    return _activate(creation, company_id, context)
+    if (company_id := creation.find_out()) is not None:
+        return _activate(company_id, creation.lease, context)
+    context.leases.discard(creation.lease)
+    return None
 
 
 def _company_creation(lease: CreationLease, context: CodatContext) -> IdempotentCreation[str]:
@@ -111,14 +100,13 @@ def _company_creation(lease: CreationLease, context: CodatContext) -> Idempotent
     )
 
 
-def _activate(creation: IdempotentCreation[str], company_id: str, context: CodatContext) -> Customer:
-    lease = creation.lease
+def _activate(company_id: str, lease: CreationLease, context: CodatContext) -> Customer:
     try:
         customer = context.customers.activate(lease, company_id, context.now(), {CREATION_TAG: lease.creation_id})
-    except CompanyTaken as error:
-        # Another customer has adopted it meanwhile, by an explicit call.
+    except errors.CompanyTaken as error:
+        # An explicit call has adopted it for another customer. A repeated call creates a new company.
         context.leases.discard(lease)
-        raise CreationInProgress(lease.subject, 1) from error
+        raise errors.CreationInProgress(lease.subject, 1) from error
     context.telemetry.count("CustomerCreated")
     return customer
 
@@ -126,8 +114,8 @@ def _activate(creation: IdempotentCreation[str], company_id: str, context: Codat
 def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
     """Adopt the lease's company for its customer.
 
-    The company is reserved first, so that of two customers that want it one is refused before anything is changed. The
-    customer and the pointer come last: until then no webhook is stored, and `discard_adoption` can undo all of it.
+    Reserving the company first ensures that a second adopter is refused before anything is changed at Codat. The
+    customer is stored last: until then webhooks store nothing, and `discard_adoption` can undo the adoption.
     """
     customer_id, company_id = lease.payload["customerId"], lease.payload["adoptedCompanyId"]
     profile = profile_of(lease.payload)
@@ -135,48 +123,51 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
         context.codat.require_trusted_key(company_id)
         company = _adoptable(customer_id, company_id, context)
         _, existing_tags = split_tags(lease.payload["before"]["tags"] if "before" in lease.payload else company.tags)
-        merge_tags(profile, existing_tags)
+        merge_tags(profile, existing_tags)  # raises TooManyTags
         lease = context.customers.reserve(lease, company, context.now())
         context.codat.update_company(company_id, customer_id, profile, existing_tags)
-        # One that can't be parsed is left to reconcile, which reports it.
-        snapshots = context.codat.connections(company_id).snapshots
+        snapshots = context.codat.connections(company_id).snapshots  # reconcile reports those that can't be parsed
         customer = context.customers.activate(lease, company_id, context.now(), existing_tags)
-    except (CompanyUnknown, CompanyTaken, TooManyTags, CodatNotFound, CodatRejected) as error:
-        # Refused for good: a corrected call must be able to start afresh.
-        discard_adoption(lease, context)
-        if isinstance(error, CodatNotFound):
-            raise CompanyUnknown(company_id) from error
+    except (
+        errors.CompanyUnknown,
+        errors.CompanyTaken,
+        errors.TooManyTags,
+        errors.CodatNotFound,
+        errors.CodatRejected,
+    ) as error:
+        discard_adoption(lease, context)  # so that a corrected call can start again
+        if isinstance(error, errors.CodatNotFound):
+            raise errors.CompanyUnknown(company_id) from error
         raise
-    except (CodatError, SecretsUnavailable):
-        _give_back(lease, context)
+    except (errors.CodatError, errors.SecretsUnavailable):
+        _end_lease(lease, context)
         raise
     context.telemetry.count("CustomerAdopted")
-    import_connections(customer, snapshots, context)
+    _import_connections(customer, snapshots, context)
     return customer
 
 
 def discard_adoption(lease: CreationLease, context: CodatContext) -> None:
-    """Undo an incomplete adoption: the company gets back its name, description and tags, and the lease ends.
+    """Undo an incomplete adoption: restore the company's name, description and tags, and end the lease.
 
-    Raises Codat's errors, after which the same call, repeated, completes.
+    Raises Codat's errors, after which a repeated call completes.
     """
-    company_id, before = lease.payload["adoptedCompanyId"], lease.payload.get("before")
+    company_id = lease.payload["adoptedCompanyId"]
     try:
-        if before is not None:
-            company = context.codat.company(company_id)
-            # Without our tag it is as it was, or others have changed it since.
-            if company is not None and company.tagged_customer_id == lease.payload["customerId"]:
-                context.codat.restore_company(company_id, before)
-    except CodatNotFound:
-        pass  # there is nothing left to restore
-    except (CodatError, SecretsUnavailable):
-        _give_back(lease, context)
+        company = context.codat.company(company_id) if "before" in lease.payload else None
+        # Without our tag, the company was not changed yet, or others have changed it since.
+        if company is not None and company.tagged_customer_id == lease.payload["customerId"]:
+            context.codat.restore_company(company_id, lease.payload["before"])
+    except errors.CodatNotFound:
+        pass  # the company was deleted
+    except (errors.CodatError, errors.SecretsUnavailable):
+        _end_lease(lease, context)
         raise
     context.customers.discard_adoption(lease, context.now())
 
 
-def _give_back(lease: CreationLease, context: CodatContext) -> None:
-    """Release the lease on an adoption; discard it if nothing was changed at Codat."""
+def _end_lease(lease: CreationLease, context: CodatContext) -> None:
+    """Release the lease on an adoption; discard it if the company was not changed at Codat."""
     (context.leases.release if "before" in lease.payload else context.leases.discard)(lease)
 
 
@@ -185,7 +176,7 @@ def is_adoption(lease: CreationLease) -> bool:
 
 
 def adopts_own_company(lease: CreationLease) -> bool:
-    """Return whether the adopted company was created by this service, as far as the adoption has come to know it."""
+    """Return whether the adopted company is known to be created by this service."""
     return CREATION_TAG in lease.payload.get("before", {}).get("tags", {})
 
 
@@ -194,35 +185,27 @@ def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Comp
     ownership = context.customers.ownership(company_id)
     company = context.codat.company(company_id)
     if company is None:
-        raise CompanyUnknown(company_id)
+        raise errors.CompanyUnknown(company_id)
     if {ownership.customer_id, company.tagged_customer_id} - {None, customer_id}:
-        raise CompanyTaken(company_id)
-    if company.tagged_customer_id is not None and (before := ownership.before_adoption_by(customer_id, company_id)):
-        # A late request of an adoption that was undone has changed it.
-        return replace(
-            company,
-            tagged_customer_id=None,
-            name=before["name"],
-            description=before.get("description"),
-            tags=before["tags"],
-        )
-    return company
+        raise errors.CompanyTaken(company_id)
+    before = ownership.before_adoption_by(customer_id, company_id)
+    if company.tagged_customer_id is None or not before:
+        return company
+    # A late request of an adoption that was undone has changed the company.
+    original = profile_of(before)
+    return replace(
+        company, tagged_customer_id=None, name=original.name, description=original.description, tags=original.tags
+    )
 
 
-def import_connections(customer: Customer, snapshots: Sequence[ConnectionSnapshot], context: CodatContext) -> None:
+def _import_connections(customer: Customer, snapshots: Sequence[ConnectionSnapshot], context: CodatContext) -> None:
     """Store the connections that an adopted company has at Codat."""
-    stored = {
-        connection.connection_id: connection for connection in context.connections.of_company(customer.company_id)
-    }
-    for snapshot in snapshots:
-        connection = stored.get(snapshot.connection_id)
-        sync_connection(
-            snapshot.connection_id, customer, context, listed=snapshot, stored=connection, event_type="adopted"
-        )
+    stored = context.connections.of_company(customer.company_id)
+    sync_connections(stored, snapshots, customer, context, event_type="adopted")
 
 
 def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Context) -> None:
-    """Report several companies for one customer. None is ever deleted: a person decides."""
+    """Report several companies for one customer. An operator decides which to delete."""
     context.telemetry.count("DuplicateCompanies")
     context.telemetry.warn("two companies for one customer", customer_id=customer_id, companies=company_ids)
 
@@ -233,13 +216,13 @@ def read_customer(customer_id: str, context: Context) -> CustomerView:
 
 
 def list_customers(limit: int, cursor: str | None, context: Context) -> Page[CustomerView]:
-    """Return a page of customers. Raises InvalidQuery if the cursor is not from here."""
+    """Return a page of customers. Raises InvalidQuery for a cursor of another list."""
     page = context.customers.page(limit, cursor)
     return Page([with_connections(customer, context) for customer in page.items], page.cursor)
 
 
 def find_by_company(company_id: str, context: Context) -> Page[CustomerView]:
-    """Return the customer of the company that Codat's redirect after linking names; an empty page if there is none."""
+    """Return the company's customer, or an empty page. Codat's redirect after linking contains the company's id."""
     company_id = normalize_company_id(company_id)
     customer_id = context.customers.ownership(company_id).owner
     customer = context.customers.find(customer_id) if customer_id else None

@@ -1,42 +1,27 @@
-"""Deleting a customer: because the app asks for it, or because its company was deleted at Codat.
+"""Delete a customer, by an app's request or because its company was deleted at Codat.
 
-The order makes every interruption harmless. The company's pointer is marked as ended first, so that no late event can
-add a connection. Then the connections become tombstones. The customer and the rest of the pointer go last, together, so
-that a repeated call still finds what to delete.
+The order makes every interruption harmless. First the company's pointer is marked as ended, so that no late event adds
+a connection. Then the connections become tombstones. The customer is deleted last, so that a repeated call still finds
+the rest.
 """
 
 from contextlib import suppress
 
+from shared.domain import errors
 from shared.domain.customers import Deletion
-from shared.domain.errors import (
-    CodatError,
-    CodatNotFound,
-    CodatRejected,
-    CompanyTaken,
-    CompanyUnknown,
-    SecretsUnavailable,
-    TooManyTags,
-)
 from shared.domain.leases import CreationLease
+from shared.services import customers
 from shared.services.context import CodatContext, Context
-from shared.services.customers import (
-    adopts_own_company,
-    discard_adoption,
-    find_out_creation,
-    finish_creation,
-    is_adoption,
-)
 
 
 def delete_customer(customer_id: str, context: CodatContext) -> None:
-    """Delete the company at Codat and the customer here; fine if there is none.
+    """Delete the company at Codat and the customer; do nothing if there is no such customer.
 
-    An unfinished creation is resolved first, or Codat would keep a company that nothing refers to. An unfinished
-    adoption is undone: the company existed before, and stays. Raises CreationInProgress and DeletionInProgress while
-    another call is doing it, or a creation may still be running at Codat, and Codat's errors. The same call, repeated,
-    then completes.
+    An unfinished creation is resolved first, because otherwise its company would stay at Codat. An unfinished adoption
+    is undone. Raises CreationInProgress or DeletionInProgress while another call is running or a creation request may
+    still run at Codat, and Codat's errors. A repeated call then completes.
     """
-    # Between these reads another process may finish a creation, which is then deleted in the next round.
+    # Another process may finish a creation between these reads: then the next round deletes its customer.
     while True:
         if deletion := context.customers.begin_deletion(customer_id, context.lease_request()):
             finish_deletion(deletion, context)
@@ -49,15 +34,15 @@ def delete_customer(customer_id: str, context: CodatContext) -> None:
 
 
 def _resolve(lease: CreationLease, context: CodatContext) -> None:
-    """End the lease: with a customer, if its company was created by this service, otherwise without one."""
-    if not is_adoption(lease):
-        find_out_creation(lease, context)
-    elif not adopts_own_company(lease):
-        discard_adoption(lease, context)
+    """End the lease, with a customer if its company was created by this service, otherwise without a customer."""
+    if not customers.is_adoption(lease):
+        customers.find_out_creation(lease, context)
+    elif customers.adopts_own_company(lease):
+        # If the adoption were undone, reconcile would adopt the orphan again. These errors have undone it.
+        with suppress(errors.CompanyUnknown, errors.CompanyTaken, errors.TooManyTags, errors.CodatRejected):
+            customers.finish_creation(lease, context)
     else:
-        # Undone, it would be an orphan that reconcile adopts again.
-        with suppress(CompanyUnknown, CompanyTaken, TooManyTags, CodatRejected):  # these have undone it
-            finish_creation(lease, context)
+        customers.discard_adoption(lease, context)
 
 
 def finish_deletion(deletion: Deletion, context: CodatContext) -> None:
@@ -65,16 +50,16 @@ def finish_deletion(deletion: Deletion, context: CodatContext) -> None:
     context.telemetry.note(company_id=deletion.company_id)
     try:
         context.codat.delete_company(deletion.company_id)
-    except CodatNotFound:
-        pass  # deleted already, or by a first attempt whose answer was lost
-    except (CodatError, SecretsUnavailable):
+    except errors.CodatNotFound:
+        pass  # it was deleted elsewhere, or by a first attempt whose answer was lost
+    except (errors.CodatError, errors.SecretsUnavailable):
         context.customers.release_deletion(deletion)
         raise
     close_company(deletion.company_id, deletion.customer_id, context)
 
 
 def close_company(company_id: str, customer_id: str, context: Context) -> None:
-    """Delete a customer whose company is gone at Codat."""
+    """Delete the customer of a company that was deleted at Codat."""
     context.customers.close_company(company_id, customer_id)
     context.connections.tombstone(company_id, context.now())
     context.customers.delete(company_id, customer_id, context.now())

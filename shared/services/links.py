@@ -1,4 +1,4 @@
-"""One-time credentials for the customer: read from Codat for the caller, and stored nowhere."""
+"""One-time credentials for the customer: read from Codat and returned, but not stored."""
 
 from dataclasses import dataclass, field
 
@@ -17,36 +17,32 @@ class Link:
 
 
 def company_link(customer_id: str, context: CodatContext) -> Link:
-    """Return the Hosted Link page, where the customer chooses the platform.
+    """Return a link to the Hosted Link page, where the customer chooses the platform.
 
     Raises CustomerNotFound, CompanyGone and Codat's errors.
     """
-    customer = get_customer(customer_id, context)
-    company = context.codat.company(customer.company_id)
+    company = context.codat.company(get_customer(customer_id, context).company_id)
     if company is None:
         raise CompanyGone(customer_id)
     return _link(company.link_url, context)
 
 
 def connection_link(customer_id: str, connection_id: str, context: CodatContext) -> Link:
-    """Return a link where the customer authorises this connection, or reconnects it.
+    """Return a link for authorising this connection, for the first time or again.
 
     Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors.
     """
     stored = find_connection(customer_id, connection_id, context)
     if stored.is_deleted:
         raise ConnectionIsDeleted(connection_id)
-    connection, snapshot = read_from_codat(stored, context, link_issued=True)
-    if connection.is_deleted:
-        raise ConnectionIsDeleted(connection_id)
+    _, snapshot = read_from_codat(stored, context, link_issued=True)
     return _link(snapshot.link_url, context)
 
 
 def access_token(customer_id: str, context: CodatContext) -> AccessToken:
     """Return a token for Codat's embedded Link component. Raises CustomerNotFound, CompanyGone and Codat's errors."""
-    customer = get_customer(customer_id, context)
     try:
-        return context.codat.access_token(customer.company_id)
+        return context.codat.access_token(get_customer(customer_id, context).company_id)
     except CodatNotFound as error:
         raise CompanyGone(customer_id) from error
 

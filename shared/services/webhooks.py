@@ -1,4 +1,4 @@
-"""Codat's webhooks: verify, parse, store one effect."""
+"""Verify and parse Codat's webhooks, and store their effect."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,10 +14,10 @@ from shared.services.deletion import close_company
 
 
 def receive(body: bytes, headers: Mapping[str, str], context: WebhookContext) -> None:
-    """Return once the webhook's effect is stored; header names in lower case.
+    """Return when the webhook's effect is stored. Header names are in lower case.
 
-    Raises NotAuthentic; SecretsUnavailable and StoreUnavailable, after which Codat sends it again. What a bug raises is
-    raised too, with the webhook quarantined: Codat stops sending after a day, and the bug may live longer.
+    Raises NotAuthentic, and SecretsUnavailable or StoreUnavailable, after which Codat retries. Any other exception is a
+    bug. It is raised after the webhook was quarantined, because Codat stops retrying after a day.
     """
     try:
         webhook_id = context.verifier.verify(body, headers)
@@ -43,10 +43,10 @@ def receive(body: bytes, headers: Mapping[str, str], context: WebhookContext) ->
 
 
 def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[QuarantinedWebhook]]:
-    """Process the quarantined webhooks again, and return those that are stored now and those that stay.
+    """Process the quarantined webhooks again, and return those that were stored and those that remain.
 
-    They were authentic when they came. An event that is old by now only enters the timeline, as any late one does. What
-    fails for one, a bug included, does not keep the others from being stored.
+    Their signature was verified on arrival. An outdated event only adds a timeline entry. An error, even a bug, keeps
+    its own webhook in quarantine and does not stop the others.
     """
     stored, remaining = [], []
     for webhook in context.quarantine.all(context.now()):
@@ -55,7 +55,7 @@ def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[Quar
             context.quarantine.remove(webhook)
         except CodatCustomersError as error:
             remaining.append(replace(webhook, cause=str(error)))
-        except Exception as bug:  # noqa: BLE001  # shown as what keeps this one in quarantine
+        except Exception as bug:  # noqa: BLE001  # reported as the cause
             remaining.append(replace(webhook, cause=_bug_name(bug)))
         else:
             stored.append(webhook)
@@ -63,23 +63,26 @@ def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[Quar
 
 
 def _bug_name(bug: Exception) -> str:
-    """Return its type alone: its message may quote the body."""
+    """Return only the exception's type: its message may quote the body."""
     return f"failed with {type(bug).__name__}"
 
 
 def apply(event: Event, webhook_id: str, context: Context) -> None:
-    """Store what an authentic event says. Raises StoreUnavailable."""
+    """Store the effect of an authentic event. Raises StoreUnavailable."""
     context.telemetry.note(event_id=event.event_id, event_type=event.event_type)
     context = replace(context, actor=Actor(WEBHOOK, webhook_id))
-    match event:
-        case ConnectionEvent():
-            _apply_connection_event(event, context)
-        case InitialReadEvent():
-            _apply_initial_read(event, context)
-        case CompanyDeletedEvent():
-            _apply_company_deleted(event, context)
-        case _:
-            context.telemetry.count("WebhookAcknowledged", eventType=event.event_type)
+    try:
+        match event:
+            case ConnectionEvent():
+                _apply_connection_event(event, context)
+            case InitialReadEvent():
+                _apply_initial_read(event, context)
+            case CompanyDeletedEvent():
+                _apply_company_deleted(event, context)
+            case _:
+                context.telemetry.count("WebhookAcknowledged", eventType=event.event_type)
+    except CompanyGone:
+        context.telemetry.count("WebhookLate")
 
 
 def _apply_connection_event(event: ConnectionEvent, context: Context) -> None:
@@ -88,13 +91,7 @@ def _apply_connection_event(event: ConnectionEvent, context: Context) -> None:
     customer_id = _owner(ownership, context)
     if customer_id is None:
         return
-    try:
-        after = record_update(
-            event.update(), context, customer_id=customer_id, event_type=event.event_type, stored=stored
-        )
-    except CompanyGone:
-        context.telemetry.count("WebhookLate")
-        return
+    after = record_update(event.update(), context, customer_id=customer_id, event_type=event.event_type, stored=stored)
     if after == stored:
         context.telemetry.count("WebhookStale", eventType=event.event_type)
         return
@@ -110,30 +107,25 @@ def _apply_initial_read(event: InitialReadEvent, context: Context) -> None:
         customer_id = _owner(ownership, context)
         if customer_id is None:
             return
-        try:
-            record_initial_read(event, connection_id, context, customer_id=customer_id, stored=stored)
-        except CompanyGone:
-            context.telemetry.count("WebhookLate")
-            return
+        record_initial_read(event, connection_id, context, customer_id=customer_id, stored=stored)
     context.telemetry.count("WebhookAccepted", eventType=event.event_type)
 
 
 def _apply_company_deleted(event: CompanyDeletedEvent, context: Context) -> None:
     context.telemetry.note(company_id=event.company_id)
     ownership = context.customers.ownership(event.company_id)
-    # A deletion that was begun is continued: its pointer has ended, and still names the customer.
+    # An ended pointer that still contains its customer belongs to an unfinished deletion, which this event finishes.
     is_being_deleted = ownership.has_ended and ownership.customer_id is not None
     customer_id = ownership.customer_id if is_being_deleted else _owner(ownership, context)
-    if customer_id is None:
-        return
-    close_company(event.company_id, customer_id, context)
-    context.telemetry.count("WebhookAccepted", eventType=event.event_type)
+    if customer_id is not None:
+        close_company(event.company_id, customer_id, context)
+        context.telemetry.count("WebhookAccepted", eventType=event.event_type)
 
 
 def _owner(ownership: Ownership, context: Context) -> str | None:
-    """Return the company's customer; None for a company without one, and for one that has ended.
+    """Return the company's customer; None if it has none, or if the company has ended.
 
-    The pointer alone decides: other apps, other deployments and Codat's own example events carry the same tags.
+    Only the pointer decides: companies of other apps and deployments, and Codat's example events, carry the same tags.
     """
     if ownership.is_restoring:
         raise StoreUnavailable("The company is being restored from a backup.")

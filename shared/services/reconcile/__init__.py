@@ -1,8 +1,7 @@
-"""Comparing the table with Codat, and healing what lost webhooks left behind.
+"""Compare the table with Codat, and repair the effects of lost webhooks.
 
-`customers` goes through our own customers and asks Codat for their companies; `orphans` goes through Codat's pages for
-companies that carry our tag and have no customer here. All messages are queued at once, and few are processed at a
-time. Each is idempotent, and one batch is all that is in memory.
+`customers` compares our customers with their companies. `orphans` searches Codat's pages for companies that carry our
+tag but have no customer. All messages are queued at once and processed a few at a time; each is idempotent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,19 +20,19 @@ __all__ = ["Counts", "ReconcileContext", "plan", "process"]
 
 
 def plan(customers: "Customers", codat: "Codat", queue: "Queue", *, adopt_ours: bool = False) -> int:
-    """Queue all messages, and return how many; `adopt_ours` adopts the orphans that this service created."""
-    return queue.send(_messages(customers, codat, adopt_ours=adopt_ours))
+    """Queue all messages and return their number. With `adopt_ours`, orphans that this service created are adopted."""
 
+    def messages() -> Iterator[Mapping[str, Any]]:
+        for batch in codat.batches(customers.all_ids()):
+            yield {"kind": "customers", "customerIds": batch}
+        for page in range(1, -(-codat.company_count() // PAGE_SIZE) + 1):
+            yield {"kind": "orphans", "page": page, "adoptOurs": adopt_ours}
 
-def _messages(customers: "Customers", codat: "Codat", *, adopt_ours: bool) -> Iterator[Mapping[str, Any]]:
-    for batch in codat.batches(customers.all_ids()):
-        yield {"kind": "customers", "customerIds": batch}
-    for page in range(1, -(-codat.company_count() // PAGE_SIZE) + 1):
-        yield {"kind": "orphans", "page": page, "adoptOurs": adopt_ours}
+    return queue.send(messages())
 
 
 def process(message: Mapping[str, Any], context: ReconcileContext) -> Counts:
-    """Process one message and return what was compared. Raises what stopped it; repeated, it does the rest."""
+    """Process a message and return its counts. After an error, repeat the message: it continues where it stopped."""
     if message["kind"] == "customers":
         return reconcile_customers(message["customerIds"], context)
     return reconcile_orphans(message["page"], context, adopt_ours=message["adoptOurs"])

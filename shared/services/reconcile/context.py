@@ -1,18 +1,19 @@
-"""What both parts of a reconcile work with."""
+"""The context and the results of both parts of a reconcile."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
-from types import TracebackType
 
 from shared.domain.errors import CodatCustomersError, PartialFailure, QuotaReserved
 from shared.services.context import CodatContext
 
 PAGE_SIZE = 100
-"""Companies of one page at Codat."""
+"""Companies on a page of Codat's list."""
 
 RESERVED_QUOTA = 0.2
-"""The part of Codat's daily quota that is kept for the app's own calls."""
+"""Part of Codat's daily quota that is reserved for the app's own calls."""
 
 Counts = Counter[str]
 
@@ -23,34 +24,29 @@ class ReconcileContext(CodatContext):
     abandoned_after: timedelta
 
     def require_quota(self) -> None:
-        """Raise QuotaReserved if little is left of Codat's quota; the queue brings the message back later."""
+        """Raise QuotaReserved if only the reserved part of the quota is left; the queue then retries the message."""
         quota = self.codat.quota
         if quota is not None and quota.remaining < quota.limit * RESERVED_QUOTA:
             raise QuotaReserved(quota.remaining)
 
 
-class ErrorCollector:
-    """Collects the errors of single customers and connections, so that one hides no other of its batch."""
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The counts of a message, and the errors of its customers and connections."""
 
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
-        self._errors: list[CodatCustomersError] = []
+    counts: Counts = field(default_factory=Counts)
+    errors: list[CodatCustomersError] = field(default_factory=list)
 
-    def __enter__(self) -> None:
-        return None
+    @contextmanager
+    def collect_error(self) -> Iterator[None]:
+        """Keep an error, so that the rest of the batch is still compared."""
+        try:
+            yield
+        except CodatCustomersError as error:
+            self.errors.append(error)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if not isinstance(error, CodatCustomersError):
-            return False
-        self.add(error)
-        return True
-
-    def add(self, error: CodatCustomersError) -> None:
-        self._errors.append(error)
-
-    def raise_errors(self) -> None:
-        """Raise PartialFailure if there were any."""
-        if self._errors:
-            raise PartialFailure(len(self._errors), str(self._errors[0]), self._counts)
+    def finish(self) -> Counts:
+        """Return the counts. Raises PartialFailure if there were errors."""
+        if self.errors:
+            raise PartialFailure(len(self.errors), str(self.errors[0]), self.counts)
+        return self.counts

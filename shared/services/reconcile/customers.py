@@ -1,120 +1,110 @@
-"""Our own customers, compared with what Codat has of them."""
+"""Compare our customers with their companies at Codat."""
 
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from shared.domain import errors
 from shared.domain.connections import Connection
 from shared.domain.customers import Company, Customer, Profile, company_name, merge_tags
-from shared.domain.errors import (
-    CodatError,
-    CodatInvalidResponse,
-    CreationInProgress,
-    DeletionInProgress,
-    NoCompanyVisible,
-)
 from shared.domain.timestamps import timestamp_of
 from shared.services.connection_state import record_abandoned, sync_connection
 from shared.services.customers import find_out_creation
 from shared.services.deletion import close_company, finish_deletion
 from shared.services.profile import send_profile
-from shared.services.reconcile.context import Counts, ErrorCollector, ReconcileContext
+from shared.services.reconcile.context import PAGE_SIZE, Counts, ReconcileContext, Results
 
 MAX_PLAUSIBLE_DELETIONS = 5
-"""If more companies of one batch are missing, Codat has to show at least one other of ours before any is deleted."""
+"""If Codat lacks more companies of a batch, they are only deleted if it returns another company of ours."""
 
 
 def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> Counts:
-    counts = Counts()
-    # Read before Codat is asked, so that Codat's answer is certainly newer.
+    # The table is read before Codat, so that Codat's answer is certainly newer.
     customers = [
         (customer, context.connections.of_company(customer.company_id))
         for customer in context.customers.find_many(customer_ids)
     ]
     tagged = _tagged_companies(customer_ids, context)
     context.require_quota()
-    errors = ErrorCollector(counts)
+    results = Results()
     visible: list[tuple[Customer, list[Connection], Company]] = []
     missing: list[Customer] = []
     for customer, connections in customers:
-        with errors:
-            # The tag filter lags, and a tag can be removed by hand: what it doesn't return is read by its id.
+        with results.collect_error():
+            # The tag filter lags behind, and a tag can be removed by hand, so other companies are read by their id.
             company = tagged.get(customer.company_id) or context.codat.company(customer.company_id)
             if company is None:
                 missing.append(customer)
             else:
                 visible.append((customer, connections, company))
     for customer, connections, company in visible:
-        with errors:
-            _compare(customer, connections, company, context, counts, errors)
-    with errors:
-        if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _shows_one_of_ours(context):
-            raise NoCompanyVisible(len(missing))
+        with results.collect_error():
+            results.counts["companies"] += 1
+            _compare_connections(customer, connections, company, context, results)
+            _compare_profile(customer, company, context, results.counts)
+    with results.collect_error():
+        if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _returns_own_company(context):
+            raise errors.NoCompanyVisible(len(missing))
         for customer in missing:
-            with errors:
+            with results.collect_error():
                 close_company(customer.company_id, customer.customer_id, context)
-                counts.update(companies=1, companiesDeleted=1, drift=1)
-    _finish_unfinished(context.customers.unfinished(customer_ids), context, counts, errors)
-    errors.raise_errors()
-    return counts
+                results.counts.update(companies=1, companiesDeleted=1, drift=1)
+    _finish_all(context.customers.unfinished(customer_ids), context, results)
+    return results.finish()
 
 
 def _tagged_companies(customer_ids: list[str], context: ReconcileContext) -> dict[str, Company]:
     """Return the companies of these customers by their ids, as far as Codat's tag filter returns them."""
     try:
         companies = context.codat.companies_of(customer_ids)
-    except CodatError as error:
+    except errors.CodatError as error:
         is_client_error = HTTPStatus.BAD_REQUEST <= (error.status or 0) < HTTPStatus.INTERNAL_SERVER_ERROR
         is_refused = is_client_error and not error.had_no_effect  # 401 and 429 concern every request
-        if not (is_refused or isinstance(error, CodatInvalidResponse)):
+        if not (is_refused or isinstance(error, errors.CodatInvalidResponse)):
             raise
-        return {}  # one of the ids may be the cause, and must not hide the others
+        return {}  # one of the ids may cause the error, so each company is read by its id
     return {company.company_id: company for company in companies}
 
 
-def _shows_one_of_ours(context: ReconcileContext) -> bool:
+def _returns_own_company(context: ReconcileContext) -> bool:
     """Return whether Codat's first page of companies contains one of ours."""
-    companies = context.codat.companies(1, 100).companies
+    companies = context.codat.companies(1, PAGE_SIZE).companies
     return any(
         context.customers.ownership(company.company_id).owner for company in companies if company.tagged_customer_id
     )
 
 
-def _compare(  # noqa: PLR0917  # one customer, as read and as Codat has it
-    customer: Customer,
-    connections: list[Connection],
-    company: Company,
-    context: ReconcileContext,
-    counts: Counts,
-    errors: ErrorCollector,
+def _compare_connections(
+    customer: Customer, connections: list[Connection], company: Company, context: ReconcileContext, results: Results
 ) -> None:
-    counts["companies"] += 1
     stored = {connection.connection_id: connection for connection in connections if not connection.is_deleted}
     deleted = {connection.connection_id for connection in connections if connection.is_deleted}
     listed = {snapshot.connection_id: snapshot for snapshot in company.connections}
     for connection_id in sorted({*stored, *listed} - deleted):
-        with errors:
+        with results.collect_error():
             before = stored.get(connection_id)
             after = sync_connection(
                 connection_id, customer, context, listed=listed.get(connection_id), stored=before, event_type="found"
             )
             if after is None:
                 continue
-            counts["connections"] += 1
-            if before is None or (before.status, before.customer_id) != (after.status, after.customer_id):
-                counts["drift"] += 1
-            _report_abandoned(after, context, counts)
+            is_drift = before is None or (before.status, before.customer_id) != (after.status, after.customer_id)
+            results.counts.update(connections=1, drift=int(is_drift))
+            abandoned_before = timestamp_of(context.now() - context.abandoned_after)
+            if after.is_abandoned(before=abandoned_before):
+                results.counts["abandoned"] += 1
+                if after.abandoned_at is None:
+                    record_abandoned(after, abandoned_before, context)
     if company.unparseable_connections:
-        errors.add(CodatInvalidResponse(f"Company {company.company_id} has connections that can't be parsed."))
-    _compare_profile(customer, company, context, counts)
+        message = f"Company {company.company_id} has connections that can't be parsed."
+        results.errors.append(errors.CodatInvalidResponse(message))
 
 
 def _compare_profile(customer: Customer, company: Company, context: ReconcileContext, counts: Counts) -> None:
-    """Send the profile if Codat has another one. All tags are compared: a late PATCH can bring a removed one back."""
+    """Send the profile if Codat's differs. All tags are compared: a late PATCH can bring a removed tag back."""
     if not customer.sync_pending:
         if _has_profile(company, customer):
             return
-        # Codat's lists lag behind.
-        current = context.codat.company(company.company_id)
+        current = context.codat.company(company.company_id)  # Codat's lists lag behind
         if current is None or _has_profile(current, customer):
             return
     send_profile(customer, context)
@@ -128,24 +118,14 @@ def _has_profile(company: Company, customer: Customer) -> bool:
     return actual == expected and company.tagged_customer_id == customer.customer_id
 
 
-def _report_abandoned(connection: Connection, context: ReconcileContext, counts: Counts) -> None:
-    before = timestamp_of(context.now() - context.abandoned_after)
-    if connection.is_abandoned(before=before):
-        counts["abandoned"] += 1
-        if connection.abandoned_at is None:
-            record_abandoned(connection, before, context)
-
-
-def _finish_unfinished(
-    customer_ids: Iterable[str], context: ReconcileContext, counts: Counts, errors: ErrorCollector
-) -> None:
-    """Continue the creations and deletions whose process crashed."""
+def _finish_all(customer_ids: Iterable[str], context: ReconcileContext, results: Results) -> None:
+    """Finish the creations and deletions whose process crashed."""
     for customer_id in customer_ids:
-        with errors:
+        with results.collect_error():
             try:
-                _finish(customer_id, context, counts)
-            except (CreationInProgress, DeletionInProgress):
-                continue  # another process is doing it, or its outcome can't be known yet
+                _finish(customer_id, context, results.counts)
+            except (errors.CreationInProgress, errors.DeletionInProgress):
+                continue  # another process is working on it, or a request may still be running at Codat
 
 
 def _finish(customer_id: str, context: ReconcileContext, counts: Counts) -> None:

@@ -56,7 +56,7 @@ ENVIRONMENT = {
 OWN_ENVIRONMENT = {
     "PublishChangesFunction": {"EVENT_BUS_NAME"},
     "PlanReconcileFunction": {"RECONCILE_QUEUE_URL"},
-    "ReconcileFunction": {"ADOPT_STRAYS", "ABANDONED_AFTER_DAYS"},
+    "ReconcileFunction": {"ADOPT_ORPHANS", "ABANDONED_AFTER_DAYS"},
 }
 
 

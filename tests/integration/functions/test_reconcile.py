@@ -39,7 +39,7 @@ def adopting_strays() -> Iterator[None]:
     """As where the deployment says so."""
     try:
         with pytest.MonkeyPatch.context() as patched:
-            patched.setenv("ADOPT_STRAYS", "true")
+            patched.setenv("ADOPT_ORPHANS", "true")
             read.cache_clear()
             yield
     finally:

@@ -163,7 +163,7 @@ class World:
                 return cls.fromtimestamp(moment.timestamp(), tz)
 
         with monkeypatch.context() as patched:
-            patched.setenv("ADOPT_STRAYS", str(self.adopts_orphans).lower())
+            patched.setenv("ADOPT_ORPHANS", str(self.adopts_orphans).lower())
             read.cache_clear()
             real_send = botocore.httpsession.URLLib3Session.send
             patched.setattr(
