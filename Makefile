@@ -23,7 +23,7 @@ WHEELS := .cache/wheels-$(ARCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test soak check package replay restore bench clean
+.PHONY: help demo run test unit coverage soak check package replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key
 
 help: ## list the targets
@@ -37,6 +37,12 @@ run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 
 test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile
+
+unit: .venv/.synced ## run the unit tests: no server, a few seconds
+	$(PYTHON) -m pytest tests/unit
+
+coverage: .venv/.synced .sam/.synced ## run every test and report the branch coverage of shared/ and functions/
+	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --cov
 
 soak: SECONDS := 60
 soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)
@@ -95,7 +101,7 @@ bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 compani
 
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
-	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find functions shared local cli simulator tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. A stamp is written last, so that an interrupted set-up is taken up again.
