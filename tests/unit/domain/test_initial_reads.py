@@ -18,30 +18,33 @@ from shared.domain.connections import (
 )
 from shared.domain.initial_reads import MAX_KEPT, NO_EVIDENCE, InitialRead
 from shared.domain.timestamps import Timestamp, timestamp
-from tests.unit.domain.test_connections import CREATED, NOW, SOURCE, blank, times, updates, visible
+from tests.unit.domain.test_connections import CREATED, NOW, SOURCE, blank, ids, times, updates, visible
 
 Fact = StatusUpdate | InitialRead
 
 
-@st.composite
-def reads(draw: st.DrawFn) -> InitialRead:
-    """A `read.completed.initial` event: of one data type or two, each complete or failed."""
-    failed = draw(
-        st.dictionaries(
-            st.sampled_from(["bills", "suppliers"]),
-            st.sampled_from([None, "FetchError", "ProcessingError"]),
-            min_size=1,
-        )
-    )
+def _read_of(completed_at: Timestamp, event_id: str, failures: dict[str, str | None]) -> InitialRead:
     return InitialRead(
-        completed_at=draw(times),
-        event_id=draw(st.uuids().map(str)),
-        complete=tuple(sorted(data_type for data_type, status in failed.items() if status is None)),
-        failed=tuple(sorted((data_type, status) for data_type, status in failed.items() if status is not None)),
+        completed_at=completed_at,
+        event_id=event_id,
+        complete=tuple(sorted(data_type for data_type, status in failures.items() if status is None)),
+        failed=tuple(sorted((data_type, status) for data_type, status in failures.items() if status is not None)),
     )
 
 
-facts = st.lists(updates() | reads(), min_size=1, max_size=12)
+reads = st.builds(
+    _read_of,
+    times,
+    ids,
+    st.dictionaries(
+        st.sampled_from(["bills", "suppliers"]),
+        st.sampled_from([None, "FetchError", "ProcessingError"]),
+        min_size=1,
+    ),
+)
+"""`read.completed.initial` events: of one data type or two, each complete or failed."""
+
+facts = st.lists(updates | reads, min_size=1, max_size=12)
 
 
 def after(connection: Connection, fact: Fact) -> Connection:
