@@ -34,8 +34,8 @@ from shared.services import creation
 from shared.services.context import CodatContext
 from shared.services.creation import LOOKUP_LAG, MAX_RETRY_AFTER, MAX_RUN_TIME, SEND_WINDOW, IdempotentCreation
 from shared.store.leases import RELEASED, Leases, lease_of
-from shared.store.table import ABSENT, ConditionFailed, Item, Write
-from tests.unit.codat.test_transport import HTML, Counted, Keys, error_document
+from tests.unit.codat.doubles import HTML, CountingTelemetry, Keys, error_document
+from tests.unit.store.one_item_table import OneItemTable
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 KEY = ("CUSTOMER#c-1", "CUSTOMER")
@@ -71,26 +71,7 @@ def gateway(status: int = 502, body: Any = HTML) -> Reply:
     return lambda: httpx.Response(status, content=content)
 
 
-class OneItem:
-    """A table of one item, with the two conditions that leases have."""
-
-    def __init__(self) -> None:
-        self.item: Item | None = None
-
-    def write(self, write: Write) -> None:
-        condition, existing = write.condition, self.item
-        if condition == ABSENT:
-            holds = existing is None
-        else:
-            assert condition is not None
-            assert condition.expression == "leaseOwner = :owner"
-            holds = existing is not None and existing["leaseOwner"] == (condition.values or {})[":owner"]
-        if not holds:
-            raise ConditionFailed(0, existing)
-        self.item = None if write.item is None else {n: value for n, value in write.item.items() if value is not None}
-
-
-class Telemetry(Counted):
+class Telemetry(CountingTelemetry):
     def __init__(self) -> None:
         super().__init__()
         self.takeovers = 0
@@ -107,7 +88,7 @@ class Scenario:
     """One creation over several calls: each acquires the lease, and runs or finds out."""
 
     time: datetime = NOON
-    table: OneItem = field(default_factory=OneItem)
+    table: OneItemTable = field(default_factory=OneItemTable)
     telemetry: Telemetry = field(default_factory=Telemetry)
     api_keys: Any = field(default_factory=Keys)
     existing: str | None = None

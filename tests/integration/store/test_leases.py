@@ -240,22 +240,3 @@ def test_rotating_releasing_and_discarding_survive_a_lost_answer(
     wire.next(lost)
     leases.discard(successor)
     assert stored(table, key) is None
-
-
-def test_a_lease_survives_the_table(key: Key) -> None:
-    """Reading what was stored returns the same lease, in whole milliseconds. Released or held decides what it says."""
-    lease = CreationLease(
-        subject=SUBJECT,
-        creation_id="creation",
-        idempotency_key="key",
-        key_issued_at=NOW,
-        is_settled=True,
-        last_sent_at=NOW + timedelta(milliseconds=1),
-        owner="owner",
-        lease_until=RELEASED,
-        key=key,
-        payload=PAYLOAD,
-    )
-    assert lease_of(lease_item(lease), SUBJECT) == lease
-    held = replace(lease, lease_until=LATER)
-    assert lease_of(lease_item(held), SUBJECT) == replace(held, is_settled=False, last_sent_at=LATER)

@@ -23,61 +23,21 @@ from shared.domain.errors import (
     CodatTimedOut,
     CodatUnavailable,
 )
+from tests.unit.codat.doubles import HTML, CountingTelemetry, Keys, error_document
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-HTML = b"<html><body>Bad Gateway</body></html>"
-
-
-class Keys:
-    """The API key in the secret: `refreshed` is what a refresh finds."""
-
-    def __init__(self, cached: str = "key", refreshed: str = "key") -> None:
-        self._key = cached
-        self._refreshed = refreshed
-
-    def api_key(self) -> str:
-        return self._key
-
-    def refresh_api_key(self) -> str:
-        self._key = self._refreshed
-        return self._key
-
-
-class Counted:
-    def __init__(self) -> None:
-        self.outcomes: list[str] = []
-        self.measured: dict[str, float] = {}
-
-    def count(self, metric: str, **dimensions: str) -> None:
-        assert metric == "CodatCall"
-        self.outcomes.append(dimensions["outcome"])
-
-    def measure(self, metric: str, value: float) -> None:
-        self.measured[metric] = value
-
-
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
 def transport(
-    handler: Handler, *, keys: Keys | None = None, telemetry: Counted | None = None, seconds_left: float = 20.0
+    handler: Handler,
+    *,
+    keys: Keys | None = None,
+    telemetry: CountingTelemetry | None = None,
+    seconds_left: float = 20.0,
 ) -> Transport:
     client = httpx.Client(base_url="https://codat.example", transport=httpx.MockTransport(handler))
-    return Transport(client, keys or Keys(), lambda: seconds_left, lambda: NOW, telemetry or Counted())
-
-
-def error_document(status: int, **fields: Any) -> dict[str, Any]:
-    """Codat's own error document. None as a field's value leaves it out."""
-    document = {
-        "statusCode": status,
-        "service": "ClientAPI",
-        "error": "Not accepted.",
-        "correlationId": "c0ffee",
-        "validation": None,
-        "canBeRetried": "Unknown",
-        "detailedErrorCode": 0,
-    }
-    return {name: value for name, value in (document | fields).items() if value is not None}
+    return Transport(client, keys or Keys(), lambda: seconds_left, lambda: NOW, telemetry or CountingTelemetry())
 
 
 def answering(status: int, body: Any, **headers: str) -> Handler:
@@ -313,7 +273,7 @@ def test_what_codat_quotes_of_a_request_is_not_shown() -> None:
 
 def test_calls_and_the_quota_are_measured() -> None:
     """By outcome; the quota as Codat's last answer showed it."""
-    telemetry = Counted()
+    telemetry = CountingTelemetry()
     answers = iter(
         [
             answering(200, {}, x_rate_limit_limit="1000", x_rate_limit_remaining="5"),
