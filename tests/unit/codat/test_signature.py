@@ -38,7 +38,7 @@ def rejection(body: bytes, headers: dict[str, str], *secrets: str) -> str:
 
 @pytest.mark.parametrize("secrets", [[NEW], [OLD, NEW], [NEW, OLD], ["not base64!", NEW]])
 def test_one_matching_secret_is_enough(secrets: list[str]) -> None:
-    """Also beside a misspelt one."""
+    """Also beside a misspelt secret."""
     assert verify(BODY, signed(BODY, NEW, webhook_id="msg_1"), secrets) == "msg_1"
 
 

@@ -163,7 +163,7 @@ def test_a_stamp_contains_time_precedence_and_id() -> None:
 
 @given(st.lists(updates, min_size=1, max_size=8))
 def test_the_newest_status_wins_and_deleted_is_final(reported: list[StatusUpdate]) -> None:
-    """In the order of Codat's clock, each status replaces the one before."""
+    """In the order of Codat's clock, each status replaces the previous."""
     assert merged(reported).status is status_of(reported)
 
 

@@ -28,7 +28,7 @@ def lease(seconds: float) -> CreationLease:
     ("seconds", "expected"), [(30, 30), (29.001, 30), (1.2, 2), (1, 1), (0.001, 1), (0, 1), (-5, 1)]
 )
 def test_the_time_left_is_rounded_up_and_at_least_one_second(seconds: float, expected: int) -> None:
-    """A `Retry-After` of 0 would make callers loop, and a shorter one would make them come too early."""
+    """A `Retry-After` of 0 would make callers loop, and a shorter time would end before the lease."""
     assert seconds_until(NOW + timedelta(seconds=seconds), NOW) == expected
     assert lease(seconds).seconds_left(NOW) == expected
 
