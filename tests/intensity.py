@@ -1,4 +1,4 @@
-"""How much is tried: `INTENSITY=20 make test` tries twenty times as many cases as every run does."""
+"""Budgets of randomised tests. `INTENSITY=20 make test` runs twenty times as many cases as usual."""
 
 import os
 
@@ -8,12 +8,12 @@ _INTENSITY = int(os.environ.get("INTENSITY", "1"))
 
 
 def seeds(count: int) -> range:
-    """Of cases that repeat themselves from their number."""
+    """Return the seeds of `count` reproducible cases."""
     return range(count * _INTENSITY)
 
 
 def intensity(examples: int) -> settings:
-    """`examples` of Hypothesis's, each as slow as the stack is."""
+    """Return settings for `examples` examples that run on the whole stack, and so are slow."""
     return settings(
         max_examples=examples * _INTENSITY,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -1,4 +1,4 @@
-"""The real payloads of `events/`, and Codat's way of signing them."""
+"""The payloads in `events/`, signed as Codat signs them."""
 
 import json
 from copy import deepcopy
@@ -15,13 +15,13 @@ CONNECTION_WEBHOOKS = [path.stem for path in sorted((_EVENTS / "webhooks").glob(
 
 
 def webhook(name: str) -> dict[str, Any]:
-    """A webhook's body, as Codat sends it."""
+    """Return the body of a webhook as Codat sends it."""
     body: dict[str, Any] = json.loads((_EVENTS / "webhooks" / f"{name}.json").read_text())
     return body
 
 
 def api_event(name: str, *, body: Any = None, **path_parameters: str) -> dict[str, Any]:
-    """An API Gateway v2 event, with another body and other path parameters where they are given."""
+    """Return an API Gateway v2 event, with the given body and path parameters."""
     event: dict[str, Any] = json.loads((_EVENTS / "api" / f"{name}.json").read_text())
     if body is not None:
         event["body"] = json.dumps(body)
@@ -38,7 +38,7 @@ def webhook_about(
     tags: dict[str, str] | None = None,
     **envelope: Any,
 ) -> dict[str, Any]:
-    """The webhook told of another company and connection, as an event of its own."""
+    """Return a webhook about the given company and connection, with a new event id."""
     body = deepcopy(webhook(name))
     body |= {"id": str(uuid4()), **envelope}
     body["payload"]["referenceCompany"]["id"] = company_id
@@ -51,7 +51,7 @@ def webhook_about(
 
 
 def signed(body: bytes, secret: str, *, webhook_id: str | None = None, at: datetime | None = None) -> dict[str, str]:
-    """The headers with which Codat would deliver `body`."""
+    """Return the headers with which Codat delivers `body`."""
     webhook_id, at = webhook_id or f"msg_{uuid4().hex}", at or datetime.now(UTC)
     return {
         "content-type": "application/json",
@@ -61,9 +61,9 @@ def signed(body: bytes, secret: str, *, webhook_id: str | None = None, at: datet
     }
 
 
-def webhook_event(what: str | bytes, secret: str, *, webhook_id: str | None = None, **about: Any) -> dict[str, Any]:
-    """The API Gateway v2 event of a signed delivery: of the payload of that name, or of these bytes."""
-    raw = what if isinstance(what, bytes) else json.dumps(webhook_about(what, **about)).encode()
+def webhook_event(payload: str | bytes, secret: str, *, webhook_id: str | None = None, **about: Any) -> dict[str, Any]:
+    """Return the API Gateway v2 event of a signed webhook: a payload in `events/` by its name, or a raw body."""
+    raw = payload if isinstance(payload, bytes) else json.dumps(webhook_about(payload, **about)).encode()
     event = api_event("codat_webhook")
     event["body"] = raw.decode()
     event["headers"] |= signed(raw, secret, webhook_id=webhook_id)

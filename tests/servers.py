@@ -1,4 +1,4 @@
-"""Servers that a test starts as processes of their own, on ports of loopback."""
+"""Servers that run as child processes of a test, on loopback ports."""
 
 import socket
 import subprocess
@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-_STARTS_WITHIN = 30.0
-# It reads until whoever started it is gone, however that ended: no server outlives the tests.
+_START_TIMEOUT = 30.0
+# The shell waits for the end of its standard input, and so ends the server also if the tests are killed.
 _UNTIL_STDIN_ENDS = '"$@" & read _; kill $!; wait'
 
 
@@ -17,9 +17,9 @@ _UNTIL_STDIN_ENDS = '"$@" & read _; kill $!; wait'
 def running_server(
     command: Sequence[str | Path], port: int, *, cwd: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[Path]:
-    """Until the context ends; gives the file of what it writes. Raises RuntimeError with that where it doesn't start.
+    """Run a server until the context ends; yield the file with its output.
 
-    `environment` is all that it gets; None is this process's own.
+    `environment` replaces this process's environment. Raises RuntimeError with the output if the server doesn't start.
     """
     with NamedTemporaryFile() as log:
         process = subprocess.Popen(
@@ -30,26 +30,26 @@ def running_server(
             stdout=log,
             stderr=log,
         )
-        written = Path(log.name)
+        output = Path(log.name)
         try:
             if not _listens(port):
-                raise RuntimeError(f"{command[0]} did not start:\n{written.read_text(errors='replace')}")
-            yield written
+                raise RuntimeError(f"{command[0]} did not start:\n{output.read_text(errors='replace')}")
+            yield output
         finally:
             process.communicate()
 
 
 def free_ports(count: int) -> list[int]:
     with ExitStack() as probes:
-        # All are held until the last is found, so that no two are the same.
+        # All sockets stay open until the last is bound, so that the ports differ.
         sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
+        for probe in sockets:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in sockets]
 
 
 def _listens(port: int) -> bool:
-    end = time.monotonic() + _STARTS_WITHIN
+    end = time.monotonic() + _START_TIMEOUT
     while time.monotonic() < end:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -1,7 +1,7 @@
-"""Creating one thing exactly once: each row of the table in `shared/services/creation.py`, on scripted answers.
+"""Idempotent creation: each row of the table in `shared/services/creation.py`, on scripted responses.
 
-The lease store is the real one over a table of one item, and the answers pass the real transport. The clock moves only
-by pauses, by timeouts and by what a test lets pass.
+The lease store works on a table of one item, and the responses pass the real transport. Only pauses, timeouts and the
+tests advance the clock.
 """
 
 import json
@@ -34,13 +34,13 @@ from shared.services import creation
 from shared.services.context import CodatContext
 from shared.services.creation import LOOKUP_LAG, MAX_RETRY_AFTER, MAX_RUN_TIME, SEND_WINDOW, IdempotentCreation
 from shared.store.leases import RELEASED, Leases, lease_of
-from shared.store.table import ABSENT, ConditionFailed, Item, Write
-from tests.unit.codat.test_transport import HTML, Counted, Keys, error_document
+from tests.unit.codat.doubles import HTML, CountingTelemetry, Keys, error_document
+from tests.unit.store.one_item_table import OneItemTable
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 KEY = ("CUSTOMER#c-1", "CUSTOMER")
 ATTEMPTS = 4
-"""Of one call."""
+"""In a call."""
 PAUSE = 0.125
 """Seconds between two of them, in place of a random number."""
 THING = "thing-1"
@@ -71,26 +71,7 @@ def gateway(status: int = 502, body: Any = HTML) -> Reply:
     return lambda: httpx.Response(status, content=content)
 
 
-class OneItem:
-    """A table of one item, with the two conditions that leases have."""
-
-    def __init__(self) -> None:
-        self.item: Item | None = None
-
-    def write(self, write: Write) -> None:
-        condition, existing = write.condition, self.item
-        if condition == ABSENT:
-            holds = existing is None
-        else:
-            assert condition is not None
-            assert condition.expression == "leaseOwner = :owner"
-            holds = existing is not None and existing["leaseOwner"] == (condition.values or {})[":owner"]
-        if not holds:
-            raise ConditionFailed(0, existing)
-        self.item = None if write.item is None else {n: value for n, value in write.item.items() if value is not None}
-
-
-class Telemetry(Counted):
+class Telemetry(CountingTelemetry):
     def __init__(self) -> None:
         super().__init__()
         self.takeovers = 0
@@ -104,16 +85,16 @@ class Telemetry(Counted):
 
 @dataclass
 class Scenario:
-    """One creation over several calls: each acquires the lease, and runs or finds out."""
+    """A creation over several calls. Each acquires the lease, and runs or finds out."""
 
     time: datetime = NOON
-    table: OneItem = field(default_factory=OneItem)
+    table: OneItemTable = field(default_factory=OneItemTable)
     telemetry: Telemetry = field(default_factory=Telemetry)
     api_keys: Any = field(default_factory=Keys)
     existing: str | None = None
-    """What a look-up finds."""
+    """The result of a look-up."""
     is_gone: bool = False
-    """True: what a replayed answer contains was deleted since."""
+    """True: the thing in a replayed response has been deleted."""
     sent: list[str] = field(default_factory=list)
     """The idempotency key of each request, in order."""
     look_ups: int = 0
@@ -155,13 +136,13 @@ class Scenario:
         self, act: Callable[[IdempotentCreation[str]], str | None], replies: tuple[Reply, ...], seconds: float
     ) -> str | None:
         deadline = self.time + timedelta(seconds=seconds)
-        one = self._creation(deadline)
+        idempotent_creation = self._creation(deadline)
         self.replies = list(replies)
         try:
-            thing = act(one)
+            thing = act(idempotent_creation)
         finally:
             assert self.replies == [], "requests that were expected and not sent"
-        self.held = one.lease
+        self.held = idempotent_creation.lease
         return thing
 
     def _creation(self, deadline: datetime) -> IdempotentCreation[str]:
@@ -235,8 +216,8 @@ def scenario(monkeypatch: pytest.MonkeyPatch) -> Scenario:
     return scenario
 
 
-def test_a_success_at_once_is_no_replay(scenario: Scenario) -> None:
-    """Nothing was sent before, so nothing is looked up or read again. The lease is still held."""
+def test_a_first_success_is_no_replay(scenario: Scenario) -> None:
+    """Without an earlier request, nothing is looked up or verified. The lease is still held."""
     assert scenario.run(created) == THING
     assert (len(scenario.sent), scenario.look_ups, scenario.verified) == (1, 0, [])
     assert scenario.held is not None
@@ -249,7 +230,7 @@ def test_a_success_at_once_is_no_replay(scenario: Scenario) -> None:
 
 
 def test_a_success_after_a_timeout_may_be_a_replay(scenario: Scenario) -> None:
-    """The same key again, after a look-up; what Codat answers is read again."""
+    """The request is repeated under its key after a look-up, and its result is verified."""
     assert scenario.run(timed_out, created) == THING
     assert len(set(scenario.sent)) == 1
     assert (scenario.look_ups, scenario.verified) == (1, [THING])
@@ -257,13 +238,13 @@ def test_a_success_after_a_timeout_may_be_a_replay(scenario: Scenario) -> None:
     assert scenario.held.is_settled
 
 
-def test_what_a_look_up_finds_is_not_created_again(scenario: Scenario) -> None:
-    """GIVEN a request without an answer that had worked THEN nothing is sent any more."""
+def test_an_existing_thing_is_not_created_again(scenario: Scenario) -> None:
+    """GIVEN a request that worked, although its response was lost THEN no other request is sent."""
     error = scenario.fail(CodatTimedOut, *[timed_out] * 2, seconds=READ_SECONDS * 2 + 0.5)
     assert error.status is None
     assert (scenario.stored.is_settled, scenario.stored.lease_until) == (False, RELEASED)
-    scenario.existing = "found"
-    assert scenario.run() == "found"
+    scenario.existing = THING
+    assert scenario.run() == THING
     assert scenario.telemetry.takeovers == 1
 
 
@@ -323,14 +304,14 @@ def test_the_same_refusal_twice_is_a_replay(scenario: Scenario, status: int) -> 
     assert scenario.verified == []
 
 
-def test_a_refusal_counts_for_less_than_a_look_up(scenario: Scenario) -> None:
-    """GIVEN a first request that worked WHEN a refusal is not proved to be a replay THEN the thing is found."""
+def test_a_look_up_outweighs_a_refusal(scenario: Scenario) -> None:
+    """GIVEN a first request that worked WHEN the second is refused THEN the look-up returns the thing."""
 
-    def refused_while_the_first_one_finishes() -> httpx.Response:
-        scenario.existing = "found"
+    def refused_while_the_first_request_finishes() -> httpx.Response:
+        scenario.existing = THING
         return refused()()
 
-    assert scenario.run(timed_out, refused_while_the_first_one_finishes) == "found"
+    assert scenario.run(timed_out, refused_while_the_first_request_finishes) == THING
 
 
 @pytest.mark.parametrize("status", REFUSALS)
@@ -364,10 +345,10 @@ def test_an_error_at_codat_settles_the_request(scenario: Scenario, correlation_i
 
 
 def test_an_error_at_codat_may_have_worked(scenario: Scenario) -> None:
-    """GIVEN a 500 after which the thing exists THEN it is found, at once or later."""
+    """GIVEN a 500 after which the thing exists THEN the next call returns it."""
     scenario.fail(CreationInProgress, refused(500))
-    scenario.existing = "found"
-    assert scenario.run() == "found"
+    scenario.existing = THING
+    assert scenario.run() == THING
 
 
 def test_an_error_at_codat_without_time_for_a_look_up(scenario: Scenario) -> None:
@@ -378,7 +359,7 @@ def test_an_error_at_codat_without_time_for_a_look_up(scenario: Scenario) -> Non
 
 
 def test_the_same_error_at_codat_twice_is_a_replay(scenario: Scenario) -> None:
-    """After a timeout, one alone may be that of the second request while the first is still running."""
+    """After a timeout, a single 500 may belong to the second request while the first is still running."""
     scenario.fail(CreationInProgress, timed_out, refused(500), refused(500))
     assert scenario.stored.is_settled
     assert len(set(scenario.sent)) == 1
@@ -427,12 +408,12 @@ def test_an_unsettled_request_is_sent_again_under_its_key_for_a_minute(scenario:
     assert scenario.verified == []
 
 
-def test_an_unsettled_request_that_worked_is_found_past_its_minute(scenario: Scenario) -> None:
-    """Nothing is sent any more."""
+def test_an_unsettled_request_that_worked_is_looked_up_after_its_minute(scenario: Scenario) -> None:
+    """No other request is sent."""
     scenario.fail(CodatUnavailable, *[gateway()] * ATTEMPTS)
     scenario.time = NOON + timedelta(minutes=2)
-    scenario.existing = "found"
-    assert scenario.run() == "found"
+    scenario.existing = THING
+    assert scenario.run() == THING
 
 
 def test_a_minute_is_counted_from_the_issue_of_the_key(scenario: Scenario) -> None:
@@ -451,7 +432,7 @@ def test_a_minute_is_counted_from_the_issue_of_the_key(scenario: Scenario) -> No
 
 
 def test_409_counts_as_a_send(scenario: Scenario) -> None:
-    """A request with the key is running: whose, and with what outcome, is not known."""
+    """Another request under the key is still running, with an unknown outcome."""
     error = scenario.fail(CreationInProgress, *[refused(409)] * ATTEMPTS)
     assert error.retry_after == 5
     assert not scenario.stored.is_settled
@@ -473,7 +454,7 @@ def test_409_twice_is_no_replay(scenario: Scenario) -> None:
 
 
 def test_401_with_a_refreshed_api_key_takes_a_new_idempotency_key(scenario: Scenario) -> None:
-    """If nothing was sent before: Codat may replay its 401 under the old one."""
+    """If it is the first request: Codat may replay its 401 under the old key."""
     scenario.api_keys = Keys("old", "new")
     assert scenario.run(refused(401), created) == THING
     first, second = scenario.sent
@@ -483,7 +464,7 @@ def test_401_with_a_refreshed_api_key_takes_a_new_idempotency_key(scenario: Scen
 
 
 def test_401_with_a_refreshed_api_key_keeps_the_key_of_an_unsettled_request(scenario: Scenario) -> None:
-    """A second thing would be created under a new one."""
+    """Under a new key, a second thing would be created."""
     scenario.api_keys = Keys("old", "new")
     assert scenario.run(timed_out, refused(401), created) == THING
     assert len(set(scenario.sent)) == 1
@@ -517,15 +498,15 @@ def test_401_with_the_same_api_key(scenario: Scenario, *, is_gateways: bool) -> 
     [(refused(429), CodatRateLimited), (gateway(429), CodatRateLimited), (unreachable, CodatUnavailable)],
     ids=["Codat's 429", "a gateway's 429", "no connection"],
 )
-def test_what_had_no_effect_is_no_send(scenario: Scenario, reply: Reply, error: type[CodatError]) -> None:
-    """Nothing to look up before the next attempt, and nothing to keep after the last one."""
+def test_a_request_without_effect_does_not_count(scenario: Scenario, reply: Reply, error: type[CodatError]) -> None:
+    """No look-up before the next attempt, and no lease after the last attempt."""
     assert scenario.run(reply, created) == THING
     assert (scenario.look_ups, scenario.verified) == (0, [])
     scenario.table.item = None
     scenario.fail(error, *[reply] * ATTEMPTS)
     assert scenario.look_ups == 0
     assert scenario.table.item is None
-    # After a request without an answer, that one decides.
+    # An earlier request without a response decides.
     scenario.fail(error, timed_out, *[reply] * (ATTEMPTS - 1))
     assert not scenario.stored.is_settled
     assert scenario.stored.last_sent_at is not None
@@ -554,8 +535,8 @@ def test_without_the_secret_nothing_is_sent(scenario: Scenario) -> None:
 # Other processes.
 
 
-def test_what_a_crashed_owner_may_have_sent_is_sent_again(scenario: Scenario) -> None:
-    """Within the minute, under its key, after a look-up; Codat's answer may be a replay."""
+def test_the_request_of_a_crashed_owner_is_repeated(scenario: Scenario) -> None:
+    """Within the minute, under its key and after a look-up. The response may be a replay."""
     crashed = scenario.acquire()
     scenario.time = crashed.lease_until
     assert scenario.run(created) == THING
@@ -564,7 +545,7 @@ def test_what_a_crashed_owner_may_have_sent_is_sent_again(scenario: Scenario) ->
     assert scenario.telemetry.takeovers == 1
 
 
-def test_what_a_crashed_owner_may_have_sent_is_looked_up_past_its_minute(scenario: Scenario) -> None:
+def test_the_request_of_a_crashed_owner_is_looked_up_after_its_minute(scenario: Scenario) -> None:
     """Until 5 minutes after the end of its lease: it may have sent until then."""
     crashed = scenario.acquire()
     for moment in (NOON + SEND_WINDOW, crashed.lease_until + MAX_RUN_TIME - A_MOMENT):
@@ -576,8 +557,8 @@ def test_what_a_crashed_owner_may_have_sent_is_looked_up_past_its_minute(scenari
     assert scenario.sent != [crashed.idempotency_key]
 
 
-def test_a_lost_lease_is_left_alone(scenario: Scenario) -> None:
-    """GIVEN a successor WHEN a new key is needed THEN it can't be stored, so nothing is sent under it."""
+def test_a_lost_lease_is_not_changed(scenario: Scenario) -> None:
+    """GIVEN a successor WHEN the key must be rotated THEN that fails, and no request is sent."""
     scenario.api_keys = Keys("old", "new")
 
     def refused_slowly() -> httpx.Response:
@@ -593,8 +574,8 @@ def test_a_lost_lease_is_left_alone(scenario: Scenario) -> None:
 # Finding out.
 
 
-def test_finding_out_what_was_never_sent(scenario: Scenario) -> None:
-    """GIVEN a lease that was released before anything was sent THEN nothing was created."""
+def test_finding_out_before_any_request(scenario: Scenario) -> None:
+    """GIVEN a lease that was released before any request THEN nothing was created."""
     scenario.leases.release(scenario.acquire())
     assert scenario.find_out() is None
     assert (scenario.sent, scenario.look_ups) == ([], 0)
@@ -617,12 +598,12 @@ def test_finding_out_sends_nothing(scenario: Scenario) -> None:
 def test_finding_out_that_it_was_created(scenario: Scenario) -> None:
     """By a look-up."""
     scenario.fail(CodatUnavailable, *[gateway()] * ATTEMPTS)
-    scenario.existing = "found"
-    assert scenario.find_out() == "found"
+    scenario.existing = THING
+    assert scenario.find_out() == THING
 
 
 def test_finding_out_after_a_settled_request(scenario: Scenario) -> None:
-    """Nothing is sent: it was not created, if a look-up that counts finds nothing."""
+    """WHEN look-ups no longer lag and return nothing THEN nothing was created."""
     scenario.fail(CreationInProgress, refused(500))
     assert scenario.fail(CreationInProgress, find_out=True).retry_after <= 5
     scenario.pass_time(LOOKUP_LAG)
@@ -633,12 +614,12 @@ def test_finding_out_after_a_settled_request(scenario: Scenario) -> None:
 def test_finding_out_that_a_settled_request_worked(scenario: Scenario) -> None:
     """By a look-up."""
     scenario.fail(CreationInProgress, refused(500))
-    scenario.existing = "found"
-    assert scenario.find_out() == "found"
+    scenario.existing = THING
+    assert scenario.find_out() == THING
 
 
 def test_finding_out_after_a_crash(scenario: Scenario) -> None:
-    """GIVEN an owner that crashed before it sent anything THEN that is known 5 minutes after the end of its lease."""
+    """GIVEN an owner that crashed THEN the look-up counts 5 minutes after the end of its lease."""
     crashed = scenario.acquire()
     scenario.time = NOON + SEND_WINDOW
     scenario.fail(CreationInProgress, find_out=True)

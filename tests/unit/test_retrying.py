@@ -1,4 +1,4 @@
-"""How long is waited between two tries at Codat."""
+"""The pauses between attempts at Codat."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from shared.retrying import retrying
 
 
 def waits(error: Exception, *, seconds_left: float = 100.0) -> list[float]:
-    """Until it is given up, with the error raised as it was."""
+    """Return the pauses before the error is raised."""
     waited: list[float] = []
 
     def fail() -> None:
@@ -19,8 +19,8 @@ def waits(error: Exception, *, seconds_left: float = 100.0) -> list[float]:
     return waited
 
 
-def test_the_wait_is_drawn_from_all_of_a_growing_span() -> None:
-    """Full jitter: many callers that failed together don't come back together."""
+def test_pauses_have_full_jitter() -> None:
+    """Callers that failed together don't come back together."""
     draws = [waits(CodatUnavailable("down")) for _ in range(200)]
     for number, longest in enumerate([0.25, 0.5, 1.0]):
         drawn = [waited[number] for waited in draws]
@@ -28,19 +28,18 @@ def test_the_wait_is_drawn_from_all_of_a_growing_span() -> None:
         assert longest * 3 / 4 < max(drawn) <= longest
 
 
-def test_what_cannot_succeed_is_not_tried_again() -> None:
-    """Whether it can belongs to the error."""
+def test_a_lasting_error_is_not_retried() -> None:
     assert waits(CodatRejected("no")) == []
 
 
-def asks_to_wait(seconds: int) -> CodatUnavailable:
+def with_retry_after(seconds: int) -> CodatUnavailable:
     error = CodatUnavailable("down")
     error.retry_after = seconds
     return error
 
 
 def test_no_attempt_starts_that_could_only_time_out() -> None:
-    """Neither does one after a pause that Codat asked for and that does not fit."""
+    """Also if Codat's `Retry-After` is longer than the remaining time."""
     assert waits(CodatUnavailable("down"), seconds_left=0.9) == []
-    assert waits(asks_to_wait(20), seconds_left=20) == []
-    assert waits(asks_to_wait(20), seconds_left=22) == [20, 20, 20]
+    assert waits(with_retry_after(20), seconds_left=20) == []
+    assert waits(with_retry_after(20), seconds_left=22) == [20, 20, 20]

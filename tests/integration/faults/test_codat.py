@@ -173,7 +173,7 @@ def check(app: App, wire: Proxy, scene: Scene, names: Iterable[str], clock: Cloc
     scene.holds()
 
 
-@pytest.mark.parametrize("scene_of", [scene for scene in SCENES if not scene.__name__.startswith("hearing")])
+@pytest.mark.parametrize("scene_of", [scene for scene in SCENES if not scene.__name__.startswith("webhook")])
 def test_every_caller_is_told_in_time_and_the_same_call_completes(
     app: App, codat_wire: Proxy, clock: Clock, scene_of: Callable[[App], Scene]
 ) -> None:

@@ -1,4 +1,4 @@
-"""The store on both DynamoDBs: one contract, twice."""
+"""The store on moto and on DynamoDB Local."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MAX_WAIT = 1.5
 """Seconds that the shaky and the impatient table retry."""
 IMPATIENT_TIMEOUT = 0.5
-"""Seconds that the impatient table's client waits for one answer."""
+"""Seconds that the impatient table's client waits for a response."""
 
 
 @pytest.fixture(scope="module", params=["moto", "dynamodb-local"])
@@ -37,7 +37,7 @@ def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def client(url: str, *, timeout: float = 10.0) -> "DynamoDBClient":
-    """Return a client as the composition root builds it: one attempt a request, because the table retries.
+    """Return a client as the composition root builds it: without retries, because the table retries.
 
     Its timeout in seconds is longer, so that a busy machine is not an outage.
     """

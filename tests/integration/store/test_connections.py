@@ -305,7 +305,9 @@ def test_a_tombstone_contains_no_personal_data(
     for _ in range(2):
         connections.tombstone(company, NOW)
         items = [item for item in table.query(pointer[0], "") if item["sk"] != pointer[1]]
-        assert {item["sk"] for item in items} == {keys.connection(company, one.connection_id)[1] for one in stored}
+        assert {item["sk"] for item in items} == {
+            keys.connection(company, connection.connection_id)[1] for connection in stored
+        }
         for item in items:
             assert item["status"] == "Deleted"
             assert not item.get("customerId")
@@ -317,29 +319,29 @@ def test_a_tombstone_contains_no_personal_data(
 
 
 def test_connections_by_status_page_by_page(connections: Connections, customers: Customers) -> None:
-    """Each once, of all companies, whatever the limit; one whose status has changed is left out."""
+    """Each connection once, of all companies. A connection whose status has changed is left out."""
 
     def deauthorized() -> Connection:
         return saved(connections, replace(new(customers, owned_company(customers)), status=Status.DEAUTHORIZED))
 
     expected = {deauthorized().connection_id for _ in range(7)}
     connections.save(replace(deauthorized(), status=Status.LINKED), None)
-    found: list[str] = []
+    listed: list[str] = []
     cursor = None
     while True:
         page = connections.page(Status.DEAUTHORIZED, 3, cursor)
         assert len(page.items) <= 3
-        found += [connection.connection_id for connection in page.items]
+        listed += [connection.connection_id for connection in page.items]
         cursor = page.cursor
         if cursor is None:
             break
-    assert sorted(found) == sorted(expected)
+    assert sorted(listed) == sorted(expected)
     with pytest.raises(InvalidQuery):
         connections.page(Status.DEAUTHORIZED, 3, "nonsense")
 
 
 def test_the_timeline_newest_first(connections: Connections, customers: Customers, company: str) -> None:
-    """Page by page, of one connection alone."""
+    """Page by page, without other connections."""
     connection = saved(connections, new(customers, company))
     for number in range(4):
         connections.add_entry(

@@ -48,7 +48,7 @@ def acquire(
 
 
 def test_a_lease_is_no_customer_yet(customers: Customers, customer_id: str) -> None:
-    """The customer is not found before its company exists."""
+    """The customer doesn't exist before its company."""
     acquire(customers, customer_id)
     assert customers.find(customer_id) is None
 
@@ -235,7 +235,7 @@ def test_deleting_an_old_company_leaves_the_new_customer(customers: Customers, c
 
 
 def test_an_unfinished_creation_is_taken_over_before_it_is_deleted(customers: Customers, customer_id: str) -> None:
-    """Codat may have a company of it that is not known here, so a deletion can't begin: its lease is acquired."""
+    """Codat may have a company of it, so a deletion can't begin. Its lease is acquired instead."""
     assert customers.begin_deletion(customer_id, lease_request()) is None
     assert customers.take_over_creation(customer_id, lease_request()) is None
     crashed = acquire(customers, customer_id, lease=5)
@@ -259,18 +259,18 @@ def test_beginning_a_deletion_survives_a_lost_answer(shaky: Table, wire: Proxy, 
 
 
 def test_customers_page_by_page(customers: Customers) -> None:
-    """Each once, whatever the limit."""
+    """Each customer once."""
     expected = {active(customers, f"c-{uuid4()}").customer_id for _ in range(7)}
-    found: list[str] = []
+    listed: list[str] = []
     cursor = None
     while True:
         page = customers.page(3, cursor)
-        found += [customer.customer_id for customer in page.items]
+        listed += [customer.customer_id for customer in page.items]
         cursor = page.cursor
         if cursor is None:
             break
-    assert len(found) == len(set(found))
-    assert expected <= set(found)
+    assert len(listed) == len(set(listed))
+    assert expected <= set(listed)
     assert expected <= set(customers.all_ids())
     assert customers.has_any()
     with pytest.raises(InvalidQuery):
@@ -334,7 +334,7 @@ def test_a_reserved_company_is_refused_to_others_and_shown_to_no_webhook(
 
 
 def test_an_adoption_that_reconcile_began_has_no_profile_yet(customers: Customers, customer_id: str) -> None:
-    """The app has not said what it is."""
+    """The app has not set it."""
     company_id = str(uuid4())
     lease = acquire(customers, customer_id, company_id, profile_unset=True)
     assert lease.payload["adoptedCompanyId"] == company_id

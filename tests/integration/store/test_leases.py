@@ -1,4 +1,4 @@
-"""Creation leases: at most one owner, and a successor finds what a crashed owner left behind."""
+"""Creation leases on DynamoDB: at most one owner, and a successor continues the work of a crashed owner."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -68,7 +68,7 @@ def test_a_lease_is_stored_whole(leases: Leases, table: Table, key: Key) -> None
 
 
 def test_a_held_lease_is_refused_until_it_ends(leases: Leases, table: Table, key: Key) -> None:
-    """The error says in whole seconds how long that is."""
+    """The error contains the remaining whole seconds."""
     held = acquire(leases, key, lease=29.2)
     for after, left in [(0.0, 30), (10.0, 20), (28.3, 1), (29.1, 1)]:
         with pytest.raises(CreationInProgress) as refused:
@@ -96,7 +96,7 @@ def test_an_expired_lease_is_taken_over_with_its_key(leases: Leases, key: Key) -
 def test_a_crashed_owner_may_have_sent_until_its_lease_ended(
     leases: Leases, table: Table, key: Key, last_sent_at: datetime | None, *, is_settled: bool
 ) -> None:
-    """Whatever the stored lease says: the owner stores what it sent only when it releases or rotates."""
+    """In spite of the stored values: the owner stores the time of its requests only when it releases or rotates."""
     crashed = replace(acquire(leases, key, lease=10), is_settled=is_settled, last_sent_at=last_sent_at)
     table.write(put(lease_item(crashed)))
     successor = acquire(leases, key, after=10)
@@ -122,7 +122,7 @@ def test_a_released_lease_keeps_what_was_sent(
 
 
 def test_of_two_successors_one_gets_the_lease(leases: Leases, table: Table, key: Key) -> None:
-    """Both read the crashed owner's lease; the second gets an error that says how long to wait."""
+    """Both read the crashed owner's lease; the second gets an error with the time to wait."""
     crashed = acquire(leases, key, lease=10)
     successor = leases.take_over(crashed, lease_request(after=10))
     with pytest.raises(CreationInProgress) as refused:
@@ -240,22 +240,3 @@ def test_rotating_releasing_and_discarding_survive_a_lost_answer(
     wire.next(lost)
     leases.discard(successor)
     assert stored(table, key) is None
-
-
-def test_a_lease_survives_the_table(key: Key) -> None:
-    """Reading what was stored returns the same lease, in whole milliseconds. Released or held decides what it says."""
-    lease = CreationLease(
-        subject=SUBJECT,
-        creation_id="creation",
-        idempotency_key="key",
-        key_issued_at=NOW,
-        is_settled=True,
-        last_sent_at=NOW + timedelta(milliseconds=1),
-        owner="owner",
-        lease_until=RELEASED,
-        key=key,
-        payload=PAYLOAD,
-    )
-    assert lease_of(lease_item(lease), SUBJECT) == lease
-    held = replace(lease, lease_until=LATER)
-    assert lease_of(lease_item(held), SUBJECT) == replace(held, is_settled=False, last_sent_at=LATER)

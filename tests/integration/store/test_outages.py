@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import tenacity
 
 from shared.domain.errors import StoreUnavailable
 from shared.store import table as store_table
@@ -14,13 +15,13 @@ from shared.store.table import ABSENT, Table, put
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, lost, responds, silent
 from tests.integration.store.conftest import IMPATIENT_TIMEOUT, MAX_WAIT, client
 
-# What the proxy does is the same for both, so one is enough.
+# The proxy behaves the same in front of both databases.
 pytestmark = pytest.mark.parametrize("endpoint", ["moto"], indirect=True)
 
-LAST_PAUSE = 1.0
-"""Seconds: the longest pause between two attempts. The last one may begin just before the time is up."""
+MAX_PAUSE = 1.0
+"""Seconds between two attempts. The last one may begin just before the time is up."""
 SLACK = 1.5
-"""Seconds: a busy machine."""
+"""Seconds, for a busy machine."""
 
 
 def error(code: str, status: int = 400) -> Behaviour:
@@ -63,23 +64,42 @@ OPERATIONS: dict[str, Callable[[Table], object]] = {
 }
 
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    assert time.monotonic() - started < seconds
+class Clock:
+    """The clock of the retries: a pause advances it, and takes no real time."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        self._ahead += seconds
+
+    @contextmanager
+    def at_most(self, seconds: float) -> Iterator[None]:
+        started = self.monotonic()
+        yield
+        assert self.monotonic() - started < seconds
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(tenacity, "time", clock)
+    monkeypatch.setattr(tenacity.nap, "time", clock)
+    return clock
 
 
 @pytest.mark.parametrize("transient", TRANSIENT)
 def test_a_transient_error_is_retried(shaky: Table, wire: Proxy, transient: str) -> None:
-    """It costs a little time, and nothing else."""
     wire.next(TRANSIENT[transient])
     OPERATIONS["put"](shaky)
     assert wire.seen == ["PutItem", "PutItem"]
 
 
 def test_a_missing_answer_is_retried(impatient: Table, wire: Proxy) -> None:
-    """After the client's timeout. botocore's own retries are off: each request is sent once by each attempt."""
+    """After the client's timeout. botocore's own retries are off, so each attempt sends one request."""
     wire.next(silent)
     OPERATIONS["get"](impatient)
     assert wire.seen == ["GetItem", "GetItem"]
@@ -87,14 +107,14 @@ def test_a_missing_answer_is_retried(impatient: Table, wire: Proxy) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_every_operation_is_retried(shaky: Table, wire: Proxy, operation: str) -> None:
-    """Also a second time."""
+    """Also after a second error."""
     wire.next(THROTTLED, THROTTLED)
     OPERATIONS[operation](shaky)
     assert len(wire.seen) == 3
 
 
 def test_unprocessed_keys_are_read_again(shaky: Table, wire: Proxy, table: Table) -> None:
-    """GIVEN a batch that is throttled by an answer 200 THEN it is read as a whole again."""
+    """GIVEN a response 200 that lists keys as unprocessed THEN the whole batch is read again."""
     written = item()
     table.write(put(written))
     wire.next(unprocessed_keys)
@@ -102,44 +122,44 @@ def test_unprocessed_keys_are_read_again(shaky: Table, wire: Proxy, table: Table
 
 
 @pytest.mark.parametrize("operation", ["get", "transaction"])
-def test_throttling_without_end(shaky: Table, wire: Proxy, operation: str) -> None:
-    """StoreUnavailable once `max_wait` is over, and not much later."""
+def test_lasting_throttling_is_an_outage(shaky: Table, wire: Proxy, clock: Clock, operation: str) -> None:
+    """WHEN DynamoDB throttles every request THEN StoreUnavailable is raised after `max_wait`."""
     wire.always(THROTTLED)
-    with at_most(MAX_WAIT + LAST_PAUSE + SLACK), pytest.raises(StoreUnavailable):
+    with clock.at_most(MAX_WAIT + MAX_PAUSE + SLACK), pytest.raises(StoreUnavailable):
         OPERATIONS[operation](shaky)
     assert len(wire.seen) > 2
 
 
 @pytest.mark.parametrize("behaviour", [dropped, silent])
 @pytest.mark.parametrize("operation", ["get", "transaction"])
-def test_out_of_reach(impatient: Table, wire: Proxy, behaviour: Behaviour, operation: str) -> None:
-    """Retried as throttling is, and StoreUnavailable at the same time, but for the last attempt's timeout."""
+def test_an_unreachable_database_is_an_outage(
+    impatient: Table, wire: Proxy, clock: Clock, behaviour: Behaviour, operation: str
+) -> None:
+    """It is retried like throttling. The last attempt may take another timeout of the client."""
     wire.always(behaviour)
-    with at_most(MAX_WAIT + LAST_PAUSE + IMPATIENT_TIMEOUT + SLACK), pytest.raises(StoreUnavailable):
+    with clock.at_most(MAX_WAIT + MAX_PAUSE + IMPATIENT_TIMEOUT + SLACK), pytest.raises(StoreUnavailable):
         OPERATIONS[operation](impatient)
     assert len(wire.seen) > 1
 
 
-def test_a_closed_port(table_name: str) -> None:
-    """GIVEN no server THEN the store is out of reach."""
+def test_a_closed_port_is_an_outage(table_name: str, clock: Clock) -> None:
     table = Table(client("http://127.0.0.1:9"), table_name, max_wait=MAX_WAIT)
-    with at_most(MAX_WAIT + LAST_PAUSE + SLACK), pytest.raises(StoreUnavailable):
+    with clock.at_most(MAX_WAIT + MAX_PAUSE + SLACK), pytest.raises(StoreUnavailable):
         table.get(("p", "s"))
 
 
-def test_an_operation_is_retried_for_3_seconds_by_default(wire: Proxy, table_name: str) -> None:
-    """WHEN DynamoDB throttles without end THEN the outage is reported after that time."""
+def test_an_operation_is_retried_for_3_seconds_by_default(wire: Proxy, table_name: str, clock: Clock) -> None:
     assert store_table.MAX_WAIT == 3.0
     wire.always(THROTTLED)
-    started = time.monotonic()
-    with at_most(3.0 + LAST_PAUSE + SLACK), pytest.raises(StoreUnavailable):
+    started = clock.monotonic()
+    with clock.at_most(3.0 + MAX_PAUSE + SLACK), pytest.raises(StoreUnavailable):
         OPERATIONS["get"](Table(client(wire.url), table_name))
     # The pause that would end after the 3 s is shorter than 1 s.
-    assert time.monotonic() - started > 2.0
+    assert clock.monotonic() - started > 2.0
 
 
-def test_each_operation_has_its_own_time(shaky: Table, wire: Proxy) -> None:
-    """GIVEN an operation that was retried until its time was up THEN the next one is retried all the same."""
+def test_each_operation_has_its_own_retry_time(shaky: Table, wire: Proxy) -> None:
+    """GIVEN an operation that used up its time THEN the next one is retried."""
     wire.always(THROTTLED)
     with pytest.raises(StoreUnavailable):
         OPERATIONS["get"](shaky)
@@ -150,27 +170,27 @@ def test_each_operation_has_its_own_time(shaky: Table, wire: Proxy) -> None:
 
 @pytest.mark.parametrize("seconds_left", [-5.0, 0.0, 0.5, 1.0])
 @pytest.mark.parametrize("behaviour", [THROTTLED, dropped, silent])
-def test_the_last_second_of_the_caller_is_no_time_for_retries(
-    wire: Proxy, table_name: str, behaviour: Behaviour, seconds_left: float
+def test_nothing_is_retried_in_the_callers_last_second(
+    wire: Proxy, table_name: str, clock: Clock, behaviour: Behaviour, seconds_left: float
 ) -> None:
-    """The caller still has to be answered: the operation is tried once."""
+    """The time is needed for the response: the operation is attempted once."""
     table = Table(client(wire.url, timeout=IMPATIENT_TIMEOUT), table_name, seconds_left=lambda: seconds_left)
     wire.always(behaviour)
-    with at_most(IMPATIENT_TIMEOUT + SLACK), pytest.raises(StoreUnavailable):
+    with clock.at_most(IMPATIENT_TIMEOUT + SLACK), pytest.raises(StoreUnavailable):
         OPERATIONS["get"](table)
     assert len(wire.seen) == 1
 
 
-def test_nothing_is_retried_past_the_callers_time(wire: Proxy, table_name: str) -> None:
-    """GIVEN 1.7 s left WHEN DynamoDB throttles without end THEN no attempt begins after them."""
+def test_nothing_is_retried_past_the_callers_deadline(wire: Proxy, table_name: str, clock: Clock) -> None:
+    """GIVEN 1.7 s left WHEN DynamoDB throttles every request THEN no attempt begins after the deadline."""
     attempts: list[float] = []
 
     def throttled(exchange: Exchange) -> None:
-        attempts.append(time.monotonic())
+        attempts.append(clock.monotonic())
         THROTTLED(exchange)
 
-    deadline = time.monotonic() + 1.7
-    table = Table(client(wire.url), table_name, seconds_left=lambda: deadline - time.monotonic())
+    deadline = clock.monotonic() + 1.7
+    table = Table(client(wire.url), table_name, seconds_left=lambda: deadline - clock.monotonic())
     wire.always(throttled)
     with pytest.raises(StoreUnavailable):
         OPERATIONS["get"](table)
@@ -179,13 +199,13 @@ def test_nothing_is_retried_past_the_callers_time(wire: Proxy, table_name: str) 
 
 
 def test_the_callers_time_is_read_for_each_operation(wire: Proxy, table_name: str) -> None:
-    """GIVEN a caller whose time is up by now THEN the next operation is not retried."""
-    left = [2.0]
-    table = Table(client(wire.url), table_name, seconds_left=lambda: left[0])
+    """GIVEN a caller whose time has run out since the last operation THEN the next one is not retried."""
+    seconds_left = [2.0]
+    table = Table(client(wire.url), table_name, seconds_left=lambda: seconds_left[0])
     wire.next(THROTTLED)
     OPERATIONS["get"](table)
     assert len(wire.seen) == 2
-    left[0] = 0.9
+    seconds_left[0] = 0.9
     wire.next(THROTTLED)
     with pytest.raises(StoreUnavailable):
         OPERATIONS["get"](table)
@@ -203,7 +223,7 @@ def test_a_lasting_error_is_raised_at_once(shaky: Table, wire: Proxy, code: str)
 
 def test_a_transaction_whose_answer_was_lost_has_worked(shaky: Table, wire: Proxy) -> None:
     """The retry carries the same token, so that DynamoDB reports the success of the first attempt."""
-    one, other = item(), item()
+    first, second = item(), item()
     tokens: list[bytes] = []
 
     def lost_with_its_token(exchange: Exchange) -> None:
@@ -215,7 +235,7 @@ def test_a_transaction_whose_answer_was_lost_has_worked(shaky: Table, wire: Prox
         responds(200, {})(exchange)
 
     wire.next(lost_with_its_token, note)
-    shaky.write(put(one, ABSENT), put(other, ABSENT))
+    shaky.write(put(first, ABSENT), put(second, ABSENT))
     assert tokens[0] == tokens[1]
     assert b"ClientRequestToken" in tokens[0]
-    assert (shaky.get((one["pk"], "s")), shaky.get((other["pk"], "s"))) == (one, other)
+    assert (shaky.get((first["pk"], "s")), shaky.get((second["pk"], "s"))) == (first, second)

@@ -18,7 +18,7 @@ def test_the_raw_body_is_stored_once(shaky: Table, wire: Proxy) -> None:
         wire.next(lost)
         quarantine.add(webhook_id, body, "body: json_invalid", NOW)
         quarantine.add(webhook_id, body, "body: json_invalid", NOW + timedelta(hours=1))
-        [item] = [one for one in shaky.query("UNREADABLE#2026-11-22", "msg_") if one["sk"] == webhook_id]
+        [item] = [each for each in shaky.query("UNREADABLE#2026-11-22", "msg_") if each["sk"] == webhook_id]
         assert item["body"] == body
         assert item["cause"] == "body: json_invalid"
         assert item["expiresAt"] == int((NOW + timedelta(hours=1) + LIFETIME).timestamp())
@@ -35,5 +35,5 @@ def test_quarantined_webhooks_are_listed_oldest_first_until_they_are_removed(tab
     assert {webhook.received_at for webhook in listed} == {timestamp_of(NOW - timedelta(days=age)) for age in days_ago}
     assert {(webhook.body, webhook.cause) for webhook in listed} == {(b"not json", "body: json_invalid")}
     quarantine.remove(listed[1])
-    left = [webhook for webhook in quarantine.all(NOW) if webhook.webhook_id.startswith(prefix)]
-    assert left == [listed[0], listed[2]]
+    remaining = [webhook for webhook in quarantine.all(NOW) if webhook.webhook_id.startswith(prefix)]
+    assert remaining == [listed[0], listed[2]]

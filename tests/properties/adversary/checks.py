@@ -95,10 +95,14 @@ class Checks:
         tags = {**item.get("existingTags", {}), **shown["tags"], "uid": customer_id}
         world.check("the profile is at Codat", dict(company.tags) == tags, (customer_id, company.tags, tags))
         world.check("the profile is at Codat", "confirmedProfile" not in item, item)
-        for one in shown["connections"]:
-            if one["status"] == "Linked":
-                world.check("linked connections say since when", one["linkedAt"] is not None, one)
-            world.check("one error", (one["error"] is None) or one["status"] != "Linked", one)
+        for connection in shown["connections"]:
+            if connection["status"] == "Linked":
+                world.check("linked connections have a linkedAt", connection["linkedAt"] is not None, connection)
+            world.check(
+                "a linked connection has no error",
+                not connection["error"] or connection["status"] != "Linked",
+                connection,
+            )
 
     def _check_connections(self, customer_id: str, company_id: str) -> Any:
         """Compare the API with Codat, apart from what can't be parsed; return what the API shows, None if it can't."""
@@ -116,7 +120,7 @@ class Checks:
         return shown
 
     def _check_profile(self, customer_id: str) -> None:
-        """A PATCH that was acknowledged holds; one that Codat rejected has changed nothing."""
+        """An acknowledged PATCH is in effect, and a rejected PATCH changed nothing."""
         status, shown = self._world.api("get_customer", customerId=customer_id)
         if status != 200:
             return

@@ -93,7 +93,7 @@ class Choices:
     fresh_replay_headers: bool = False  # a replayed answer has its own Date and limits; the body is the same
 
     omit_integration_key: bool = False
-    omit_last_sync: bool = False  # even if there is one
+    omit_last_sync: bool = False  # although it exists
     omit_event_tags: bool = False  # `referenceCompany` of events without tags
     omit_empty: bool = False  # empty arrays and tags are left out, `results` too
     nulls: bool = False  # nullable fields without a value are null, instead of left out
@@ -657,7 +657,7 @@ class Codat:
         return self.clients[name]
 
     def arrive(self, request: HttpRequest, choices: Choices | None = None) -> Arrival:
-        """Authenticate the request and look its idempotency key up. Set the answer if it is known already."""
+        """Authenticate the request and look its idempotency key up. If the key was used before, set the answer."""
         arrival = Arrival(request, replace(choices) if choices else Choices())
         if not timedelta(0) <= arrival.choices.lag <= HISTORY:
             raise ValueError(f"The longest lag is {HISTORY}.")

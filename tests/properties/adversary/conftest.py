@@ -1,4 +1,4 @@
-"""The driver's stack: over moto, or over DynamoDB Local where it is asked for."""
+"""The driver's stack: over moto, or over DynamoDB Local with DYNAMODB_LOCAL=1."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""A seeded adversary: random callers, people and faults, and after them every promise of the product checked.
+"""A seeded adversary: random calls, people's actions and faults, followed by a check of every promise.
 
 GIVEN a seed, which decides everything: who calls what when, what Codat does, what fails, crashes, lags and is lost
 WHEN the app's calls, Codat's webhooks, reconciles and people's actions run against each other
@@ -270,7 +270,7 @@ class Driver:
         self._spawn("delete_customer", "delete_customer", customerId=customer_id)
 
     def _person(self) -> None:
-        """What the customer does on Codat's pages, and the accounting platform by itself."""
+        """Act as the customer on Codat's pages, or as the accounting platform."""
         world, pair = self._world, self._some_connection()
         if pair is None:
             return
@@ -293,7 +293,7 @@ class Driver:
         world.counts[f"person: {kind}"] += 1
 
     def _portal(self) -> None:
-        """What somebody does in Codat's portal."""
+        """Act as a person in Codat's portal."""
         world = self._world
         owned = [item["companyId"] for item in world.items("CUSTOMER#") if "companyId" in item]
         live = sorted(company_id for company_id in owned if company_id in world.ours.companies)
@@ -310,7 +310,7 @@ class Driver:
                     self._ledger.deleted_by_people.add(pair[1])
                     world.ours.delete_connection(*pair, world.choices())
             case "mistag":
-                # A lost customer's company would be adopted for the wrong one.
+                # A lost customer's company would be adopted for the wrong customer.
                 if not world.adopts_orphans and not self._has_incident:
                     tags = dict(world.ours.companies[company_id].tags)
                     world.ours.set_tags(company_id, {**tags, "uid": self._customer_id()})
@@ -319,7 +319,7 @@ class Driver:
                 world.ours.delete_company(company_id, world.choices())
 
     def _rotate(self) -> None:
-        """A new API key; the old one is deleted at once, later or never."""
+        """Rotate the API key. The old key may be deleted later."""
         world = self._world
         if world.api_key == world.their_key:
             world.api_key = next(iter(world.ours.api_keys))

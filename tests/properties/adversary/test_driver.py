@@ -1,6 +1,6 @@
 """Every promise under a seeded adversary. `make soak SECONDS=1800` runs new seeds, `make soak SEED=7` replays one.
 
-TRACE=1 writes to standard error what happened.
+TRACE=1 writes a trace to standard error.
 """
 
 import os
@@ -20,7 +20,7 @@ SEED = os.environ.get("SEED")
 
 
 def test_every_promise_holds(app: App, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """One seed after the other, for as long as asked."""
+    """Run seed after seed for the given time."""
     totals: Counter[str] = Counter()
     ends_at = time.monotonic() + SECONDS
     seeds = [int(SEED)] if SEED else count(FIRST_SEED)

@@ -115,7 +115,7 @@ class World:
             self.violate(promise, detail)
 
     def trace(self, what: str) -> None:
-        """Note what happened, for whoever replays a seed with TRACE=1."""
+        """Write a line of the trace, if TRACE=1."""
         if os.environ.get("TRACE"):
             task = running_task()
             sys.stderr.write(f"{self.now():%H:%M:%S.%f} {task.name if task else '-'}: {what}\n")
@@ -459,7 +459,7 @@ class World:
             self.check("2xx means stored", holds, (event_type, connection_id))
 
     def forge(self, company_id: str, connection_id: str) -> None:
-        """Send a webhook that nobody signed."""
+        """Send a webhook with an invalid signature."""
         body = json.dumps(
             {
                 "id": f"{self.random.getrandbits(64):016x}",
@@ -481,7 +481,7 @@ class World:
     # Reconcile
 
     def reconcile(self, *, adopt_ours: bool = False) -> None:
-        """Plan a reconcile and process its messages; one that fails comes back later."""
+        """Plan a reconcile and process its messages. A message that fails is delivered again later."""
 
         def plan() -> None:
             try:

@@ -1,8 +1,7 @@
-"""The register through the webhook's edge, with our own changes and reads in between.
+"""Webhooks in any order, mixed with our own changes and reads, end in the newest state on Codat's clock.
 
-Codat's clock decides, whatever came first: the expected state is found by putting all that was said in the order of
-its time and letting each replace the one before. Everything that Codat's events tell lies in the past or a little
-ahead, so that the answers to our own calls, which carry Codat's clock of now, fall in between.
+The model sorts all updates by time and lets each replace the one before. The webhooks are dated in the past or a few
+minutes ahead, so that the responses to our own calls, which have the current time, fall in between.
 """
 
 import json
@@ -25,7 +24,7 @@ from tests.integration.webhook_security.posting import post_webhook
 from tests.intensity import intensity
 from tests.payloads import api_event, signed, webhook_about
 
-WORDS = {
+STATUS_OF = {
     "connection.created": "PendingAuth",
     "connection.connected": "Linked",
     "connection.disconnected": "Unlinked",
@@ -34,48 +33,47 @@ WORDS = {
     "connection.failed": None,
     "connection.deleted": "Deleted",
 }
-"""What each payload says of the status."""
+"""The status in each payload; None if it has none."""
 
-FORMS: list[Callable[[datetime], str]] = [
+FORMATS: list[Callable[[datetime], str]] = [
     lambda at: f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z",
     lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z",
     lambda at: f"{at:%Y-%m-%dT%H:%M:%S.%f}",
     lambda at: f"{at.astimezone(UTC) + timedelta(hours=2):%Y-%m-%dT%H:%M:%S.%f}+02:00",
 ]
-"""Of one instant in whole milliseconds."""
+"""Codat's formats of a time in whole milliseconds."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """An event: milliseconds from now, its own id, and the form of its time."""
-
+class Webhook:
     name: str
     milliseconds: int
+    """From now."""
     event_id: UUID
-    form: int
+    format: int
 
     def body(self, now: datetime, **about: Any) -> dict[str, Any]:
         at = now + timedelta(milliseconds=self.milliseconds)
-        return webhook_about(self.name, id=str(self.event_id), generatedDate=FORMS[self.form](at), **about)
+        return webhook_about(self.name, id=str(self.event_id), generatedDate=FORMATS[self.format](at), **about)
 
 
 DAY = 24 * 3600 * 1000
 TIMES = [-DAY, -DAY + 1, -DAY + 10, -DAY + 1000, -3_600_000, 120_000, 120_001]
-"""Few, so that ties happen."""
+"""Few, so that several updates have the same time."""
 
-told = st.builds(
-    Told,
-    name=st.sampled_from(list(WORDS)),
+webhooks = st.builds(
+    Webhook,
+    name=st.sampled_from(list(STATUS_OF)),
     milliseconds=st.sampled_from(TIMES),
     event_id=st.uuids(),
-    form=st.integers(0, len(FORMS) - 1),
+    format=st.integers(0, len(FORMATS) - 1),
 )
 STATUSES = ["PendingAuth", "Linked", "Unlinked", "Deauthorized"]
 STATE = (
     *("status", "statusStamp", "reportedError", "errorStamp", "lastUpdateStamp"),
     *("lastSync", "linkedEventAt", "linkedReadAt", "severances"),
 )
-"""Attributes of the item that updates decide, and that are text."""
+"""The attributes that updates change, except numbers and maps."""
 
 
 Stamp = tuple[float, int, int, str]
@@ -83,42 +81,46 @@ Stamp = tuple[float, int, int, str]
 
 @dataclass
 class Model:
-    """What was said, each with its place in time: milliseconds, how many answers later, rank, id."""
+    """All updates, each with its stamp: milliseconds, number of responses since then, precedence, id."""
 
-    said: list[tuple[Stamp, str | None, str | None]] = field(default_factory=list)
+    updates: list[tuple[Stamp, str | None, str | None]] = field(default_factory=list)
 
-    def tell(self, stamp: Stamp, status: str | None, reason: str | None) -> None:
-        self.said.append((stamp, status, reason))
+    def add(self, stamp: Stamp, status: str | None, error: str | None) -> None:
+        self.updates.append((stamp, status, error))
 
-    def answer(self, rank: int, status: str) -> None:
-        """Now, but above all that was heard before it was asked."""
-        (milliseconds, later, _, _) = max((stamp for stamp, _, _ in self.said), default=(0.0, 0, 0, ""))
-        self.tell(max((0.0, 0, rank, ""), (milliseconds, later + 1, rank, "")), status, None)
+    def add_response(self, precedence: int, status: str) -> None:
+        """Add a response: of now, but newer than every update before the request."""
+        (milliseconds, later, _, _) = max((stamp for stamp, _, _ in self.updates), default=(0.0, 0, 0, ""))
+        self.add(max((0.0, 0, precedence, ""), (milliseconds, later + 1, precedence, "")), status, None)
 
     @property
     def status(self) -> str:
-        told = [status for _, status, _ in sorted(self.said, key=lambda one: one[0]) if status]
-        return "Deleted" if "Deleted" in told else told[-1] if told else "PendingAuth"
+        statuses = [status for _, status, _ in self._in_order if status]
+        return "Deleted" if "Deleted" in statuses else statuses[-1] if statuses else "PendingAuth"
 
     @property
     def error(self) -> str | None:
         error = None
-        for _, status, reason in sorted(self.said, key=lambda one: one[0]):
-            if reason is not None or status == "Linked":
-                error = None if status == "Linked" else reason
+        for _, status, reported_error in self._in_order:
+            if reported_error is not None or status == "Linked":
+                error = None if status == "Linked" else reported_error
         if self.status in {"Linked", "Deleted"}:
             return None
         return error or (_REVOKED if self.status == "Deauthorized" else None)
 
+    @property
+    def _in_order(self) -> list[tuple[Stamp, str | None, str | None]]:
+        return sorted(self.updates, key=lambda update: update[0])
+
 
 def items(app: App, company_id: str, prefix: str) -> list[dict[str, Any]]:
-    """Those of one company, without what only numbers and maps hold."""
-    found = app.stack.dynamodb.query(
+    """Return the texts of a company's items."""
+    response = app.stack.dynamodb.query(
         TableName=app.stack.table_name,
         KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
         ExpressionAttributeValues={":pk": {"S": f"COMPANY#{company_id}"}, ":prefix": {"S": prefix}},
     )
-    return [{name: value.get("S") for name, value in item.items()} for item in found["Items"]]
+    return [{name: value.get("S") for name, value in item.items()} for item in response["Items"]]
 
 
 def deliver(app: App, body: dict[str, Any]) -> None:
@@ -129,10 +131,10 @@ def deliver(app: App, body: dict[str, Any]) -> None:
 _REVOKED = "QuickBooks Online no longer allows access: it was revoked there, or has expired. Connect again."
 
 
-class Register(RuleBasedStateMachine):
-    """One new connection, pending, with all of Codat's own webhooks lost."""
+class ConnectionMachine(RuleBasedStateMachine):
+    """A new connection. The simulator's own webhooks are dropped."""
 
-    heard = Bundle("heard")
+    delivered = Bundle("delivered")
 
     def __init__(self, app: App) -> None:
         super().__init__()
@@ -141,11 +143,11 @@ class Register(RuleBasedStateMachine):
         self._app = app
         self._now = datetime.now(UTC).replace(microsecond=0)
         customer = app.customer()
-        answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
-        self.connection = answer.json()
+        response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
+        self.connection = response.json()
         self._path = {name: self.connection[name] for name in ("customerId", "connectionId")}
         self.model = Model()
-        self.model.answer(1, "PendingAuth")
+        self.model.add_response(1, "PendingAuth")
         self.events: set[str] = set()
         self.unlinks = 0
 
@@ -153,79 +155,79 @@ class Register(RuleBasedStateMachine):
     def at_codat(self) -> Any:
         return self._app.codat.state.connection(self.connection["companyId"], self.connection["connectionId"])
 
-    @rule(target=heard, event=told)
-    def hear(self, event: Told) -> dict[str, Any]:
-        assume(str(event.event_id) not in self.events)
+    @rule(target=delivered, webhook=webhooks)
+    def deliver(self, webhook: Webhook) -> dict[str, Any]:
+        assume(str(webhook.event_id) not in self.events)
         about = {"company_id": self.connection["companyId"], "connection_id": self.connection["connectionId"]}
-        body = event.body(self._now, **about)
+        body = webhook.body(self._now, **about)
         deliver(self._app, body)
         errors = body["payload"]["connection"].get("dataConnectionErrors") or []
-        reason = errors[-1]["errorMessage"] if errors else None
-        self.model.tell((event.milliseconds, 0, 2, str(event.event_id)), WORDS[event.name], reason)
-        self.events.add(str(event.event_id))
+        error = errors[-1]["errorMessage"] if errors else None
+        self.model.add((webhook.milliseconds, 0, 2, str(webhook.event_id)), STATUS_OF[webhook.name], error)
+        self.events.add(str(webhook.event_id))
         return body
 
-    @rule(body=heard)
-    def hear_again(self, body: dict[str, Any]) -> None:
+    @rule(body=delivered)
+    def deliver_again(self, body: dict[str, Any]) -> None:
         deliver(self._app, body)
 
     @rule()
     def unlink(self) -> None:
         self.at_codat.status, self.at_codat.error = "Linked", None
-        answer = unlink_connection.handler(api_event("unlink_connection", **self._path), Context())
+        response = unlink_connection.handler(api_event("unlink_connection", **self._path), Context())
         if self.model.status == "Deleted":
-            assert answer["statusCode"] == 409
+            assert response["statusCode"] == 409
             return
-        self.model.answer(1, "Unlinked")
+        self.model.add_response(1, "Unlinked")
         self.unlinks += 1
-        assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, "Unlinked")
+        assert (response["statusCode"], json.loads(response["body"])["status"]) == (200, "Unlinked")
 
     @precondition(lambda self: self.model.status != "Deleted")
     @rule(status=st.sampled_from(STATUSES))
     def read(self, status: str) -> None:
-        """POST …/connections asks Codat for what exists; there it is in this status."""
+        """Call POST …/connections, which reads the existing connection from Codat."""
         self.at_codat.status, self.at_codat.error = status, None
         event = api_event("create_connection", body={"platformKey": "qhyg"}, customerId=self.connection["customerId"])
-        answer = create_connection.handler(event, Context())
-        self.model.answer(0, status)
-        assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (200, status)
+        response = create_connection.handler(event, Context())
+        self.model.add_response(0, status)
+        assert (response["statusCode"], json.loads(response["body"])["status"]) == (200, status)
 
     @invariant()
-    def the_newest_stands_and_each_is_told_once(self) -> None:
-        answer = read_customers.handler(api_event("get_connection", **self._path), Context())
-        shown = json.loads(answer["body"])
+    def the_newest_status_is_shown_and_each_event_is_in_the_timeline_once(self) -> None:
+        response = read_customers.handler(api_event("get_connection", **self._path), Context())
+        shown = json.loads(response["body"])
         assert (shown["status"], shown["error"]) == (self.model.status, self.model.error)
         entries = items(self._app, self.connection["companyId"], "EVENT#")
-        heard = sorted(item["eventId"] for item in entries if item["actor"] == "webhook")
-        assert heard == sorted(self.events)
+        event_ids = sorted(item["eventId"] for item in entries if item["actor"] == "webhook")
+        assert event_ids == sorted(self.events)
         assert sum(item["eventType"] == "unlinked" for item in entries) == self.unlinks
 
 
-def test_the_newest_stands_whatever_came_first(app: App) -> None:
-    """Events in any order, duplicates, times in every form of Codat's, unlinks and reads in between."""
+def test_the_newest_status_is_shown_in_any_order_of_arrival(app: App) -> None:
+    """GIVEN webhooks in any order, with duplicates and in every format of time, mixed with unlinks and reads."""
 
-    class OfThisStack(Register):
+    class OnThisStack(ConnectionMachine):
         def __init__(self) -> None:
             super().__init__(app)
 
-    run_state_machine_as_test(OfThisStack, settings=settings(intensity(15), stateful_step_count=8))
+    run_state_machine_as_test(OnThisStack, settings=settings(intensity(15), stateful_step_count=8))
 
 
-def test_any_order_ends_the_same(app: App) -> None:
-    """The same events in two orders, about two connections: one state."""
+def test_two_orders_of_the_same_webhooks_end_in_the_same_state(app: App) -> None:
+    """GIVEN two connections WHEN each receives the same webhooks, in another order THEN their items are the same."""
     company_id = app.customer()["companyId"]
 
     @intensity(10)
-    @given(st.data(), st.lists(told, min_size=2, max_size=6, unique_by=lambda event: event.event_id))
-    def holds(data: st.DataObject, events: list[Told]) -> None:
+    @given(st.data(), st.lists(webhooks, min_size=2, max_size=6, unique_by=lambda webhook: webhook.event_id))
+    def check(data: st.DataObject, received: list[Webhook]) -> None:
         now = datetime.now(UTC).replace(microsecond=0)
         states = []
-        for order in (events, data.draw(st.permutations(events))):
+        for order in (received, data.draw(st.permutations(received))):
             connection_id = str(uuid4())
-            for event in order:
-                deliver(app, event.body(now, company_id=company_id, connection_id=connection_id))
+            for webhook in order:
+                deliver(app, webhook.body(now, company_id=company_id, connection_id=connection_id))
             [item] = items(app, company_id, f"CONNECTION#{connection_id}")
             states.append({name: item.get(name) for name in STATE})
         assert states[0] == states[1]
 
-    holds()
+    check()

@@ -1,7 +1,7 @@
-"""A Lambda that can be killed: one handler's invocation in a process of its own, dead at the I/O that a test names.
+"""Invoke a handler in a process of its own, and kill the process (SIGKILL) at a chosen request.
 
-Every HTTP exchange of the handler, with AWS (botocore) or Codat (httpx), passes one of two seams, which are counted
-here. So an I/O that is added to a use case later is found without naming it.
+Every HTTP request of the handler, to AWS (botocore) or to Codat (httpx), is intercepted and counted. So the tests cover
+a request that is added to a use case later.
 """
 
 import importlib
@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 Moment = Literal["before", "after"]
 
-# Forked from a process without threads, with the imports done: a new Lambda in some 50 ms.
+# The server has no threads and has done the imports, so that a fork takes about 50 ms.
 _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(
     ["pytest", "tests.properties.crashes.preloaded", "tests.properties.crashes.invocation"]
@@ -27,35 +27,33 @@ _processes.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class KillPoint:
-    """Where the process is killed: before an I/O is sent, or after it was answered."""
+    """Where the process is killed: before a request is sent, or after its response has arrived."""
 
-    io: int | str
-    """The n-th, counted from 0; or the first of that name."""
+    request: int | str
+    """The number of the request, from 0; or a name, for the first request of that name."""
     moment: Moment
 
-    def strikes(self, number: int, name: str, moment: Moment) -> bool:
-        return self.io in {number, name} and self.moment == moment
+    def matches(self, number: int, name: str, moment: Moment) -> bool:
+        return self.request in {number, name} and self.moment == moment
 
 
-def all_kill_points(exchanges: Sequence[str]) -> list[KillPoint]:
-    """Before the first I/O, and after each: to die before one is to die after the one before it."""
-    return [KillPoint(0, "before"), *(KillPoint(io, "after") for io in range(len(exchanges)))]
+def all_kill_points(requests: Sequence[str]) -> list[KillPoint]:
+    """Return the kill points before the first request and after each one. "Before" equals "after" the previous one."""
+    return [KillPoint(0, "before"), *(KillPoint(number, "after") for number in range(len(requests)))]
 
 
-def ends_of_each_kind(exchanges: Sequence[str]) -> list[int]:
-    """The first and the last I/O of each kind."""
-    last = {name: io for io, name in enumerate(exchanges)}
-    return sorted({*last.values(), *map(exchanges.index, last)})
+def first_and_last_of_each_name(requests: Sequence[str]) -> list[int]:
+    """Return the numbers of the first and the last request of each name."""
+    last = {name: number for number, name in enumerate(requests)}
+    return sorted({*last.values(), *map(requests.index, last)})
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What is left of an invocation."""
-
     answer: dict[str, Any] | None
-    """None: it was killed."""
+    """The handler's result; None if the process was killed."""
     exchanges: list[str]
-    """What it asked of the world, in order; of a killed one, up to the kill point."""
+    """The names of its requests in order, up to the kill point."""
 
     @property
     def status(self) -> int | None:
@@ -69,27 +67,27 @@ class Invocation:
 def invoke(
     handler: str, event: dict[str, Any], *, kill_point: KillPoint | None = None, later: timedelta = timedelta(0)
 ) -> Invocation:
-    """Runs `handler` ("functions.x.app") on `event` in a process whose clock is ahead by `later`."""
+    """Invoke `handler` ("functions.x.app") with `event` in a process whose clock is ahead by `later`."""
     reading, writing = _processes.Pipe(duplex=False)
     process = _processes.Process(
-        target=_live, args=(writing, handler, event, kill_point, later.total_seconds(), dict(os.environ))
+        target=_run, args=(writing, handler, event, kill_point, later.total_seconds(), dict(os.environ))
     )
     process.start()
     writing.close()
-    exchanges: list[str] = []
-    answer: dict[str, Any] | None = None
+    requests: list[str] = []
+    result: dict[str, Any] | None = None
     try:
         while True:
-            kind, told = reading.recv()
-            if kind == "exchange":
-                exchanges.append(told)
+            kind, content = reading.recv()
+            if kind == "request":
+                requests.append(content)
             else:
-                answer = told
+                result = content
     except EOFError:
         process.join()
-    if answer is None and process.exitcode != -signal.SIGKILL:
+    if result is None and process.exitcode != -signal.SIGKILL:
         raise AssertionError(f"{handler} ended with {process.exitcode}")
-    return Invocation(answer, exchanges)
+    return Invocation(result, requests)
 
 
 SECONDS_LEFT = 20
@@ -100,14 +98,14 @@ class _Context:
     """A Lambda's context."""
 
     aws_request_id = "00000000-0000-0000-0000-000000000000"
-    function_name = "mortal"
+    function_name = "killable"
 
     def get_remaining_time_in_millis(self) -> int:
         return SECONDS_LEFT * 1000
 
 
-def _live(  # noqa: PLR0917  # a process's arguments are positional
-    told: Connection,
+def _run(  # noqa: PLR0917  # a process's arguments are positional
+    pipe: Connection,
     handler: str,
     event: dict[str, Any],
     kill_point: KillPoint | None,
@@ -120,12 +118,12 @@ def _live(  # noqa: PLR0917  # a process's arguments are positional
     os.environ.clear()
     os.environ.update(environment)
     if {name for name in environment if environment[name] != BUILT_FOR.get(name)} & _ADDRESSES:
-        _forget_caches()  # what was built speaks to another stack
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the logs of a process about to die
+        _forget_caches()  # the preloaded clients belong to another stack
+    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # its logs are not needed
     _shift_clock(later)
-    _watch(told, kill_point)
-    answer = importlib.import_module(handler).handler(event, _Context())
-    told.send(("answer", answer))
+    _intercept_requests(pipe, kill_point)
+    result = importlib.import_module(handler).handler(event, _Context())
+    pipe.send(("result", result))
 
 
 def _shift_clock(later: float) -> None:
@@ -135,33 +133,33 @@ def _shift_clock(later: float) -> None:
     clock.now = lambda: real() + timedelta(seconds=later)
 
 
-def _watch(told: Connection, kill_point: KillPoint | None) -> None:
+def _intercept_requests(pipe: Connection, kill_point: KillPoint | None) -> None:
     import botocore.httpsession  # noqa: PLC0415
     import httpx  # noqa: PLC0415
 
     count = 0
 
-    def exchange(what: str, perform: Callable[[], Any]) -> Any:
+    def intercept(name: str, perform: Callable[[], Any]) -> Any:
         nonlocal count
-        mine, count = count, count + 1
-        told.send(("exchange", what))
-        if kill_point and kill_point.strikes(mine, what, "before"):
+        number, count = count, count + 1
+        pipe.send(("request", name))
+        if kill_point and kill_point.matches(number, name, "before"):
             os.kill(os.getpid(), signal.SIGKILL)
-        answered = perform()
-        if kill_point and kill_point.strikes(mine, what, "after"):
+        response = perform()
+        if kill_point and kill_point.matches(number, name, "after"):
             os.kill(os.getpid(), signal.SIGKILL)
-        return answered
+        return response
 
     send = botocore.httpsession.URLLib3Session.send
     handle = httpx.HTTPTransport.handle_request
 
-    def watched_send(session: Any, request: Any) -> Any:
+    def intercepted_send(session: Any, request: Any) -> Any:
         operation = request.headers.get("X-Amz-Target", b"")
         name = operation.decode() if isinstance(operation, bytes) else operation
-        return exchange(name.rpartition(".")[2], lambda: send(session, request))
+        return intercept(name.rpartition(".")[2], lambda: send(session, request))
 
-    def watched_handle(transport: Any, request: Any) -> Any:
-        return exchange(f"{request.method} Codat", lambda: handle(transport, request))
+    def intercepted_handle(transport: Any, request: Any) -> Any:
+        return intercept(f"{request.method} Codat", lambda: handle(transport, request))
 
-    botocore.httpsession.URLLib3Session.send = watched_send  # type: ignore[method-assign, assignment]
-    httpx.HTTPTransport.handle_request = watched_handle  # type: ignore[method-assign, assignment]
+    botocore.httpsession.URLLib3Session.send = intercepted_send  # type: ignore[method-assign, assignment]
+    httpx.HTTPTransport.handle_request = intercepted_handle  # type: ignore[method-assign, assignment]

@@ -1,6 +1,6 @@
-"""What a killable process finds done when it is forked: the imports, and the clients built, as in a warm Lambda.
+"""The state of a forked process at its start: modules imported and clients built, as in a warm Lambda.
 
-No client has connected yet, so nothing is shared between the processes.
+No client has connected yet, so the processes share no connection.
 """
 
 import importlib

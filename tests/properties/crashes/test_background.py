@@ -1,4 +1,4 @@
-"""Killed at every I/O, what works in the background is called again, by the queue or the stream, and ends the same."""
+"""Background functions that are killed at any request: the queue or the stream invokes them again."""
 
 import json
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tests.properties.crashes.invocation import (
     KillPoint,
     Moment,
     all_kill_points,
-    ends_of_each_kind,
+    first_and_last_of_each_name,
     invoke,
 )
 from tests.properties.crashes.test_crashes import LEASE_OVER, start_afresh
@@ -27,99 +27,101 @@ MOMENTS: tuple[Moment, ...] = ("before", "after")
 
 @dataclass(frozen=True)
 class Message:
-    """A reconcile's message about to be worked on, and what must be true of the world afterwards."""
+    """A message of a reconcile, and the check of its effect."""
 
     body: dict[str, Any]
-    holds: Callable[[], None]
+    check: Callable[[], None]
 
-    def work(self, **how: Any) -> Invocation:
+    def process(self, **options: Any) -> Invocation:
         records = [{"messageId": "m-1", "body": json.dumps(self.body)}]
-        return invoke("functions.reconcile.app", {"Records": records}, **how)
+        return invoke("functions.reconcile.app", {"Records": records}, **options)
 
 
-def a_customer(app: App) -> Message:
-    """Revoked at its source, and renamed in the portal."""
+def customer_with_drift(app: App) -> Message:
+    """Its connection was revoked at the platform, and its company renamed in the portal."""
     linked = app.linked(app.customer()["customerId"])
     lose_webhooks(app)
     app.codat.state.revoke(linked["companyId"], linked["connectionId"])
     app.codat.state.change_company(linked["companyId"], CompanyChange(name="By hand", tags={}))
 
-    def holds() -> None:
+    def check() -> None:
         [company] = app.codat.state.companies()
         assert (company.name, company.tags["uid"]) == ("Bank of Dave", linked["customerId"])
         assert same(app, linked["customerId"])
 
-    return Message({"kind": "customers", "customerIds": [linked["customerId"]]}, holds)
+    return Message({"kind": "customers", "customerIds": [linked["customerId"]]}, check)
 
 
-def a_deleted_company(app: App) -> Message:
+def deleted_company(app: App) -> Message:
     linked = app.linked(app.customer()["customerId"])
     lose_webhooks(app)
     app.codat.state.delete_company(linked["companyId"])
-    return Message({"kind": "customers", "customerIds": [linked["customerId"]]}, lambda: _ended(app, linked))
+    return Message({"kind": "customers", "customerIds": [linked["customerId"]]}, lambda: _check_deleted(app, linked))
 
 
-def an_unfinished_deletion(app: App) -> Message:
+def unfinished_deletion(app: App) -> Message:
     customer = app.customer()
     app.codat.faults.add(Fault(kind="status", status=403, method="DELETE", times=1))
     app.http.delete(f"/customers/{customer['customerId']}")
-    return Message({"kind": "customers", "customerIds": [customer["customerId"]]}, lambda: _ended(app, customer))
+    return Message(
+        {"kind": "customers", "customerIds": [customer["customerId"]]}, lambda: _check_deleted(app, customer)
+    )
 
 
-def _ended(app: App, one: dict[str, Any]) -> None:
+def _check_deleted(app: App, customer: dict[str, Any]) -> None:
     assert not app.codat.state.companies()
-    assert not app.items(f"CUSTOMER#{one['customerId']}")
-    assert all(item["expiresAt"] and "customerId" not in item for item in app.items(f"COMPANY#{one['companyId']}"))
+    assert not app.items(f"CUSTOMER#{customer['customerId']}")
+    assert all(item["expiresAt"] and "customerId" not in item for item in app.items(f"COMPANY#{customer['companyId']}"))
 
 
-def a_stray(app: App) -> Message:
-    """A company with our tag and a linked connection, that nobody has here."""
+def orphaned_company(app: App) -> Message:
+    """It has our tag and a linked connection, but no customer."""
     lose_webhooks(app)
     customer_id = f"s-{uuid4()}"
-    company = app.codat.state.create_company(CompanyChange(name="Stray", tags={"uid": customer_id, "region": "us"}))
+    company = app.codat.state.create_company(CompanyChange(name="Orphan", tags={"uid": customer_id, "region": "us"}))
     connection = app.codat.state.create_connection(company.id, "gbol")
     app.codat.state.link(company.id, connection.id)
 
-    def holds() -> None:
+    def check() -> None:
         assert app.get(f"/customers/{customer_id}").json()["companyId"] == company.id
         assert same(app, customer_id)
         assert company.tags == {"uid": customer_id, "region": "us"}
 
-    return Message({"kind": "orphans", "page": 1, "adoptOurs": False}, holds)
+    return Message({"kind": "orphans", "page": 1, "adoptOurs": False}, check)
 
 
-@pytest.mark.parametrize("message_of", [a_customer, a_deleted_company, an_unfinished_deletion, a_stray])
-def test_a_killed_reconcile_is_taken_up_by_its_message(
+@pytest.mark.parametrize("message_of", [customer_with_drift, deleted_company, unfinished_deletion, orphaned_company])
+def test_a_reconcile_killed_at_any_request_completes_when_its_message_is_delivered_again(
     app: App,
     message_of: Callable[[App], Message],
     record_property: Callable[[str, object], None],
 ) -> None:
-    """SQS shows the message again; by then the leases of the dead are over. What an adoption has not imported by then,
-    the next reconcile does.
+    """GIVEN a process killed at any request WHEN SQS delivers the message again, after the end of its leases
+    THEN the work completes. The next reconcile imports the connections of an adoption that was interrupted.
     """
     with adopting_strays():
         start_afresh(app)
-        whole = message_of(app)
-        life = whole.work()
-        assert life.answer is not None
-        assert life.answer["batchItemFailures"] == []
-        whole.holds()
-        kill_points = all_kill_points(life.exchanges)
+        message = message_of(app)
+        invocation = message.process()
+        assert invocation.answer is not None
+        assert invocation.answer["batchItemFailures"] == []
+        message.check()
+        kill_points = all_kill_points(invocation.exchanges)
         record_property("kill_points", len(kill_points))
         for kill_point in kill_points:
             start_afresh(app)
             message = message_of(app)
-            assert message.work(kill_point=kill_point).answer is None
-            again = message.work(later=LEASE_OVER)
-            assert again.answer is not None
-            assert again.answer["batchItemFailures"] == [], kill_point
-            if message_of is a_stray:
+            assert message.process(kill_point=kill_point).answer is None
+            repeated = message.process(later=LEASE_OVER)
+            assert repeated.answer is not None
+            assert repeated.answer["batchItemFailures"] == [], kill_point
+            if message_of is orphaned_company:
                 reconcile(app)
-            message.holds()
+            message.check()
 
 
-def test_a_killed_plan_is_made_again(app: App, record_property: Callable[[str, object], None]) -> None:
-    """Lambda calls it again; what was queued twice is worked on twice, which changes nothing."""
+def test_a_killed_plan_is_repeated(app: App, record_property: Callable[[str, object], None]) -> None:
+    """WHEN Lambda invokes it again THEN messages may be queued twice, which changes nothing."""
 
     def revoked() -> dict[str, Any]:
         linked = app.linked(app.customer()["customerId"])
@@ -128,25 +130,23 @@ def test_a_killed_plan_is_made_again(app: App, record_property: Callable[[str, o
         return linked
 
     revoked()
-    exchanges = invoke("functions.plan_reconcile.app", {}).exchanges
-    assert "POST Codat" not in exchanges
+    requests = invoke("functions.plan_reconcile.app", {}).exchanges
+    assert "POST Codat" not in requests
     assert reconcile(app)["drift"] == 1
-    # The listing is 16 queries of one kind: the first and the last of each kind of I/O.
-    kill_points = [KillPoint(io, moment) for io in ends_of_each_kind(exchanges) for moment in MOMENTS]
+    # The customers are listed by 16 queries.
+    kill_points = [KillPoint(number, moment) for number in first_and_last_of_each_name(requests) for moment in MOMENTS]
     record_property("kill_points", len(kill_points))
     for kill_point in kill_points:
         app.start_afresh()
         linked = revoked()
         assert invoke("functions.plan_reconcile.app", {}, kill_point=kill_point).answer is None
-        found = reconcile(app)
-        assert (found["drift"], found["failed"]) == (1, 0)
+        counts = reconcile(app)
+        assert (counts["drift"], counts["failed"]) == (1, 0)
         assert app.read(linked)["status"] == "Deauthorized"
 
 
-def test_killed_while_it_publishes_it_tells_all_of_it_again(
-    app: App, record_property: Callable[[str, object], None]
-) -> None:
-    """The stream shows the records again: at least once, under the same ids, with the same words."""
+def test_changes_are_published_again_after_a_kill(app: App, record_property: Callable[[str, object], None]) -> None:
+    """WHEN the stream delivers the records again THEN each event has the same id and content: at least once."""
     linked = app.linked(app.customer()["customerId"])
     items = app.stack.dynamodb.scan(TableName=app.stack.table_name)["Items"]
     records = [
@@ -157,17 +157,17 @@ def test_killed_while_it_publishes_it_tells_all_of_it_again(
         for item in items
         if item["sk"]["S"].startswith(("CUSTOMER", "CONNECTION#"))
     ]
-    life = invoke("functions.publish_changes.app", {"Records": records})
-    assert life.exchanges == ["PutEvents"]
-    told = _told(app, linked["customerId"])
-    kill_points = all_kill_points(life.exchanges)
+    invocation = invoke("functions.publish_changes.app", {"Records": records})
+    assert invocation.exchanges == ["PutEvents"]
+    published = _published(app, linked["customerId"])
+    kill_points = all_kill_points(invocation.exchanges)
     record_property("kill_points", len(kill_points))
     for kill_point in kill_points:
         assert invoke("functions.publish_changes.app", {"Records": records}, kill_point=kill_point).answer is None
         assert invoke("functions.publish_changes.app", {"Records": records}).answer == {"batchItemFailures": []}
-    assert _told(app, linked["customerId"]) == told
+    assert _published(app, linked["customerId"]) == published
 
 
-def _told(app: App, customer_id: str) -> set[str]:
-    details = [one["detail"] for one in app.stack.events()]
-    return {json.dumps(one, sort_keys=True) for one in details if one["customerId"] == customer_id}
+def _published(app: App, customer_id: str) -> set[str]:
+    details = [event["detail"] for event in app.stack.events()]
+    return {json.dumps(detail, sort_keys=True) for detail in details if detail["customerId"] == customer_id}

@@ -1,6 +1,6 @@
-"""Killed at every I/O: the promises hold, and the same call, repeated, completes.
+"""Calls and webhooks that are killed at any request: the same call, repeated, completes.
 
-The process really dies (SIGKILL), with its lease left behind as a dead Lambda would leave it.
+The process is killed by SIGKILL and leaves its lease behind, as a Lambda does that runs out of time or memory.
 """
 
 import json
@@ -25,7 +25,7 @@ from tests.properties.crashes.invocation import (
     Invocation,
     KillPoint,
     all_kill_points,
-    ends_of_each_kind,
+    first_and_last_of_each_name,
     invoke,
 )
 
@@ -35,7 +35,7 @@ LEASE_OVER = timedelta(seconds=30)
 
 @dataclass(frozen=True)
 class Scene:
-    """A use case about to be called, and what must be true of the world once it has answered."""
+    """An event for a handler, the statuses of a success, and the check of its effect."""
 
     handler: str
     event: dict[str, Any]
@@ -76,26 +76,26 @@ def unlinking(app: App) -> Scene:
 
     def holds() -> None:
         [company] = app.codat.state.companies()
-        assert [one.status for one in company.connections.values()] == ["Unlinked"]
+        assert [connection.status for connection in company.connections.values()] == ["Unlinked"]
         assert app.read(linked)["status"] == "Unlinked"
 
     return Scene("functions.unlink_connection.app", api_event("unlink_connection", **ids), (200,), holds)
 
 
-def hearing_of_a_link(app: App) -> Scene:
+def webhook_connected(app: App) -> Scene:
     about: dict[str, Any] = {"company_id": app.customer()["companyId"], "connection_id": str(uuid4())}
     event = webhook_event("connection.connected", app.stack.settings.webhook_secrets[0], **about)
 
     def holds() -> None:
         items = app.items(f"COMPANY#{about['company_id']}")
-        [register] = [item for item in items if item["sk"].startswith("CONNECTION#")]
-        assert register["status"] == "Linked"
+        [connection] = [item for item in items if item["sk"].startswith("CONNECTION#")]
+        assert connection["status"] == "Linked"
         assert len([item for item in items if item["sk"].startswith("EVENT#")]) == 1
 
     return Scene("functions.codat_webhook.app", event, (204,), holds)
 
 
-def hearing_what_is_unreadable(app: App) -> Scene:
+def webhook_unparseable(app: App) -> Scene:
     webhook_id = f"msg_{uuid4().hex}"
     event = webhook_event(b"not json", app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)
 
@@ -139,9 +139,9 @@ def deleting_a_customer(app: App) -> Scene:
     def holds() -> None:
         assert app.codat.state.companies() == []
         assert app.items(f"CUSTOMER#{linked['customerId']}") == []
-        left = app.items(f"COMPANY#{linked['companyId']}")
-        assert {item["sk"].partition("#")[0] for item in left} == {"COMPANY", "CONNECTION"}
-        assert all(item["expiresAt"] and "customerId" not in item for item in left)
+        remaining = app.items(f"COMPANY#{linked['companyId']}")
+        assert {item["sk"].partition("#")[0] for item in remaining} == {"COMPANY", "CONNECTION"}
+        assert all(item["expiresAt"] and "customerId" not in item for item in remaining)
 
     return Scene("functions.delete_customer.app", event, (204,), holds)
 
@@ -158,7 +158,7 @@ def deleting_a_connection(app: App) -> Scene:
     return Scene("functions.delete_customer.app", api_event("delete_connection", **ids), (204,), holds)
 
 
-def linking_again(app: App) -> Scene:
+def creating_a_link(app: App) -> Scene:
     linked = app.linked(app.customer()["customerId"])
     ids = {name: linked[name] for name in ("customerId", "connectionId")}
 
@@ -168,7 +168,7 @@ def linking_again(app: App) -> Scene:
     return Scene("functions.create_link.app", api_event("create_connection_link", **ids), (200,), holds)
 
 
-def hearing_of_a_deleted_company(app: App) -> Scene:
+def webhook_company_deleted(app: App) -> Scene:
     linked = app.linked(app.customer()["customerId"])
     body = webhook("company.deleted")
     body["payload"] |= {"id": linked["companyId"], "tags": None}
@@ -176,14 +176,14 @@ def hearing_of_a_deleted_company(app: App) -> Scene:
 
     def holds() -> None:
         assert app.items(f"CUSTOMER#{linked['customerId']}") == []
-        left = app.items(f"COMPANY#{linked['companyId']}")
-        assert {item["sk"].partition("#")[0] for item in left} == {"COMPANY", "CONNECTION"}
-        assert all(item["expiresAt"] for item in left)
+        remaining = app.items(f"COMPANY#{linked['companyId']}")
+        assert {item["sk"].partition("#")[0] for item in remaining} == {"COMPANY", "CONNECTION"}
+        assert all(item["expiresAt"] for item in remaining)
 
     return Scene("functions.codat_webhook.app", event, (204,), holds)
 
 
-def hearing_of_the_initial_read(app: App) -> Scene:
+def webhook_initial_read(app: App) -> Scene:
     pending = app.connection(app.customer()["customerId"])
     about = {"company_id": pending["companyId"], "connection_id": pending["connectionId"]}
     linked_at, read_at = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (1, 2))
@@ -206,59 +206,59 @@ SCENES = [
     changing_a_customer,
     deleting_a_customer,
     deleting_a_connection,
-    linking_again,
-    hearing_of_a_deleted_company,
-    hearing_of_the_initial_read,
+    creating_a_link,
+    webhook_company_deleted,
+    webhook_initial_read,
     creating_a_company,
     creating_a_connection,
     unlinking,
-    hearing_of_a_link,
-    hearing_what_is_unreadable,
+    webhook_connected,
+    webhook_unparseable,
 ]
 
 
 def start_afresh(app: App) -> None:
-    """An empty table, except that the API key is trusted: how the first one is, another test says."""
+    """Empty the table and trust the API key. How the first key becomes trusted has a test of its own."""
     app.start_afresh()
     fingerprint = api_key_fingerprint(app.stack.settings.codat_api_key)
     ApiKeys(Table(app.stack.dynamodb, app.stack.table_name)).trust_first(fingerprint, datetime.now(UTC))
 
 
-@pytest.mark.parametrize("scene_of", SCENES)
-def test_killed_at_any_io_the_repeated_call_completes(
-    app: App, scene_of: Callable[[App], Scene], record_property: Callable[[str, object], None]
+@pytest.mark.parametrize("prepare", SCENES)
+def test_a_call_killed_at_any_request_completes_when_it_is_repeated(
+    app: App, prepare: Callable[[App], Scene], record_property: Callable[[str, object], None]
 ) -> None:
-    """Between any two I/Os: the call, repeated, waits for the lease at most, and then completes."""
+    """WHEN the call is repeated at once THEN it completes, or is refused until the end of the lease."""
     start_afresh(app)
-    whole = scene_of(app)
-    life = invoke(whole.handler, whole.event)
-    assert life.status in whole.done, life.body
-    whole.holds()
-    assert len(life.exchanges) >= 2
-    kill_points = all_kill_points(life.exchanges)
+    scene = prepare(app)
+    invocation = invoke(scene.handler, scene.event)
+    assert invocation.status in scene.done, invocation.body
+    scene.holds()
+    assert len(invocation.exchanges) >= 2
+    kill_points = all_kill_points(invocation.exchanges)
     record_property("kill_points", len(kill_points))
     for kill_point in kill_points:
         start_afresh(app)
-        scene = scene_of(app)
+        scene = prepare(app)
         killed = invoke(scene.handler, scene.event, kill_point=kill_point)
-        # A webhook that was quicker may have spared it the last I/Os, and so the kill point.
-        reached = int(kill_point.io) + 1
+        # If a webhook has already done the work, the call needs fewer requests and may end before the kill point.
+        reached = int(kill_point.request) + 1
         assert len(killed.exchanges) == reached if killed.answer is None else len(killed.exchanges) < reached
-        at_once = invoke(scene.handler, scene.event)
-        if at_once.status not in scene.done:
-            _waits_for_the_lease(at_once)
-        at_last = invoke(scene.handler, scene.event, later=LEASE_OVER)
-        assert at_last.status in scene.done, (kill_point, at_last.body)
+        repeated = invoke(scene.handler, scene.event)
+        if repeated.status not in scene.done:
+            _check_refused_until_the_lease_ends(repeated)
+        last = invoke(scene.handler, scene.event, later=LEASE_OVER)
+        assert last.status in scene.done, (kill_point, last.body)
         app.codat.wait_idle()
         scene.holds()
 
 
-def test_killed_while_the_first_api_key_proves_itself(app: App) -> None:
-    """At the first and the last of each kind of I/O: the first customer of a deployment is made once."""
-    whole = creating_a_company(app)
-    exchanges = invoke(whole.handler, whole.event).exchanges
-    assert exchanges.count("Query") >= SHARDS
-    for kill_point in [KillPoint(io, "after") for io in ends_of_each_kind(exchanges)]:
+def test_a_call_killed_while_the_first_api_key_becomes_trusted(app: App) -> None:
+    """THEN the repeated call creates the deployment's first customer once."""
+    scene = creating_a_company(app)
+    requests = invoke(scene.handler, scene.event).exchanges
+    assert requests.count("Query") >= SHARDS
+    for kill_point in [KillPoint(number, "after") for number in first_and_last_of_each_name(requests)]:
         app.start_afresh()
         scene = creating_a_company(app)
         assert invoke(scene.handler, scene.event, kill_point=kill_point).answer is None
@@ -266,81 +266,81 @@ def test_killed_while_the_first_api_key_proves_itself(app: App) -> None:
         scene.holds()
 
 
-def _waits_for_the_lease(life: Invocation) -> None:
-    assert life.status == 409, life.body
-    assert life.body["type"] in {"creation-in-progress", "deletion-in-progress"}
-    assert life.answer is not None
-    # The dead process had 20 s left, and its lease outlives it by 3.
-    assert 15 <= int(life.answer["headers"]["retry-after"]) <= 23
+def _check_refused_until_the_lease_ends(refused: Invocation) -> None:
+    assert refused.status == 409, refused.body
+    assert refused.body["type"] in {"creation-in-progress", "deletion-in-progress"}
+    assert refused.answer is not None
+    # The killed process had 20 s left, and the lease lasts 3 s longer.
+    assert 15 <= int(refused.answer["headers"]["retry-after"]) <= 23
 
 
-def test_a_second_death_changes_nothing(app: App) -> None:
-    """The one who takes over dies too, at every I/O in turn; the third completes, with one company."""
+def test_successors_can_crash_too(app: App) -> None:
+    """GIVEN a process that took over and is killed as well, at each request in turn THEN the last call completes."""
     scene = creating_a_company(app)
     killed = invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after"))
     assert killed.answer is None
-    later, io = LEASE_OVER, 0
+    later, number = LEASE_OVER, 0
     while True:
-        life = invoke(scene.handler, scene.event, kill_point=KillPoint(io, "after"), later=later)
-        if life.answer is not None:
+        last = invoke(scene.handler, scene.event, kill_point=KillPoint(number, "after"), later=later)
+        if last.answer is not None:
             break
-        io, later = io + 1, later + LEASE_OVER
-    assert life.status in scene.done
-    assert io >= 3
+        number, later = number + 1, later + LEASE_OVER
+    assert last.status in scene.done
+    assert number >= 3
     scene.holds()
 
 
-def test_whoever_takes_over_looks_first(app: App) -> None:
-    """The dead process may have turned to a new key, while the work under the old one was still to be done."""
+def test_a_successor_looks_up_the_company_before_it_sends(app: App) -> None:
+    """GIVEN a killed process that had rotated its key THEN the request under the old key may have worked."""
     scene = creating_a_company(app)
     assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
-    [claim] = app.items("CUSTOMER#")
-    Table(app.stack.dynamodb, app.stack.table_name).write(put({**claim, "idempotencyKey": str(uuid4())}))
-    life = invoke(scene.handler, scene.event, later=LEASE_OVER)
-    assert life.status == 201
-    assert "POST Codat" not in life.exchanges
+    [lease] = app.items("CUSTOMER#")
+    Table(app.stack.dynamodb, app.stack.table_name).write(put({**lease, "idempotencyKey": str(uuid4())}))
+    invocation = invoke(scene.handler, scene.event, later=LEASE_OVER)
+    assert invocation.status == 201
+    assert "POST Codat" not in invocation.exchanges
     scene.holds()
 
 
-def test_an_heir_sends_the_very_same_body(app: App) -> None:
-    """Codat refuses another one under the same key, and would do the work of a fresh key a second time."""
+def test_a_successor_sends_the_same_body(app: App) -> None:
+    """Codat rejects an idempotency key that is reused with another body."""
     customer_id, tags = f"c-{uuid4()}", {"zeta": "1", "region": "us", "alpha": "2", "market": "x"}
     event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave", "tags": tags})
     assert invoke("functions.create_company.app", event, kill_point=KillPoint("POST Codat", "before")).answer is None
     table = Table(app.stack.dynamodb, app.stack.table_name)
-    [claim] = app.items("CUSTOMER#")
-    # A store gives a map back in any order.
-    table.write(put({**claim, "tags": dict(reversed(claim["tags"].items()))}))
-    life = invoke("functions.create_company.app", event, later=LEASE_OVER)
-    assert life.status == 201
+    [lease] = app.items("CUSTOMER#")
+    # DynamoDB returns a map in any order.
+    table.write(put({**lease, "tags": dict(reversed(lease["tags"].items()))}))
+    invocation = invoke("functions.create_company.app", event, later=LEASE_OVER)
+    assert invocation.status == 201
     [company] = app.codat.state.companies()
-    assert list(company.tags) == sorted({**tags, "uid": customer_id, "creationId": claim["creationId"]})
+    assert list(company.tags) == sorted({**tags, "uid": customer_id, "creationId": lease["creationId"]})
 
 
-def test_the_lease_outlives_the_process(app: App) -> None:
-    """By more than it had left to live: nobody takes over from the living."""
+def test_the_lease_lasts_longer_than_the_process(app: App) -> None:
+    """A running process can't lose its lease."""
     scene = creating_a_company(app)
     assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "before")).answer is None
-    [claim] = app.items("CUSTOMER#")
-    assert int(claim["leaseUntil"]) - int(claim["keyIssuedAt"]) > SECONDS_LEFT * 1000
+    [lease] = app.items("CUSTOMER#")
+    assert int(lease["leaseUntil"]) - int(lease["keyIssuedAt"]) > SECONDS_LEFT * 1000
 
 
 def test_a_company_that_was_deleted_before_its_creation_was_taken_over(app: App) -> None:
-    """Codat replays the id of one that is gone. Once the look-up has been empty for long enough, another is made."""
+    """GIVEN a replay about a deleted company WHEN look-ups no longer lag THEN another company is created."""
     scene = creating_a_company(app)
     assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
     [company] = app.codat.state.companies()
     app.codat.state.delete_company(company.id)
-    waiting = invoke(scene.handler, scene.event, later=LEASE_OVER)
-    assert (waiting.status, waiting.body["type"]) == (409, "creation-in-progress")
-    life = invoke(scene.handler, scene.event, later=LEASE_OVER + timedelta(seconds=6))
-    assert life.status == 201
-    assert life.body["companyId"] != company.id
+    refused = invoke(scene.handler, scene.event, later=LEASE_OVER)
+    assert (refused.status, refused.body["type"]) == (409, "creation-in-progress")
+    invocation = invoke(scene.handler, scene.event, later=LEASE_OVER + timedelta(seconds=6))
+    assert invocation.status == 201
+    assert invocation.body["companyId"] != company.id
     scene.holds()
 
 
-def test_a_customer_whose_creation_died_is_deleted_with_its_company(app: App) -> None:
-    """Or Codat would keep a company that nobody knows."""
+def test_a_customer_whose_creation_crashed_is_deleted_with_its_company(app: App) -> None:
+    """Otherwise Codat would keep an orphaned company."""
     customer_id = f"c-{uuid4()}"
     event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
     assert invoke("functions.create_company.app", event, kill_point=KillPoint("POST Codat", "after")).answer is None
@@ -350,25 +350,25 @@ def test_a_customer_whose_creation_died_is_deleted_with_its_company(app: App) ->
     assert app.items(f"CUSTOMER#{customer_id}") == []
 
 
-def test_of_two_companies_the_oldest_is_taken(app: App) -> None:
-    """Somebody made a second one by hand; it is never deleted."""
+def test_of_two_companies_the_oldest_is_used(app: App) -> None:
+    """The second was made by hand, with the same tags. It is not deleted."""
     scene = creating_a_company(app)
     assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
     [company] = app.codat.state.companies()
     older = app.codat.state.create_company(CompanyChange(name="By hand", tags=company.tags))
     older.created = company.created - timedelta(days=1)
-    life = invoke(scene.handler, scene.event, later=LEASE_OVER)
-    assert (life.status, life.body["companyId"]) == (201, older.id)
+    invocation = invoke(scene.handler, scene.event, later=LEASE_OVER)
+    assert (invocation.status, invocation.body["companyId"]) == (201, older.id)
     assert len(app.codat.state.companies()) == 2
 
 
-def test_after_the_key_has_aged_the_company_is_looked_up(app: App) -> None:
-    """Codat forgets a key after 90 minutes: sent again it would make a second company."""
+def test_after_the_expiry_of_the_key_the_company_is_looked_up(app: App) -> None:
+    """Codat remembers a key for 90 minutes: a later request under it would create a second company."""
     scene = creating_a_company(app)
     assert invoke(scene.handler, scene.event, kill_point=KillPoint("POST Codat", "after")).answer is None
     app.codat.clock.advance(timedelta(minutes=91))
-    life = invoke(scene.handler, scene.event, later=timedelta(minutes=91))
-    assert life.status == 201
-    assert "GET Codat" in life.exchanges
-    assert "POST Codat" not in life.exchanges
+    invocation = invoke(scene.handler, scene.event, later=timedelta(minutes=91))
+    assert invocation.status == 201
+    assert "GET Codat" in invocation.exchanges
+    assert "POST Codat" not in invocation.exchanges
     scene.holds()

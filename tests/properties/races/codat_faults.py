@@ -1,4 +1,4 @@
-"""What Codat may do to a caller, drawn from a seed."""
+"""Faults of Codat, chosen by a seed."""
 
 import random
 from typing import Any
@@ -9,7 +9,7 @@ from codat_simulator.faults import Fault
 from shared.codat import transport
 
 READ_SECONDS = 0.4
-"""Instead of 9: a Codat that is slower than the caller's patience shall not take a test's."""
+"""In place of 9, so that a slow Codat costs a test little time."""
 
 KINDS: list[dict[str, Any]] = [
     *({"kind": "status", "status": status, "when": when} for status in (500, 503) for when in ("before", "after")),
@@ -23,7 +23,7 @@ KINDS: list[dict[str, Any]] = [
 
 
 def faults(seed: int, path: str) -> list[Fault]:
-    """Three kinds for creating under `path`, and one for whatever else is asked; each strikes now and then."""
+    """Return three random faults of creations under `path`, and one of reads. Each has a probability below 1."""
     chance = random.Random(seed)  # noqa: S311  # to repeat, not to protect
     drawn = [
         Fault.model_validate(
@@ -34,5 +34,5 @@ def faults(seed: int, path: str) -> list[Fault]:
     return [*drawn, Fault.model_validate({**chance.choice(KINDS), "method": "GET", "probability": 0.1, "seed": seed})]
 
 
-def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def shorten_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transport, "READ_SECONDS", READ_SECONDS)

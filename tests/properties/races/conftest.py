@@ -1,4 +1,4 @@
-"""The whole stack over DynamoDB Local, where writers really race; moto is asked one thing at a time."""
+"""The whole stack over DynamoDB Local, which handles concurrent writers; moto serialises them."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.dynamodb_local import dynamodb_local  # noqa: F401  # a fixture
 
 
 @pytest.fixture(scope="module")
-def stack(dynamodb_local: str) -> Iterator[Stack]:  # noqa: F811  # pytest's way of asking for a fixture
+def stack(dynamodb_local: str) -> Iterator[Stack]:  # noqa: F811  # the fixture is a parameter
     settings = LocalSettings(
         codat_api_key="test-api-key-that-must-never-be-logged",
         webhook_secrets=(new_webhook_secret(),),
@@ -19,6 +19,6 @@ def stack(dynamodb_local: str) -> Iterator[Stack]:  # noqa: F811  # pytest's way
         port=0,
     )
     with running_stack(settings) as running:
-        # On Lambda a process serves one request at a time, so what is kept is built once; 64 threads would build 64.
+        # Build the clients with a first request. A Lambda serves one request at a time, but 64 threads would build 64.
         httpx.post(f"{running.url}/customers", json={"customerId": "first", "name": "First"}).raise_for_status()
         yield running

@@ -1,4 +1,4 @@
-"""What an answer of Codat, or of a gateway in front of it, says about a request."""
+"""The error for each response of Codat or of a gateway in front of it, and whether the request may have worked."""
 
 import base64
 import json
@@ -23,61 +23,21 @@ from shared.domain.errors import (
     CodatTimedOut,
     CodatUnavailable,
 )
+from tests.unit.codat.doubles import HTML, CountingTelemetry, Keys, error_document
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-HTML = b"<html><body>Bad Gateway</body></html>"
-
-
-class Keys:
-    """The API key in the secret: `refreshed` is what a refresh finds."""
-
-    def __init__(self, cached: str = "key", refreshed: str = "key") -> None:
-        self._key = cached
-        self._refreshed = refreshed
-
-    def api_key(self) -> str:
-        return self._key
-
-    def refresh_api_key(self) -> str:
-        self._key = self._refreshed
-        return self._key
-
-
-class Counted:
-    def __init__(self) -> None:
-        self.outcomes: list[str] = []
-        self.measured: dict[str, float] = {}
-
-    def count(self, metric: str, **dimensions: str) -> None:
-        assert metric == "CodatCall"
-        self.outcomes.append(dimensions["outcome"])
-
-    def measure(self, metric: str, value: float) -> None:
-        self.measured[metric] = value
-
-
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
 def transport(
-    handler: Handler, *, keys: Keys | None = None, telemetry: Counted | None = None, seconds_left: float = 20.0
+    handler: Handler,
+    *,
+    keys: Keys | None = None,
+    telemetry: CountingTelemetry | None = None,
+    seconds_left: float = 20.0,
 ) -> Transport:
     client = httpx.Client(base_url="https://codat.example", transport=httpx.MockTransport(handler))
-    return Transport(client, keys or Keys(), lambda: seconds_left, lambda: NOW, telemetry or Counted())
-
-
-def error_document(status: int, **fields: Any) -> dict[str, Any]:
-    """Codat's own error document. None as a field's value leaves it out."""
-    document = {
-        "statusCode": status,
-        "service": "ClientAPI",
-        "error": "Not accepted.",
-        "correlationId": "c0ffee",
-        "validation": None,
-        "canBeRetried": "Unknown",
-        "detailedErrorCode": 0,
-    }
-    return {name: value for name, value in (document | fields).items() if value is not None}
+    return Transport(client, keys or Keys(), lambda: seconds_left, lambda: NOW, telemetry or CountingTelemetry())
 
 
 def answering(status: int, body: Any, **headers: str) -> Handler:
@@ -123,7 +83,7 @@ REFUSED_BEFORE_ANY_WORK = {401: CodatRejectedCredentials, 429: CodatRateLimited}
 @pytest.mark.parametrize(
     "fields", [{}, {"service": None, "error": None}, {"correlationId": None}], ids=["all", "correlation id", "words"]
 )
-def test_codats_own_error_is_an_answer(status: int, fields: dict[str, Any]) -> None:
+def test_an_error_document_of_codat_is_an_answer(status: int, fields: dict[str, Any]) -> None:
     """It has the status of the response, and a correlation id, or the service and its error."""
     error = failure(answering(status, error_document(status, **fields)))
     assert type(error) is CODATS[status]
@@ -137,8 +97,8 @@ def test_codats_own_error_is_an_answer(status: int, fields: dict[str, Any]) -> N
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("body", GATEWAY_BODIES)
 @pytest.mark.parametrize("status", CODATS)
-def test_a_gateways_error_says_nothing_about_the_request(status: int, body: str, method: str) -> None:
-    """A 404 page must not delete a connection, and a 400 page refuses nothing."""
+def test_the_error_of_a_gateway_is_no_answer(status: int, body: str, method: str) -> None:
+    """A 404 page must not delete a connection, and a 400 page is no refusal."""
     error = failure(answering(status, GATEWAY_BODIES[body](status)), method)
     assert type(error) is CodatUnavailable
     assert (error.status, error.is_answer, error.had_no_effect) == (status, False, False)
@@ -158,7 +118,7 @@ def test_401_and_429_are_refusals_before_any_work(status: int, body: str) -> Non
 
 
 def test_409_to_a_creation_means_that_it_is_still_running() -> None:
-    """So it is Codat's answer, and the request has none. To any other request a 409 is a refusal."""
+    """The request that is running has no answer yet. For any other method a 409 is a refusal."""
     error = failure(answering(409, error_document(409)), "POST")
     assert type(error) is CodatBusy
     assert (error.is_answer, error.had_no_effect, error.retryable) == (False, False, True)
@@ -180,15 +140,13 @@ def test_409_to_a_creation_means_that_it_is_still_running() -> None:
         ({}, False),
     ],
 )
-def test_what_is_codats_own_document(document: dict[str, Any], *, is_codats: bool) -> None:
+def test_a_document_of_codat_is_recognised(document: dict[str, Any], *, is_codats: bool) -> None:
     """GIVEN a response 404."""
     assert ErrorMessage.model_validate(document).is_codats(404) is is_codats
 
 
 @pytest.mark.parametrize("raised", [httpx.ConnectError, httpx.ConnectTimeout])
-def test_a_request_that_never_left_had_no_effect(raised: type[httpx.HTTPError]) -> None:
-    """No connection, no work."""
-
+def test_a_request_without_a_connection_had_no_effect(raised: type[httpx.HTTPError]) -> None:
     def unreachable(_: httpx.Request) -> httpx.Response:
         raise raised("down")
 
@@ -208,8 +166,6 @@ def test_a_request_that_never_left_had_no_effect(raised: type[httpx.HTTPError]) 
     ],
 )
 def test_a_request_without_an_answer_may_have_worked(raised: type[httpx.HTTPError], expected: type[CodatError]) -> None:
-    """It was sent."""
-
     def silent(_: httpx.Request) -> httpx.Response:
         raise raised("down")
 
@@ -219,7 +175,7 @@ def test_a_request_without_an_answer_may_have_worked(raised: type[httpx.HTTPErro
 
 
 def test_an_answer_that_breaks_off_may_have_worked() -> None:
-    """GIVEN a status and half of a body."""
+    """GIVEN a status and half of a body THEN the request may have worked."""
 
     class Broken(httpx.SyncByteStream):
         def __iter__(self) -> Iterator[bytes]:
@@ -232,7 +188,7 @@ def test_an_answer_that_breaks_off_may_have_worked() -> None:
 
 
 def test_nothing_is_sent_without_time_or_a_key() -> None:
-    """And so it had no effect."""
+    """So the request had no effect."""
     sent: list[httpx.Request] = []
 
     def note(request: httpx.Request) -> httpx.Response:
@@ -257,8 +213,7 @@ def rotated(sent: list[tuple[str, str | None]]) -> Handler:
     return answer
 
 
-def test_after_a_401_a_read_is_sent_again_with_a_key_that_has_changed() -> None:
-    """GIVEN an API key that was rotated."""
+def test_after_a_401_a_read_is_repeated_with_a_rotated_key() -> None:
     sent: list[tuple[str, str | None]] = []
     client = transport(rotated(sent), keys=Keys("old", "new"))
     assert client.send("GET", "companies").status == 200
@@ -304,16 +259,16 @@ def test_retry_after_in_seconds(header: str, expected: int) -> None:
     assert failure(answering(503, HTML, retry_after="7")).retry_after == 7
 
 
-def test_what_codat_quotes_of_a_request_is_not_shown() -> None:
-    """The text is logged, and shown to the caller."""
+def test_links_and_credentials_in_an_error_are_removed() -> None:
+    """The text is logged and shown to the caller."""
     text = "No https://link.codat.io/company/1?otp=2 for Basic a2V5 here"
     error = failure(answering(400, error_document(400, error=text)))
     assert str(error) == "Codat answered 400: No … for … here"
 
 
 def test_calls_and_the_quota_are_measured() -> None:
-    """By outcome; the quota as Codat's last answer showed it."""
-    telemetry = Counted()
+    """Calls by outcome; the quota of the last response."""
+    telemetry = CountingTelemetry()
     answers = iter(
         [
             answering(200, {}, x_rate_limit_limit="1000", x_rate_limit_remaining="5"),
@@ -370,14 +325,14 @@ def test_the_time_of_an_answer(date: str | None, changed_at: str, read_at: str) 
 
 
 def test_a_fingerprint_reveals_no_key() -> None:
-    """Two keys differ by it, and the same key always has the same one."""
+    """Different keys have different fingerprints, and the same key always has the same."""
     assert api_key_fingerprint("key") == api_key_fingerprint("key")
     assert api_key_fingerprint("key") != api_key_fingerprint("kez")
     assert len(api_key_fingerprint("key")) == 16
 
 
 @pytest.mark.parametrize(("status", "status_code"), [(402, 429), (503, 500)])
-def test_codats_own_examples_count_as_codats(status: int, status_code: int) -> None:
-    """Its contract shows another `statusCode` than the HTTP status in two of its examples."""
+def test_the_examples_in_codats_contract_are_recognised(status: int, status_code: int) -> None:
+    """In two of them `statusCode` differs from the HTTP status."""
     assert failure(answering(status, error_document(status, statusCode=status_code))).is_answer
     assert not failure(answering(status, error_document(status, statusCode=status_code + 1))).is_answer

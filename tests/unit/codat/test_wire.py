@@ -1,4 +1,4 @@
-"""Codat's documents: what is read of them, and what is said of those that break the contract."""
+"""Codat's documents: how they are parsed, and the error if they break the contract."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -23,15 +23,15 @@ def answer(document: Any) -> Answer:
     return Answer(200, json.dumps(document).encode(), httpx.Headers(), NOW, timedelta(0))
 
 
-def test_what_is_wrong_with_a_tag_is_said_without_the_tag() -> None:
-    """Its key is another app's text, and of any length."""
+def test_the_error_for_a_tag_does_not_contain_its_key() -> None:
+    """The key may be another app's text, of any length."""
     with pytest.raises(CodatInvalidResponse) as raised:
         answer({"id": "company", "tags": {"Dave" * 60_000: 1}}).read(wire.Company)
     assert str(raised.value) == "Codat returned an invalid response (tags: string_type)."
 
 
-def test_what_is_wrong_with_many_fields_is_short() -> None:
-    """Five of them, without their values."""
+def test_the_error_for_many_fields_is_short() -> None:
+    """It names five fields, without values."""
     with pytest.raises(CodatInvalidResponse) as raised:
         answer(
             {"id": "x" * 200, "name": 1, "description": 2, "redirect": "SECRET", "created": "SECRET", "tags": 7}
@@ -44,8 +44,8 @@ def test_what_is_wrong_with_many_fields_is_short() -> None:
     ("status", "failed"),
     [("Complete", False), ("NotSupported", False), (None, False), ("FetchError", True), ("Anything new", True)],
 )
-def test_a_data_type_that_was_not_read(status: str | None, *, failed: bool) -> None:
-    """One that the platform doesn't have is no failure."""
+def test_a_data_type_failed_by_its_status(status: str | None, *, failed: bool) -> None:
+    """A data type that the platform doesn't have is no failure."""
     assert wire.DataTypeRead.model_validate({"dataType": "bills", "status": status}).failed is failed
 
 
@@ -55,8 +55,8 @@ def initial_read(*data_types: dict[str, Any]) -> bytes:
     return json.dumps(body).encode()
 
 
-def test_an_initial_read_by_connection() -> None:
-    """GIVEN data types of two connections, and one of none THEN each connection has its own."""
+def test_an_initial_read_is_split_by_connection() -> None:
+    """GIVEN data types of two connections, and another without connection THEN each connection has its own."""
     event = parse_event(
         initial_read(
             {"connectionId": "a", "dataType": "suppliers", "status": "Complete"},
@@ -77,7 +77,7 @@ def test_an_initial_read_by_connection() -> None:
 
 
 def test_a_webhook_from_the_future_is_not_parsed() -> None:
-    """It would outrank everything that follows."""
+    """It would be newer than every event that follows."""
     body = webhook("read.completed.initial")
     body["generatedDate"] = (NOW + timedelta(minutes=6)).isoformat()
     with pytest.raises(UnparseableEvent, match="5 minutes ahead"):

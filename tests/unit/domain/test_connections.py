@@ -1,9 +1,11 @@
-"""The register's rule, as a property: the state depends on what was reported, not on how it arrived."""
+"""The connection as a last-writer-wins register: examples in every order, and properties."""
 
 from dataclasses import replace
 from functools import reduce
+from itertools import permutations
 from typing import Any
 
+import pytest
 from hypothesis import given, strategies as st
 
 from shared.domain.connection_errors import revoked
@@ -11,8 +13,10 @@ from shared.domain.connections import (
     NO_STAMP,
     Connection,
     ConnectionSnapshot,
+    NextAction,
     Precedence,
     Source,
+    Stamp,
     Status,
     StatusUpdate,
     merge,
@@ -23,29 +27,38 @@ from shared.domain.connections import (
     with_abandoned_link,
     with_issued_link,
 )
+from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 from shared.domain.timestamps import Timestamp, just_after, timestamp
 
 NOW = timestamp("2026-11-22T12:00:00Z")
+LATER = timestamp("2026-11-22T12:00:01Z")
 CREATED = timestamp("2026-11-22T09:00:00Z")
 SOURCE = Source("qhyg", "QuickBooks Online", "Accounting")
 
-times = st.integers(0, 5).map(lambda second: timestamp(f"2026-11-22T10:00:0{second}Z"))
+# Few times, so that several updates have the same.
+times = st.sampled_from([timestamp(f"2026-11-22T10:00:0{second}Z") for second in range(6)])
+ids = st.uuids().map(str)
+_statuses = st.sampled_from([*Status, None])
+_errors = st.sampled_from([None, "cancelled", "revoked"])
 
 
-@st.composite
-def updates(draw: st.DrawFn) -> StatusUpdate:
-    """An event, an answer or a read; few times, so that ties happen."""
-    status = draw(st.sampled_from([*Status, None]))
+def _update_of(stamped: Stamp, status: Status | None, error: str | None, last_sync: Timestamp | None) -> StatusUpdate:
     return StatusUpdate(
-        stamp=stamp(draw(times), draw(st.sampled_from(list(Precedence))), draw(st.uuids().map(str))),
+        stamp=stamped,
         company_id="company",
         connection_id="connection",
         source=SOURCE,
         created_at=CREATED,
         status=status,
-        error=draw(st.sampled_from([None, "cancelled", "revoked"])) if status is not None else "cancelled",
-        last_sync=draw(st.none() | times),
+        error=error if status is not None else "cancelled",
+        last_sync=last_sync,
     )
+
+
+updates = st.builds(
+    _update_of, st.builds(stamp, times, st.sampled_from(Precedence), ids), _statuses, _errors, st.none() | times
+)
+"""Events, answers to our changes, and answers to reads."""
 
 
 def blank() -> Connection:
@@ -69,20 +82,88 @@ def visible(connection: Connection) -> dict[str, Any]:
     }
 
 
-@given(st.lists(updates(), min_size=1, max_size=8), st.data())
-def test_any_order_and_any_number_of_duplicates_end_in_the_same_state(
-    reported: list[StatusUpdate], data: st.DataObject
+def update(
+    status: Status | None, second: int, precedence: Precedence = Precedence.EVENT, *, error: str | None = None
+) -> StatusUpdate:
+    """Return an update of a number of seconds past 10:00 on Codat's clock."""
+    at = timestamp(f"2026-11-22T10:00:{second:02d}Z")
+    identity = f"{precedence.name}-{second}"
+    return StatusUpdate(stamp(at, precedence, identity), "company", "connection", SOURCE, CREATED, status, error)
+
+
+created = update(Status.PENDING_AUTH, 1)
+cancelled = update(None, 2, error="The user cancelled.")
+linked = update(Status.LINKED, 3)
+unlinked = update(Status.UNLINKED, 4, Precedence.OUR_CHANGE)
+revoked_at_platform = update(Status.DEAUTHORIZED, 5, error="Access was revoked.")
+reconnected = update(Status.LINKED, 6)
+deleted = update(Status.DELETED, 7)
+read_as_pending = update(Status.PENDING_AUTH, 3, Precedence.READ)
+unlinked_in_the_second_of_the_link = update(Status.UNLINKED, 3, Precedence.OUR_CHANGE)
+REVOKED = revoked("QuickBooks Online")
+
+
+@pytest.mark.parametrize(
+    ("reported", "status", "error", "next_action"),
+    [
+        ([], Status.PENDING_AUTH, None, NextAction.AUTHORIZE),
+        ([created], Status.PENDING_AUTH, None, NextAction.AUTHORIZE),
+        ([created, cancelled], Status.PENDING_AUTH, "The user cancelled.", NextAction.AUTHORIZE),
+        ([cancelled], Status.PENDING_AUTH, "The user cancelled.", NextAction.AUTHORIZE),
+        ([created, cancelled, linked], Status.LINKED, None, NextAction.NONE),
+        ([linked], Status.LINKED, None, NextAction.NONE),
+        ([created, linked, unlinked], Status.UNLINKED, None, NextAction.RECONNECT),
+        ([linked, revoked_at_platform], Status.DEAUTHORIZED, "Access was revoked.", NextAction.RECONNECT),
+        ([linked, update(Status.DEAUTHORIZED, 5)], Status.DEAUTHORIZED, REVOKED, NextAction.RECONNECT),
+        ([linked, revoked_at_platform, reconnected], Status.LINKED, None, NextAction.NONE),
+        ([created, linked, reconnected, deleted], Status.DELETED, None, NextAction.NONE),
+        ([deleted, update(Status.LINKED, 9)], Status.DELETED, None, NextAction.NONE),
+        ([linked, read_as_pending], Status.LINKED, None, NextAction.NONE),
+        ([linked, unlinked_in_the_second_of_the_link], Status.LINKED, None, NextAction.NONE),
+        ([read_as_pending, unlinked_in_the_second_of_the_link], Status.UNLINKED, None, NextAction.RECONNECT),
+    ],
+)
+def test_every_order_of_arrival_ends_in_the_same_state(
+    reported: list[StatusUpdate], status: Status, error: str | None, next_action: NextAction
 ) -> None:
-    """The register is a set of maxima."""
-    again = data.draw(st.lists(st.sampled_from(reported), max_size=4))
-    shuffled = data.draw(st.permutations([*reported, *again]))
-    assert visible(merged(list(shuffled))) == visible(merged(reported))
-    assert merged(list(shuffled)) == merged(reported)
+    """GIVEN updates WHEN they arrive in any order, each of them twice THEN the newest state on Codat's clock stays."""
+    for order in permutations(reported):
+        for arrivals in (order, [*order, *order], [each for each in order for _ in range(2)]):
+            connection = merged(list(arrivals))
+            assert (connection.status, connection.error, connection.next_action) == (status, error, next_action)
+            assert connection == merged(reported)
 
 
-@given(st.lists(updates(), min_size=1, max_size=8))
-def test_the_status_is_the_newest_one_and_deleted_is_final(reported: list[StatusUpdate]) -> None:
-    """In the order of Codat's clock, each update simply replaces the one before."""
+def test_a_late_update_raises_only_the_registers_that_it_is_newer_than() -> None:
+    """GIVEN a Linked connection WHEN an older error arrives THEN the status and the absent error stay."""
+    connection = merged([created, linked])
+    late = merge(connection, cancelled, LATER)
+    assert late is connection
+    newer_error = merge(connection, update(None, 4, error="The sync failed."), LATER)
+    assert (newer_error.status, newer_error.status_stamp) == (Status.LINKED, linked.stamp)
+    assert (newer_error.reported_error, newer_error.updated_at) == ("The sync failed.", LATER)
+    assert newer_error.error is None
+
+
+def test_a_platform_with_a_connector_asks_to_install_it() -> None:
+    desktop = Source(QUICKBOOKS_DESKTOP_KEY, "QuickBooks Desktop", "Accounting")
+    pending = merged([replace(created, source=desktop), replace(cancelled, source=desktop)])
+    assert pending.next_action is NextAction.INSTALL_CONNECTOR
+    assert pending.error is not None
+    assert pending.error.startswith("The user cancelled. QuickBooks Desktop needs its connector")
+    unlinked_again = merge(pending, replace(unlinked, source=desktop), NOW)
+    assert unlinked_again.next_action is NextAction.RECONNECT
+
+
+def test_a_stamp_contains_time_precedence_and_id() -> None:
+    """An id may contain the separator."""
+    stamped = replace(created, stamp=stamp(NOW, Precedence.OUR_CHANGE, "id#1"))
+    assert (time_of(stamped.stamp), stamped.precedence, stamped.event_id) == (NOW, Precedence.OUR_CHANGE, "id#1")
+
+
+@given(st.lists(updates, min_size=1, max_size=8))
+def test_the_newest_status_wins_and_deleted_is_final(reported: list[StatusUpdate]) -> None:
+    """In the order of Codat's clock, each status replaces the previous."""
     assert merged(reported).status is status_of(reported)
 
 
@@ -92,10 +173,10 @@ def status_of(reported: list[StatusUpdate]) -> Status:
 
 
 @given(times, st.permutations(list(Precedence)), st.permutations(["a", "b", "c"]))
-def test_at_one_time_an_event_wins_over_our_change_and_that_over_a_read(
+def test_at_equal_times_an_event_wins_over_our_change_and_our_change_over_a_read(
     at: Timestamp, arrival: list[Precedence], ids: list[str]
 ) -> None:
-    """Whatever their ids, and whichever came first."""
+    """The ids and the order of arrival don't matter."""
     statuses = {
         Precedence.READ: Status.PENDING_AUTH,
         Precedence.OUR_CHANGE: Status.UNLINKED,
@@ -114,9 +195,9 @@ def test_at_one_time_an_event_wins_over_our_change_and_that_over_a_read(
         assert merged(reported).status is statuses[highest]
 
 
-@given(st.lists(updates(), min_size=1, max_size=8))
-def test_the_error_is_the_newest_one_since_the_last_link(reported: list[StatusUpdate]) -> None:
-    """An error stays until the customer links, or a newer one comes; what was revoked without one says so."""
+@given(st.lists(updates, min_size=1, max_size=8))
+def test_the_newest_error_since_the_last_link_is_shown(reported: list[StatusUpdate]) -> None:
+    """An error stays until the customer links or a newer error arrives. A revoked connection always has an error."""
     error = None
     for update in sorted(reported, key=lambda update: update.stamp):
         if update.error is not None or update.status is Status.LINKED:
@@ -128,8 +209,8 @@ def test_the_error_is_the_newest_one_since_the_last_link(reported: list[StatusUp
 
 
 @given(st.permutations(["qhyg", "", "", ""]))
-def test_a_platform_that_was_named_once_stays(keys: list[str]) -> None:
-    """Codat may leave the key out; without it the connection would not be found to be used again."""
+def test_a_platform_key_is_kept_if_later_updates_leave_it_out(keys: list[str]) -> None:
+    """Without the key, a later request for the platform would create a second connection."""
     reported = [
         StatusUpdate(
             stamp(NOW, Precedence.EVENT, str(place)),
@@ -145,40 +226,32 @@ def test_a_platform_that_was_named_once_stays(keys: list[str]) -> None:
         assert merged(ordered).source.platform_key == "qhyg"
 
 
-@given(st.lists(updates(), min_size=1, max_size=6))
-def test_a_repeated_update_changes_nothing(reported: list[StatusUpdate]) -> None:
-    """Merging it returns the very same state, so that nothing has to be written."""
-    state = merged(reported)
-    for update in reported:
-        assert merge(state, update, NOW) is state
-
-
-@given(st.lists(updates(), min_size=1, max_size=6), updates())
+@given(st.lists(updates, min_size=1, max_size=6), updates)
 def test_a_tombstone_stays_as_it_is(reported: list[StatusUpdate], late: StatusUpdate) -> None:
-    """Its company is gone: no late update brings personal data back."""
+    """Its company was deleted: a late update must not bring personal data back."""
     tombstone = replace(merged(reported), is_tombstone=True)
     assert merge(tombstone, late, NOW) is tombstone
     assert with_issued_link(tombstone, NOW) is tombstone
 
 
-@given(st.lists(updates(), max_size=6), times, st.sampled_from([Precedence.READ, Precedence.OUR_CHANGE]))
+@given(st.lists(updates, max_size=6), times, st.sampled_from([Precedence.READ, Precedence.OUR_CHANGE]))
 def test_an_answer_is_newer_than_the_state_before_its_request(
     reported: list[StatusUpdate], at: Timestamp, precedence: Precedence
 ) -> None:
-    """Although the `Date` header has whole seconds."""
+    """The `Date` header has whole seconds, so without this floor the answer could seem older."""
     state = merged(reported)
     stamped = stamp_of_answer(at, precedence, state if reported else None, "id")
     assert stamped > state.last_update_stamp
     floor = at if state.last_update_stamp == NO_STAMP else just_after(time_of(state.last_update_stamp))
     assert time_of(stamped) == max(at, floor)
-    # What a placeholder knows came without a stamp, so it is no floor.
+    # A placeholder has no stamp, and so no floor.
     assert time_of(stamp_of_answer(at, precedence, blank(), "id")) == at
 
 
 def test_a_link_that_was_not_used_is_abandoned_until_a_new_one_is_issued() -> None:
-    """GIVEN a pending connection THEN its newest link counts, and another status ends the wait."""
+    """GIVEN a pending connection THEN its newest link counts. Another status ends the wait."""
     early, late = timestamp("2026-11-22T10:00:00Z"), timestamp("2026-11-22T11:00:00Z")
-    pending = merge(blank(), _update(Status.PENDING_AUTH), NOW)
+    pending = merge(blank(), update(Status.PENDING_AUTH, 0), NOW)
     assert not blank().is_abandoned(before=late)
     assert pending.is_abandoned(before=late)
     assert not pending.is_abandoned(before=CREATED)
@@ -190,15 +263,15 @@ def test_a_link_that_was_not_used_is_abandoned_until_a_new_one_is_issued() -> No
     assert abandoned.error == "The link to QuickBooks Online was not used in time. Ask for a new one."
     assert with_abandoned_link(abandoned, NOW, before=late) is abandoned
     assert with_issued_link(abandoned, NOW).abandoned_at is None
-    assert merge(abandoned, _update(Status.LINKED, second=1), NOW).abandoned_at is None
+    assert merge(abandoned, update(Status.LINKED, 1), NOW).abandoned_at is None
     assert with_abandoned_link(issued, late, before=early) is issued
-    linked = merge(pending, _update(Status.LINKED, second=1), NOW)
+    linked = merge(pending, update(Status.LINKED, 1), NOW)
     assert with_abandoned_link(linked, NOW, before=late) is linked
 
 
-def test_what_a_list_shows_differently() -> None:
-    """The status, another error, or the platform's key; a newer sync is a question of its own."""
-    pending = merge(blank(), replace(_update(Status.PENDING_AUTH), error="cancelled", last_sync=CREATED), NOW)
+def test_a_snapshot_differs_by_status_error_or_platform_key() -> None:
+    """A newer sync is checked separately."""
+    pending = merge(blank(), replace(update(Status.PENDING_AUTH, 0), error="cancelled", last_sync=CREATED), NOW)
     same = ConnectionSnapshot(
         at=NOW,
         connection_id="connection",
@@ -218,8 +291,3 @@ def test_what_a_list_shows_differently() -> None:
     assert not replace(same, last_sync=NOW).differs_from(pending)
     assert replace(same, last_sync=NOW).has_newer_sync(pending)
     assert not same.has_newer_sync(pending)
-
-
-def _update(status: Status, second: int = 0) -> StatusUpdate:
-    at = timestamp(f"2026-11-22T10:00:0{second}Z")
-    return StatusUpdate(stamp(at, Precedence.EVENT, "e"), "company", "connection", SOURCE, CREATED, status)

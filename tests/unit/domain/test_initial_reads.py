@@ -1,4 +1,4 @@
-"""When a connection was linked and its data first read, whatever arrives in whatever order, or not at all."""
+"""`linkedAt`, `initialReadAt` and `initialReadIssues`, in any order of arrival and if facts are lost."""
 
 from dataclasses import replace
 from functools import reduce
@@ -18,30 +18,33 @@ from shared.domain.connections import (
 )
 from shared.domain.initial_reads import MAX_KEPT, NO_EVIDENCE, InitialRead
 from shared.domain.timestamps import Timestamp, timestamp
-from tests.unit.domain.test_connections import CREATED, NOW, SOURCE, blank, times, updates, visible
+from tests.unit.domain.test_connections import CREATED, NOW, SOURCE, blank, ids, times, updates, visible
 
 Fact = StatusUpdate | InitialRead
 
 
-@st.composite
-def reads(draw: st.DrawFn) -> InitialRead:
-    """A `read.completed.initial` event: of one data type or two, each complete or failed."""
-    failed = draw(
-        st.dictionaries(
-            st.sampled_from(["bills", "suppliers"]),
-            st.sampled_from([None, "FetchError", "ProcessingError"]),
-            min_size=1,
-        )
-    )
+def _read_of(completed_at: Timestamp, event_id: str, failures: dict[str, str | None]) -> InitialRead:
     return InitialRead(
-        completed_at=draw(times),
-        event_id=draw(st.uuids().map(str)),
-        complete=tuple(sorted(data_type for data_type, status in failed.items() if status is None)),
-        failed=tuple(sorted((data_type, status) for data_type, status in failed.items() if status is not None)),
+        completed_at=completed_at,
+        event_id=event_id,
+        complete=tuple(sorted(data_type for data_type, status in failures.items() if status is None)),
+        failed=tuple(sorted((data_type, status) for data_type, status in failures.items() if status is not None)),
     )
 
 
-facts = st.lists(updates() | reads(), min_size=1, max_size=12)
+reads = st.builds(
+    _read_of,
+    times,
+    ids,
+    st.dictionaries(
+        st.sampled_from(["bills", "suppliers"]),
+        st.sampled_from([None, "FetchError", "ProcessingError"]),
+        min_size=1,
+    ),
+)
+"""`read.completed.initial` events: of one data type or two, each complete or failed."""
+
+facts = st.lists(updates | reads, min_size=1, max_size=12)
 
 
 def after(connection: Connection, fact: Fact) -> Connection:
@@ -53,8 +56,8 @@ def arrived(*arrivals: Fact) -> Connection:
 
 
 @given(facts, st.data())
-def test_neither_order_nor_repetition_matters(reported: list[Fact], data: st.DataObject) -> None:
-    """GIVEN any updates and initial reads THEN all that the app sees is the same, and so is what is stored."""
+def test_order_and_repetition_do_not_matter(reported: list[Fact], data: st.DataObject) -> None:
+    """GIVEN updates and initial reads WHEN they arrive in another order, some twice THEN the state is the same."""
     again = data.draw(st.lists(st.sampled_from(reported), max_size=4))
     shuffled = data.draw(st.permutations([*reported, *again]))
     assert visible(arrived(*shuffled)) == visible(arrived(*reported))
@@ -63,15 +66,15 @@ def test_neither_order_nor_repetition_matters(reported: list[Fact], data: st.Dat
 
 @given(facts)
 def test_a_repeated_fact_changes_nothing(reported: list[Fact]) -> None:
-    """It returns the very same state, so that nothing has to be written."""
+    """The same object is returned, so that nothing has to be written."""
     state = arrived(*reported)
     for fact in reported:
         assert after(state, fact) is state
 
 
 @given(facts)
-def test_the_definition(reported: list[Fact]) -> None:
-    """The three values, computed from the whole set at once."""
+def test_the_values_follow_from_the_set_of_facts(reported: list[Fact]) -> None:
+    """The three values, computed from all facts at once, are those of merging fact by fact."""
     linked_at = linked_at_of(reported)
     state = arrived(*reported)
     assert state.linked_at == linked_at
@@ -80,12 +83,12 @@ def test_the_definition(reported: list[Fact]) -> None:
 
 
 def linked_at_of(reported: list[Fact]) -> Timestamp | None:
-    said = [update for update in reported if isinstance(update, StatusUpdate)]
-    linked = [time(update) for update in said if update.status is Status.LINKED]
+    status_updates = [update for update in reported if isinstance(update, StatusUpdate)]
+    linked = [time(update) for update in status_updates if update.status is Status.LINKED]
     if not linked:
         return None
-    severed = [time(update) for update in said if update.status in SEVERED and time(update) < max(linked)]
-    by_event = [time(update) for update in said if update.status is Status.LINKED and is_event(update)]
+    severed = [time(update) for update in status_updates if update.status in SEVERED and time(update) < max(linked)]
+    by_event = [time(update) for update in status_updates if update.status is Status.LINKED and is_event(update)]
     if by_event and max(by_event) >= max(severed, default=""):
         return max(by_event)
     return max(severed, default=CREATED)
@@ -164,16 +167,16 @@ def read(minute: int, **failed: str) -> InitialRead:
     return InitialRead(at(minute), f"initial-read-{minute}", complete, tuple(sorted(failed.items())))
 
 
-def seen(connection: Connection) -> tuple[Timestamp | None, Timestamp | None]:
+def times_of(connection: Connection) -> tuple[Timestamp | None, Timestamp | None]:
     return connection.linked_at, connection.initial_read_at
 
 
 def test_nothing_is_read_before_it_is_linked() -> None:
     """GIVEN a pending connection THEN neither a read nor a sync of it counts."""
     pending = event(Status.PENDING_AUTH, 0, synced=1)
-    assert seen(blank()) == (None, None)
+    assert times_of(blank()) == (None, None)
     state = arrived(pending, read(2, bills="FetchError"), event(None, 3))
-    assert seen(state) == (None, None)
+    assert times_of(state) == (None, None)
     assert state.initial_read_issues == ()
 
 
@@ -181,123 +184,123 @@ def test_the_event_of_the_initial_read_can_come_first() -> None:
     """Before the connection's first event: the placeholder is not shown, and nothing of it is lost."""
     early = arrived(read(5))
     assert early.is_placeholder
-    assert seen(early) == (None, None)
-    assert seen(after(early, event(Status.LINKED, 1))) == (at(1), at(5))
+    assert times_of(early) == (None, None)
+    assert times_of(after(early, event(Status.LINKED, 1))) == (at(1), at(5))
     # The read may also belong to an earlier authorisation.
-    assert seen(after(early, event(Status.LINKED, 6))) == (at(6), None)
+    assert times_of(after(early, event(Status.LINKED, 6))) == (at(6), None)
 
 
 def test_the_initial_read_is_the_first_after_linking() -> None:
-    """Of several events, one a product, the first complete one counts; an earlier sync does not."""
+    """GIVEN an event for each product THEN the earliest counts. A sync before the link does not."""
     linked = event(Status.LINKED, 1, synced=2)
-    assert seen(arrived(linked, read(7), read(5), read(9))) == (at(1), at(5))
-    assert seen(arrived(read(1), linked)) == (at(1), at(1))
+    assert times_of(arrived(linked, read(7), read(5), read(9))) == (at(1), at(5))
+    assert times_of(arrived(read(1), linked)) == (at(1), at(1))
 
 
-def test_a_reconnect_begins_anew() -> None:
-    """The read of the earlier authorisation is dropped, whenever it arrives; what follows counts."""
+def test_a_reconnect_starts_again() -> None:
+    """An initial read of the earlier authorisation is dropped, also if it arrives late."""
     first: list[Fact] = [
         event(Status.LINKED, 1),
         read(3, bills="FetchError"),
         read(4),
         answer(Status.LINKED, 5, synced=5),
     ]
-    assert seen(arrived(*first)) == (at(1), at(4))
+    assert times_of(arrived(*first)) == (at(1), at(4))
     severed = event(Status.DEAUTHORIZED, 10)
     # Until it is linked again, the last authorisation's values stay.
-    assert seen(arrived(*first, severed)) == (at(1), at(4))
+    assert times_of(arrived(*first, severed)) == (at(1), at(4))
     again = event(Status.LINKED, 20)
     for order in ([*first, severed, again], [again, severed, *first]):
         state = arrived(*order)
-        assert seen(state) == (at(20), None)
+        assert times_of(state) == (at(20), None)
         assert state.initial_read_issues == ()
         assert state.evidence == NO_EVIDENCE
-        assert seen(after(state, read(22))) == (at(20), at(22))
+        assert times_of(after(state, read(22))) == (at(20), at(22))
 
 
-def test_a_failed_data_type_is_listed_and_nothing_is_read() -> None:
-    """Also if there was a sync since: the event says that it is not complete."""
+def test_while_a_data_type_fails_the_initial_read_is_incomplete() -> None:
+    """A later sync does not replace the event, which reports a failure."""
     state = arrived(event(Status.LINKED, 1), read(3, bills="FetchError"), answer(Status.LINKED, 6, synced=5))
-    assert seen(state) == (at(1), None)
+    assert times_of(state) == (at(1), None)
     assert state.initial_read_issues == (("bills", "FetchError"),)
 
 
 def test_a_later_complete_event_clears_a_failed_data_type() -> None:
-    """In any order. While a data type fails, the read is not complete, whatever was read before."""
+    """In any order. A failure makes the initial read incomplete, also after a complete event."""
     linked, failed, complete = event(Status.LINKED, 1), read(3, bills="FetchError"), read(5)
     orders: list[list[Fact]] = [[linked, failed, complete], [complete, failed, linked]]
     for order in orders:
         state = arrived(*order)
-        assert seen(state) == (at(1), at(5))
+        assert times_of(state) == (at(1), at(5))
         assert state.initial_read_issues == ()
     state = arrived(linked, complete, read(7, suppliers="ProcessingError"))
-    assert seen(state) == (at(1), None)
+    assert times_of(state) == (at(1), None)
     assert state.initial_read_issues == (("suppliers", "ProcessingError"),)
 
 
 def test_each_data_type_counts_for_itself() -> None:
-    """GIVEN two events, each with another failed data type THEN the newest outcome of each is listed."""
+    """GIVEN two events with different failed data types THEN the newest outcome of each data type counts."""
     bills = InitialRead(at(3), "a", complete=(), failed=(("bills", "FetchError"),))
     suppliers = InitialRead(at(4), "b", complete=("bills",), failed=(("suppliers", "FetchError"),))
     state = arrived(event(Status.LINKED, 1), bills, suppliers)
-    assert seen(state) == (at(1), None)
+    assert times_of(state) == (at(1), None)
     assert state.initial_read_issues == (("suppliers", "FetchError"),)
 
 
 def test_the_first_sync_since_linking_stands_in_for_a_lost_event() -> None:
-    """`lastSync`, which any later answer or webhook carries, at `linkedAt` or after it."""
+    """`lastSync`, in any later response or webhook, counts from `linkedAt` on."""
     linked = event(Status.LINKED, 5, synced=4)
-    assert seen(arrived(linked)) == (at(5), None)
-    assert seen(arrived(linked, answer(Status.LINKED, 6, synced=5))) == (at(5), at(5))
+    assert times_of(arrived(linked)) == (at(5), None)
+    assert times_of(arrived(linked, answer(Status.LINKED, 6, synced=5))) == (at(5), at(5))
     state = arrived(linked, answer(Status.LINKED, 9, synced=8), answer(Status.LINKED, 30, synced=20))
-    assert seen(state) == (at(5), at(8))
-    # The event, late, decides again.
-    assert seen(after(state, read(7))) == (at(5), at(7))
-    assert seen(after(state, read(25))) == (at(5), at(25))
+    assert times_of(state) == (at(5), at(8))
+    # A late event decides.
+    assert times_of(after(state, read(7))) == (at(5), at(7))
+    assert times_of(after(state, read(25))) == (at(5), at(25))
 
 
 def test_a_lost_connected_event_leaves_the_creation_as_lower_bound() -> None:
-    """GIVEN a read that says Linked, and no event THEN it was linked at some time since it was created."""
+    """GIVEN a read with status Linked, and no event THEN it was linked at some time after its creation."""
     state = arrived(event(Status.PENDING_AUTH, 0), answer(Status.LINKED, 9, synced=8))
-    assert seen(state) == (CREATED, at(8))
-    # The event, late, says when.
-    assert seen(after(state, event(Status.LINKED, 6))) == (at(6), at(8))
+    assert times_of(state) == (CREATED, at(8))
+    # A late event gives the exact time.
+    assert times_of(after(state, event(Status.LINKED, 6))) == (at(6), at(8))
 
 
 @pytest.mark.parametrize(
     "severed", [event(Status.DEAUTHORIZED, 10), our_change(Status.UNLINKED, 10), answer(Status.UNLINKED, 10)]
 )
 def test_a_lost_reconnected_event_leaves_the_end_of_the_last_link_as_lower_bound(severed: StatusUpdate) -> None:
-    """Whether a webhook, our own unlink or a read reported that end. The earlier read is not the new one's."""
+    """The end may be reported by a webhook, our own unlink or a read. The earlier initial read does not count."""
     first: list[Fact] = [event(Status.LINKED, 1), read(3), severed]
     for order in ([*first, answer(Status.LINKED, 20)], [answer(Status.LINKED, 20), *reversed(first)]):
         state = arrived(*order)
-        assert seen(state) == (at(10), None)
-        assert seen(after(state, answer(Status.LINKED, 30, synced=25))) == (at(10), at(25))
-        assert seen(after(state, read(24))) == (at(10), at(24))
-        # The event, late, says when; what was read before it belongs to no authorisation.
-        assert seen(after(after(state, answer(Status.LINKED, 30, synced=12)), event(Status.LINKED, 15))) == (
+        assert times_of(state) == (at(10), None)
+        assert times_of(after(state, answer(Status.LINKED, 30, synced=25))) == (at(10), at(25))
+        assert times_of(after(state, read(24))) == (at(10), at(24))
+        # A late event gives the exact time. A sync before it belongs to no authorisation.
+        assert times_of(after(after(state, answer(Status.LINKED, 30, synced=12)), event(Status.LINKED, 15))) == (
             at(15),
             None,
         )
 
 
 def test_a_link_that_only_an_answer_shows_counts_after_its_end() -> None:
-    """GIVEN answers that say Linked, and no event THEN each link has as lower bound the end of the one before it, also
-    after its own end.
+    """GIVEN responses with status Linked, and no event THEN the lower bound of each link is the end of the previous
+    link, also after its own end.
     """
     first: list[Fact] = [answer(Status.LINKED, 5, synced=5), event(Status.DEAUTHORIZED, 10)]
     second: list[Fact] = [*first, answer(Status.LINKED, 20), our_change(Status.UNLINKED, 30)]
     for order in (first, first[::-1]):
-        assert seen(arrived(*order)) == (CREATED, at(5))
+        assert times_of(arrived(*order)) == (CREATED, at(5))
     for order in (second[:-1], second, second[::-1]):
-        assert seen(arrived(*order)) == (at(10), None)
-    # An event, late, says when, if it belongs to the last link.
-    assert seen(arrived(*second, event(Status.LINKED, 4))) == (at(10), None)
-    assert seen(arrived(*second, event(Status.LINKED, 15))) == (at(15), None)
+        assert times_of(arrived(*order)) == (at(10), None)
+    # A late event gives the exact time if it belongs to the last link.
+    assert times_of(arrived(*second, event(Status.LINKED, 4))) == (at(10), None)
+    assert times_of(arrived(*second, event(Status.LINKED, 15))) == (at(15), None)
 
 
-def test_a_read_that_says_linked_begins_nothing() -> None:
+def test_a_read_does_not_change_the_time_of_the_link() -> None:
     """GIVEN the event of an authorisation THEN later reads of it leave its time as it is."""
     state = arrived(event(Status.LINKED, 1), answer(Status.LINKED, 9), event(None, 10), answer(Status.LINKED, 11))
     assert state.linked_at == at(1)
@@ -306,13 +309,13 @@ def test_a_read_that_says_linked_begins_nothing() -> None:
 def test_a_severed_or_deleted_connection_keeps_its_last_times() -> None:
     linked: list[Fact] = [event(Status.LINKED, 1), read(3)]
     for end in (event(Status.UNLINKED, 5), event(Status.DELETED, 5), answer(Status.DELETED, 5)):
-        assert seen(arrived(*linked, end)) == (at(1), at(3))
-    # It is not known to have been linked.
-    assert seen(arrived(event(Status.UNLINKED, 5), read(6))) == (None, None)
+        assert times_of(arrived(*linked, end)) == (at(1), at(3))
+    # No fact shows that it was ever linked.
+    assert times_of(arrived(event(Status.UNLINKED, 5), read(6))) == (None, None)
 
 
-def test_a_tombstone_takes_no_read() -> None:
-    """Its company is gone."""
+def test_a_tombstone_ignores_initial_reads() -> None:
+    """Its company was deleted."""
     tombstone = replace(arrived(event(Status.LINKED, 1)), is_tombstone=True)
     assert with_initial_read(tombstone, read(3), NOW) is tombstone
 
@@ -325,18 +328,18 @@ def test_of_one_authorisation_the_earliest_evidence_is_kept() -> None:
     syncs = [answer(Status.LINKED, minute, synced=minute) for minute in range(2, 4 + 3 * MAX_KEPT)]
     for order in (syncs, syncs[::-1]):
         state = arrived(event(Status.LINKED, 1), *order)
-        assert seen(state) == (at(1), at(2))
+        assert times_of(state) == (at(1), at(2))
         assert len(state.evidence.syncs) == 2 * MAX_KEPT
     events = [read(minute) for minute in range(2, 4 + 3 * MAX_KEPT)]
     for ordered in (events, events[::-1]):
         state = arrived(event(Status.LINKED, 1), *ordered)
-        assert seen(state) == (at(1), at(2))
+        assert times_of(state) == (at(1), at(2))
         assert len(state.evidence.reads) == 2 * MAX_KEPT
 
 
 @pytest.mark.parametrize("order", ["event first", "answer first"])
 def test_many_syncs_of_one_authorisation_leave_room_for_the_next(order: str) -> None:
-    """GIVEN more syncs than are kept, one a day WHEN it is authorised again THEN the first sync since then counts.
+    """GIVEN more daily syncs than are kept WHEN it is authorised again THEN the first sync after that counts.
 
     Also if an answer shows that sync before the `reconnected` event arrives.
     """
@@ -344,7 +347,7 @@ def test_many_syncs_of_one_authorisation_leave_room_for_the_next(order: str) -> 
     state = arrived(event(Status.LINKED, 1), *daily, event(Status.DEAUTHORIZED, 30))
     again, synced = event(Status.LINKED, 40), answer(Status.LINKED, 50, synced=45)
     pair = [again, synced] if order == "event first" else [synced, again]
-    assert seen(reduce(after, pair, state)) == (at(40), at(45))
+    assert times_of(reduce(after, pair, state)) == (at(40), at(45))
 
 
 def test_many_syncs_of_one_authorisation_leave_room_for_one_whose_event_was_lost() -> None:
@@ -352,4 +355,4 @@ def test_many_syncs_of_one_authorisation_leave_room_for_one_whose_event_was_lost
     daily = [answer(Status.LINKED, minute, synced=minute) for minute in range(2, 3 + 2 * MAX_KEPT)]
     state = arrived(event(Status.LINKED, 1), *daily, event(Status.DEAUTHORIZED, 30))
     state = reduce(after, [answer(Status.LINKED, 50, synced=45), answer(Status.LINKED, 59, synced=55)], state)
-    assert seen(state) == (at(30), at(45))
+    assert times_of(state) == (at(30), at(45))

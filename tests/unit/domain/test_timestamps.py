@@ -1,4 +1,4 @@
-"""Codat's times in one form that sorts."""
+"""Codat's times, normalised so that they sort as text."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,8 +21,8 @@ from shared.domain.timestamps import datetime_of, just_after, milliseconds_of, t
         ("2022-10-23T00:00:00.123456789Z", "2022-10-23T00:00:00.1234567Z"),
     ],
 )
-def test_every_form_of_codat_becomes_one(text: str, expected: str) -> None:
-    """One width, UTC, seven digits."""
+def test_every_format_of_codat_is_normalised(text: str, expected: str) -> None:
+    """To UTC, with seven digits."""
     assert timestamp(text) == expected
 
 
@@ -38,8 +38,8 @@ def test_every_form_of_codat_becomes_one(text: str, expected: str) -> None:
         "\uff12\uff10\uff12\uff14-01-01",
     ],
 )
-def test_what_is_no_time_is_refused(text: str) -> None:
-    """ValueError, so that a model can say which field."""
+def test_other_text_is_rejected(text: str) -> None:
+    """A ValueError becomes pydantic's error for the field."""
     with pytest.raises(ValueError, match=r"time|isoformat|hour|second|month"):
         timestamp(text)
 
@@ -48,24 +48,21 @@ moments = st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12,
 
 
 @given(moments, moments)
-def test_text_sorts_as_time_does(one: datetime, other: datetime) -> None:
-    """Comparing timestamps as text is comparing moments."""
-    assert (timestamp_of(one) < timestamp_of(other)) == (one < other)
+def test_text_sorts_as_time_does(first: datetime, second: datetime) -> None:
+    assert (timestamp_of(first) < timestamp_of(second)) == (first < second)
 
 
 @given(moments)
-def test_a_moment_survives(moment: datetime) -> None:
-    """Through text and back."""
+def test_a_time_is_converted_to_text_and_back(moment: datetime) -> None:
     assert datetime_of(timestamp_of(moment)) == moment
     assert timestamp(timestamp_of(moment)) == timestamp_of(moment)
     assert timestamp_of(moment) < just_after(timestamp_of(moment)) < timestamp_of(moment + timedelta(microseconds=1))
 
 
 def test_milliseconds_since_1970() -> None:
-    """Whole ones: what is below is dropped."""
+    """Smaller units are dropped."""
     assert milliseconds_of(timestamp("1970-01-01T00:00:01.2349999Z")) == 1_234
 
 
-def test_the_last_tick_of_a_second_is_followed_by_the_next() -> None:
-    """The carry goes all the way."""
+def test_the_timestamp_after_the_last_tick_of_a_year_is_in_the_next_year() -> None:
     assert just_after(timestamp("2024-12-31T23:59:59.9999999Z")) == "2025-01-01T00:00:00.0000000Z"

@@ -1,4 +1,4 @@
-"""What an error may show, and its traceback in the log: never what it was about."""
+"""Errors and their tracebacks contain no secret and no personal data."""
 
 import traceback
 from datetime import UTC, datetime
@@ -38,7 +38,7 @@ def test_a_webhook_that_cannot_be_parsed_is_not_quoted() -> None:
 
 
 def test_a_body_that_is_not_valid_is_not_quoted() -> None:
-    """It holds personal data."""
+    """It contains personal data."""
     body = {"customerId": "Dave Smith"}
     with pytest.raises(ValidationError) as raised:
         NewCustomer.model_validate(body)

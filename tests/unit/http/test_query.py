@@ -1,0 +1,47 @@
+"""Query parameters: what is accepted, and what an error says."""
+
+from enum import StrEnum
+
+import pytest
+
+from shared.domain.errors import InvalidQuery
+from shared.http.query import DEFAULT_LIMIT, allow_only, choice, limit
+
+
+class Colour(StrEnum):
+    RED = "red"
+    GREEN = "green"
+    HIDDEN = "hidden"
+
+
+def test_a_list_has_50_entries_by_default() -> None:
+    assert limit({}) == DEFAULT_LIMIT == 50
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", 1), ("007", 7), ("100", 100)])
+def test_a_limit_from_1_to_100(text: str, expected: int) -> None:
+    assert limit({"limit": text}) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "101", "0100", "-1", "+1", "1.0", " 1", "ten", "٣", "²"])
+def test_any_other_limit_is_rejected(text: str) -> None:
+    with pytest.raises(InvalidQuery, match=r"^limit: must be a whole number from 1 to 100$") as raised:
+        limit({"limit": text})
+    assert raised.value.field == "limit"
+
+
+def test_a_choice() -> None:
+    assert choice({"colour": "green"}, "colour", Colour, {Colour.HIDDEN}) is Colour.GREEN
+
+
+@pytest.mark.parametrize("query", [{}, {"colour": ""}, {"colour": "Green"}, {"colour": "hidden"}], ids=str)
+def test_an_unknown_choice_is_rejected_with_those_that_exist(query: dict[str, str]) -> None:
+    with pytest.raises(InvalidQuery, match=r"^colour: must be one of red, green$"):
+        choice(query, "colour", Colour, {Colour.HIDDEN})
+
+
+def test_an_unknown_parameter_is_rejected_with_those_that_exist() -> None:
+    """A misspelt one would otherwise be ignored silently."""
+    allow_only({"limit": "1"}, "limit", "cursor")
+    with pytest.raises(InvalidQuery, match=r"^Limit: is not a parameter here; the parameters are limit, cursor$"):
+        allow_only({"limit": "1", "Limit": "2"}, "limit", "cursor")

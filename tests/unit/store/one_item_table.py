@@ -1,0 +1,20 @@
+"""A table of one item, with the two conditions that leases use."""
+
+from shared.store.table import ABSENT, ConditionFailed, Item, Write
+
+
+class OneItemTable:
+    def __init__(self) -> None:
+        self.item: Item | None = None
+
+    def write(self, write: Write) -> None:
+        condition, existing = write.condition, self.item
+        if condition == ABSENT:
+            holds = existing is None
+        else:
+            assert condition is not None
+            assert condition.expression == "leaseOwner = :owner"
+            holds = existing is not None and existing["leaseOwner"] == (condition.values or {})[":owner"]
+        if not holds:
+            raise ConditionFailed(0, existing)
+        self.item = None if write.item is None else {n: value for n, value in write.item.items() if value is not None}
