@@ -82,18 +82,14 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 		$(RUNTIME) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $$folder -p $$root $$folder || exit 1; \
 	done
 
-replay: .venv/.synced ## put authentic webhooks that were kept unread through again (TABLE_NAME=…)
-	@exec $(PYTHON) -m cli.replay
-
-restore: .venv/.synced ## put back what a table has lost, from a backup restored beside it (STACK=… FROM=…)
-	@exec $(PYTHON) -m cli.restore
-
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
 rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
-retire-webhook-secret: ## remove all signing secrets but Codat's present one (STACK=…)
-rotate-api-key: ## store a new Codat API key, after it proved to be this deployment's (STACK=…)
-trust-api-key: ## confirm a Codat API key that can't prove itself (STACK=…)
-webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key: .venv/.synced
+retire-webhook-secret: ## keep the signing secret that Codat uses now and remove the others (STACK=…)
+rotate-api-key: ## store a new Codat API key that proves to be this deployment's (STACK=…)
+trust-api-key: ## confirm the stored Codat API key if it can't prove itself (STACK=…)
+replay: ## process the quarantined webhooks again (TABLE_NAME=…)
+restore: ## put back lost items from a backup that was restored to another table (STACK=… FROM=…)
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore: .venv/.synced
 	@exec $(PYTHON) -m cli $@
 
 bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)

@@ -1,16 +1,17 @@
-"""Codat as the operator needs it: webhook consumers, and whether a key is good."""
+"""The operator's requests to Codat: webhook consumers, and checks of an API key."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 import httpx
 
+from cli.telemetry import NoTelemetry
 from shared.codat import wire
 from shared.codat.client import Codat as CodatClient
 from shared.codat.transport import Transport
 from shared.retrying import retrying
+from shared.runtime import clock
 from shared.services.api_keys import ApiKeyTrust
 from shared.store.api_keys import ApiKeys
 from shared.store.customers import Customers
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from shared.codat.transport import Answer
     from shared.store.table import Table
 
-MOST_CONSUMERS = 50
-_SECONDS = 30.0
+MAX_CONSUMERS = 50
+"""Codat's limit for one client."""
+_REQUEST_SECONDS = 30.0
 
 
 class Consumer(wire.Wire):
@@ -46,13 +48,11 @@ class Codat:
 
     def __init__(self, base_url: str, api_key: str) -> None:
         self._client = httpx.Client(base_url=base_url)
-        self._transport = Transport(
-            self._client, _Key(api_key), lambda: _SECONDS, lambda: datetime.now(UTC), _Uncounted()
-        )
+        self._transport = Transport(self._client, _Key(api_key), lambda: _REQUEST_SECONDS, clock.now, NoTelemetry())
 
     def require_trusted_key(self, table: Table) -> None:
         """Raise CodatRejectedCredentials unless the deployment trusts the API key, or it proves itself now."""
-        trust = ApiKeyTrust(ApiKeys(table), Customers(table), lambda: datetime.now(UTC), set())
+        trust = ApiKeyTrust(ApiKeys(table), Customers(table), clock.now, set())
         CodatClient(self._transport, tag_key="", trust=trust).require_trusted_key()
 
     def __enter__(self) -> Self:
@@ -61,7 +61,7 @@ class Codat:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def consumers(self) -> list[Consumer]:
+    def list_consumers(self) -> list[Consumer]:
         return self._get("webhooks").read(_Consumers).results
 
     def create_consumer(self, url: str, event_types: Collection[str]) -> Consumer:
@@ -76,7 +76,7 @@ class Codat:
         return self._get("profile").read(_Profile).name
 
     def _get(self, *path: str) -> Answer:
-        return retrying(lambda: _SECONDS)(lambda: self._transport.send("GET", *path))
+        return retrying(lambda: _REQUEST_SECONDS)(lambda: self._transport.send("GET", *path))
 
 
 class _Key:
@@ -88,11 +88,3 @@ class _Key:
 
     def refresh_api_key(self) -> str:
         return self._api_key
-
-
-class _Uncounted:
-    """Metrics are CloudWatch's to read, not the operator's terminal."""
-
-    def count(self, metric: str, **dimensions: str) -> None: ...
-
-    def measure(self, metric: str, value: float) -> None: ...

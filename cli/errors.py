@@ -1,5 +1,5 @@
-"""What ends a command, in words for whoever started it."""
+"""The error that ends a command."""
 
 
 class OperatorError(Exception):
-    """Says what to change; nothing of the step that failed has happened."""
+    """The message says what to correct. The step that failed changed nothing."""

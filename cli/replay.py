@@ -1,44 +1,51 @@
-"""`make replay TABLE_NAME=…`: puts authentic webhooks that were kept unread through again.
-
-Runs with the operator's own AWS credentials, on the table that TABLE_NAME names. All other settings are the template's
-defaults.
-"""
+"""Process the quarantined webhooks again."""
 
 from __future__ import annotations
 
-import os
-import sys
+from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
-from local.gateway.lambda_context import LambdaContext
-from local.template import Template
+from cli.telemetry import NoTelemetry
+from shared.codat.signature import WebhookVerifier
+from shared.codat.webhook_events import parse_event
+from shared.domain.timeline import CALLER, Actor
+from shared.runtime import clock
+from shared.services import webhooks
+from shared.services.context import WebhookContext
+from shared.store.connections import Connections
+from shared.store.customers import Customers
+from shared.store.quarantine import Quarantine
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
-
-USAGE_ERROR = 2
+    from shared.store.table import Table
 
 
-def main(environment: MutableMapping[str, str] = os.environ) -> int:
-    if not environment.get("TABLE_NAME"):
-        print("Say which table: make replay TABLE_NAME=… (the stack's output TableName).", file=sys.stderr)
-        return USAGE_ERROR
-    template = Template.load()
-    for name, value in template.environment().items():
-        environment.setdefault(name, value)
-
-    from shared import bootstrap  # noqa: PLC0415 - reads the environment that is only now complete
-    from shared.services.webhooks import replay  # noqa: PLC0415 - as above
-
-    context = LambdaContext(template.functions["CodatWebhookFunction"])
-    stored, remaining = replay(bootstrap.webhook_context_until(lambda: context.get_remaining_time_in_millis() / 1000))
+def replay(table: Table, timeline_days: int) -> None:
+    """Store the webhooks that this version can parse, and list the others with the cause."""
+    context = WebhookContext(
+        actor=Actor(CALLER),
+        telemetry=NoTelemetry(),
+        now=clock.now,
+        new_id=lambda: str(uuid4()),
+        customers=Customers(table),
+        connections=Connections(table, timeline_lifetime=timedelta(days=timeline_days)),
+        verifier=WebhookVerifier(_NoSecrets()),
+        parse_event=parse_event,
+        quarantine=Quarantine(table),
+    )
+    stored, remaining = webhooks.replay(context)
     for webhook in stored:
-        print(f"stored  {webhook.received_at}  {webhook.webhook_id}")
+        print(f"stored       {webhook.received_at}  {webhook.webhook_id}")
     for webhook in remaining:
-        print(f"unread  {webhook.received_at}  {webhook.webhook_id}  {webhook.cause}")
-    print(f"{len(stored)} understood and stored, {len(remaining)} left.")
-    return 0
+        print(f"quarantined  {webhook.received_at}  {webhook.webhook_id}  {webhook.cause}")
+    print(f"{len(stored)} stored, {len(remaining)} still in quarantine.")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+class _NoSecrets:
+    """Quarantined webhooks were verified when they arrived, so that a replay needs no signing secret."""
+
+    def webhook_secrets(self) -> list[str]:
+        return []
+
+    refresh_webhook_secrets = webhook_secrets

@@ -1,22 +1,20 @@
-"""`make restore STACK=… FROM=…`: bring back what a table has lost, from a backup that was restored beside it.
+"""Put back the items that a table has lost, from a backup that was restored to another table.
 
-Runs with the operator's own AWS credentials; TABLE_NAME=… names the table if there is no stack. The API, webhooks and
-reconciles may run meanwhile. Items that exist stay as they are. After an interruption, repeat the command.
+The API, webhooks and reconciles can run meanwhile. Existing items stay as they are. After an interruption, repeat the
+command.
 
-    1. begin    a lost customer and its pointer, both marked `restoring`     -> calls and webhooks get 503
-    2. fill     connections, timelines and other items, if they are missing
-    3. finish   the marks are removed, customer and pointer together         -> the customer is published
+    1. begin    put a lost customer and its pointer, both marked `restoring`   -> calls and webhooks get 503
+    2. fill     put connections, timelines and other items if they are missing
+    3. finish   remove the marks of the customer and its pointer together      -> the customer is published
 
-Each step is one transaction a customer or an item. Its conditions decide: a customer that was deleted, or created again
-with another company, stays as it is. At the end a reconcile compares everything with Codat, and adopts the companies
-that were created after the backup.
+Each step is one transaction for each customer or item. Its conditions decide: a customer that was deleted, or created
+again with another company, stays as it is. At the end a reconcile compares all customers with Codat, and adopts the
+companies that were created after the backup.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,10 +23,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.domain.errors import StoreUnavailable
+from cli.deployment import aws_config
+from cli.errors import OperatorError
 from shared.store import keys
 from shared.store.customers import ACTIVE, DELETING, RESTORING, owned_pointer
 from shared.store.table import ABSENT, Condition, ConditionFailed, Table, Write, check, put, unmarshal
@@ -38,33 +35,26 @@ if TYPE_CHECKING:
 
     from shared.store.table import Item, Key
 
-USAGE_ERROR = 2
 BATCH_SIZE = 25
 """Items that a thread works on at a time. Their keys, and those of their pointers, fit into one read."""
 MAX_WAIT = 60.0
 """Seconds for one operation and its retries: the command waits for DynamoDB longer than a function can."""
 
 
-def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Return the exit status; an error is one line on stderr."""
-    stack, source = environment.get("STACK"), environment.get("FROM")
-    try:
-        table = environment.get("TABLE_NAME") or (_resource(stack, "Table") if stack else None)
-        if not table or not source or table == source:
-            print("Say which tables: make restore STACK=codat-customers FROM=…", file=sys.stderr)
-            return USAGE_ERROR
-        for kind, number in sorted((restored := Restoration(table, source).run()).items()):
-            print(f"{number:>9}  {kind}")
-        print(f"{restored.total()} items were missing, and are restored.")
-        if stack:
-            _invoke(_resource(stack, "PlanReconcileFunction"), {"adoptOurs": True})
-            print("A reconcile was started. It also adopts the companies that were created after the backup.")
-        else:
-            print('Now invoke the function plan_reconcile with {"adoptOurs": true}.')
-    except (ClientError, BotoCoreError, StoreUnavailable) as error:
-        print(" ".join(f"AWS: {error} Repeat the command: it continues where it was.".split()), file=sys.stderr)
-        return 1
-    return 0
+def restore(stack: str, table: str, source: str) -> None:
+    """Restore the stack's table, or `table`, from `source`. With a stack, start a reconcile afterwards."""
+    table = table or _resource(stack, "Table")
+    if table == source:
+        raise OperatorError("FROM is the table itself. Name the table that the backup was restored to.")
+    restored = Restoration(table, source).run()
+    for kind, number in sorted(restored.items()):
+        print(f"{number:>9}  {kind}")
+    print(f"{restored.total()} items were missing, and are restored.")
+    if stack:
+        _invoke(_resource(stack, "PlanReconcileFunction"), {"adoptOurs": True})
+        print("A reconcile was started. It also adopts the companies that were created after the backup.")
+    else:
+        print('Now invoke the function plan_reconcile with {"adoptOurs": true}.')
 
 
 _CUSTOMERS: dict[str, Any] = {
@@ -92,11 +82,11 @@ class Restoration:
     def __init__(
         self, table: str, source: str, *, concurrency: int = 16, now: Callable[[], float] | None = None
     ) -> None:
-        """`now` replaces DynamoDB's clock, in seconds since 1970. With a `concurrency` of 1 no thread is started."""
-        # The table repeats its requests by itself. The scan of the backup is left to botocore.
-        once = _config(max_pool_connections=concurrency, attempts=1)
-        self._table = Table(boto3.client("dynamodb", config=once), table, max_wait=MAX_WAIT)
-        self._scan: Any = boto3.client("dynamodb", config=_config(attempts=10)).get_paginator("scan")
+        """`now` replaces DynamoDB's clock, in seconds since 1970. A `concurrency` of 1 starts no thread."""
+        # The table retries by itself; botocore retries the scan of the backup.
+        config = aws_config(max_pool_connections=concurrency, attempts=1)
+        self._table = Table(boto3.client("dynamodb", config=config), table, max_wait=MAX_WAIT)
+        self._scan: Any = boto3.client("dynamodb", config=aws_config(attempts=10)).get_paginator("scan")
         self._source = source
         self._concurrency = concurrency
         self._now = now
@@ -104,7 +94,7 @@ class Restoration:
     def run(self) -> Counter[str]:
         """Return how many items of each kind were missing."""
         restored: Counter[str] = Counter()
-        with _mapping(self._concurrency) as parallel:
+        with _mapper(self._concurrency) as parallel:
             for selection, step in (
                 (_CUSTOMERS, self._begin),
                 (_OTHERS, self._fill),
@@ -123,7 +113,7 @@ class Restoration:
             yield [unmarshal(item) for item in page["Items"]], int(now * 1000)
 
     def _begin(self, customers: list[Item], *, now: int) -> list[str]:
-        """Put the lost customers and their pointers, marked; and the lost pointers of customers that exist."""
+        """Put the lost customers and their pointers, marked, and the lost pointers of customers that exist."""
         live = self._table.get_many({key for customer in customers for key in _keys(customer)})
         restored = []
         for customer in customers:
@@ -147,28 +137,28 @@ class Restoration:
         return self._write(check(key, _is_active(customer)), put(_pointer(customer), ABSENT))
 
     def _fill(self, items: list[Item], *, now: int) -> list[str]:
-        """Put the missing items: those of a company only if a customer owns it."""
+        """Put the missing items. Those of a company are put only if a customer owns it."""
         live = self._table.get_many((item["pk"], item["sk"]) for item in items)
         restored = []
         for item in items:
             has_expired = "expiresAt" in item and item["expiresAt"] * 1000 < now
             if (item["pk"], item["sk"]) in live or has_expired:
                 continue
-            partition, _, of = item["pk"].partition("#")
+            partition, _, company_id = item["pk"].partition("#")
             if partition != keys.COMPANY:
                 kind, writes = partition, [put(item, ABSENT)]
             else:
                 kind = item["sk"].partition("#")[0]
-                # A company can change hands: a connection is restored for the customer that it names.
+                # The company may have another owner now: restore a connection only for the customer that it names.
                 owner = owned_pointer(item["customerId"]) if "customerId" in item else _OWNED
-                restorable = {**item, "version": _raised(item, now)} if "version" in item else item
-                writes = [check(keys.company(of), owner), put(restorable, ABSENT)]
+                restorable = {**item, "version": _next_version(item, now)} if "version" in item else item
+                writes = [check(keys.company(company_id), owner), put(restorable, ABSENT)]
             if self._write(*writes):
                 restored.append(kind)
         return restored
 
     def _finish(self, customers: list[Item], *, now: int) -> list[str]:
-        """Remove the marks of customers and their pointers. A deletion that was in progress is left to reconcile."""
+        """Remove the marks of customers and their pointers. Reconcile finishes a deletion that was in progress."""
         live = self._table.get_many({keys.customer(customer["customerId"]) for customer in customers})
         restored = []
         for customer in customers:
@@ -181,13 +171,13 @@ class Restoration:
         return restored
 
     def _resume_deletion(self, customer: Item, now: int) -> bool:
-        """Put the lost customer as `deleting` if its pointer has ended: then its deletion was not completed."""
+        """Put the lost customer as `deleting` if its pointer has ended, because its deletion is incomplete."""
         _, pointer_key = _keys(customer)
         deleting = put(_restored(customer, DELETING, now), _is_lost(customer))
         return self._write(deleting, check(pointer_key, _has_ended(customer)))
 
     def _write(self, *writes: Write) -> bool:
-        """Perform all of the writes; False, with nothing written, if a condition does not hold."""
+        """Perform all of the writes and return True, or none and return False if a condition fails."""
         try:
             self._table.write(*writes)
         except ConditionFailed:
@@ -201,7 +191,7 @@ _IS_RESTORING = Condition("#state = :restoring", {":restoring": RESTORING}, _STA
 
 
 def _is_lost(customer: Item) -> Condition:
-    """Require that the customer is absent, or marked by a run that was interrupted."""
+    """Require that the customer is absent, or marked by an interrupted run."""
     expression = f"attribute_not_exists(pk) OR ({_IS_RESTORING.expression} AND companyId = :company)"
     return Condition(expression, {":restoring": RESTORING, ":company": customer["companyId"]}, _STATE)
 
@@ -212,13 +202,13 @@ def _is_active(customer: Item) -> Condition:
 
 
 def _is_free(customer: Item) -> Condition:
-    """Require that the pointer is absent, or the customer's own. An ended, reserved or discarded one is neither."""
+    """Require that the pointer is absent or the customer's own, and not ended, reserved or discarded."""
     own = owned_pointer(customer["customerId"])
     return Condition(f"attribute_not_exists(pk) OR ({own.expression})", own.values)
 
 
 def _has_ended(customer: Item) -> Condition:
-    """Require that the company is gone and still names the customer, which a completed deletion removes."""
+    """Require that the company is deleted, but its pointer names the customer: a completed deletion removes that."""
     return Condition("customerId = :customer AND ended = :yes", {":customer": customer["customerId"], ":yes": True})
 
 
@@ -234,38 +224,33 @@ def _pointer(customer: Item, *, restoring: bool | None = None) -> Item:
 
 
 def _restored(customer: Item, state: str, now: int) -> Item:
-    """Return the customer to put. If it is `deleting`, its lease has ended, so that reconcile continues at once."""
+    """Return the customer to put. If it is `deleting`, end its lease, so that reconcile continues at once."""
     lease = {"leaseUntil": 0} if state == DELETING else {}
-    return {**customer, **lease, "state": state, "version": _raised(customer, now)}
+    return {**customer, **lease, "state": state, "version": _next_version(customer, now)}
 
 
-def _raised(item: Item, now: int) -> int:
-    """Return a version above every published one.
+def _next_version(item: Item, now: int) -> int:
+    """Return a version above every published version of the item.
 
-    Versions start at the millisecond of the first write and grow by less than one a millisecond, so all that were
-    published before the loss are below the present millisecond.
+    A version starts at the millisecond of the first write and grows by less than 1 a millisecond. So every version that
+    was published before the loss is below the current millisecond.
     """
     return max(int(item["version"]) + 1, now)
 
 
 def _date(response: Mapping[str, Any]) -> float:
-    """Return DynamoDB's clock at its answer, in whole seconds rounded down: the operator's clock may be wrong."""
+    """Return DynamoDB's time, in whole seconds rounded down, because the operator's clock can be wrong."""
     return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
 
 @contextmanager
-def _mapping(concurrency: int) -> Iterator[Callable[..., Iterable[list[str]]]]:
-    """Yield a `map` that uses so many threads; with one it is the calling thread."""
+def _mapper(concurrency: int) -> Iterator[Callable[..., Iterable[list[str]]]]:
+    """Yield a `map` that uses `concurrency` threads, or only the calling thread if that is 1."""
     if concurrency == 1:
         yield map
     else:
         with ThreadPoolExecutor(concurrency) as pool:
             yield pool.map
-
-
-def _config(*, attempts: int, max_pool_connections: int = 1) -> Config:
-    retries: Any = {"total_max_attempts": attempts, "mode": "standard"}
-    return Config(connect_timeout=3, read_timeout=10, retries=retries, max_pool_connections=max_pool_connections)
 
 
 def _resource(stack: str, logical_id: str) -> str:
@@ -277,7 +262,3 @@ def _resource(stack: str, logical_id: str) -> str:
 def _invoke(function: str, payload: Mapping[str, Any]) -> None:
     client: Any = boto3.client("lambda")
     client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
-
-
-if __name__ == "__main__":
-    sys.exit(main())

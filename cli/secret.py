@@ -1,4 +1,4 @@
-"""The deployment's secret, changed without losing what else is in it."""
+"""Change the deployment's secret and keep its other content."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 
-class _Whole(Content, extra="allow"):
-    """With what only its owner knows."""
+class _CompleteContent(Content, extra="allow"):
+    """Includes the fields that this project does not use."""
 
 
 class Secret:
@@ -26,19 +26,19 @@ class Secret:
         self._id = secret_id
 
     def read(self) -> Content:
-        """Raises OperatorError where it isn't what functions could read."""
+        """Return the content. Raises OperatorError if functions could not read it."""
         value = self._client.get_secret_value(SecretId=self._id).get("SecretString", "")
         try:
-            return _Whole.model_validate_json(value)
+            return _CompleteContent.model_validate_json(value)
         except ValidationError:
             raise OperatorError(
-                'The secret is not JSON of the form {"apiKey": "…", "webhookSecrets": ["whsec_…"]}, and was not '
-                "changed. Put it right by `aws secretsmanager put-secret-value`, from a file."
+                'The secret is not JSON of the form {"apiKey": "…", "webhookSecrets": ["whsec_…"]}. It was not '
+                "changed. Correct it with `aws secretsmanager put-secret-value`, from a file."
             ) from None
 
     @contextmanager
-    def changing(self) -> Iterator[Content]:
-        """Reads it afresh, and puts what the block made of it unless the block failed."""
+    def update(self) -> Iterator[Content]:
+        """Yield the current content, and store it as the block leaves it unless the block raises."""
         content = self.read()
         yield content
         self._client.put_secret_value(SecretId=self._id, SecretString=content.model_dump_json(by_alias=True))

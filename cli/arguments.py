@@ -1,0 +1,254 @@
+"""Parse the command line.
+
+This module imports no AWS or HTTP client, so that help is fast and needs no credentials.
+"""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+PROGRAM = "python -m cli"
+CODAT_BASE_URL = "https://api.codat.io"
+TIMELINE_DAYS = 400
+"""The default of the template's parameter TimelineDays."""
+
+
+class Options(Namespace):
+    """The parsed command line. A value that was not given is empty."""
+
+    command: str
+    stack: str = ""
+    secret_arn: str = ""
+    webhook_url: str = ""
+    table: str = ""
+    source: str = ""
+    codat_base_url: str = CODAT_BASE_URL
+    timeline_days: int = TIMELINE_DAYS
+
+
+class _Parser(ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(formatter_class=_Formatter, allow_abbrev=False, **settings)
+
+
+class _Formatter(RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=110)
+
+
+@dataclass(frozen=True, slots=True)
+class _Command:
+    name: str
+    summary: str
+    text: str
+    needs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    """The options that can be left out if the stack is given, because its outputs contain them."""
+    others: tuple[str, ...] = ()
+    variables: str = "STACK=codat-customers"
+
+    @property
+    def epilog(self) -> str:
+        needs = "\n".join(f"  - {need}" for need in self.needs)
+        arguments = re.sub(r"(\w+)=", lambda variable: f"--{variable[1].lower()} ", self.variables)
+        return f"You need:\n{needs}\n\nExample:\n  {self.example}\n  {PROGRAM} {self.name} {arguments}"
+
+    @property
+    def example(self) -> str:
+        return f"make {self.name} {self.variables}"
+
+
+_DESCRIPTION = """\
+Operate a deployment of codat-customers with your own AWS credentials.
+
+Every command has a make target of the same name, which sets up Python first. Options default to
+environment variables, which make also accepts: make rotate-api-key STACK=codat-customers
+"""
+
+_EPILOG = f"""\
+Read about a command:  {PROGRAM} webhook-consumer --help
+Run a command:         {PROGRAM} webhook-consumer --stack codat-customers
+
+Commands prompt for API keys and signing secrets; these are never arguments and never shown. You can
+repeat every command, also after an interruption. Exit status: 0 success, 1 failure, 2 wrong usage.
+"""
+
+_READ_OUTPUTS = "cloudformation:DescribeStacks, if you give --stack"
+_UPDATE_ACCESS = "GetSecretValue and PutSecretValue on the secret"
+
+_COMMANDS = (
+    _Command(
+        "webhook-consumer",
+        "register the webhook consumer at Codat and store its signing secret",
+        """\
+Register this deployment as a webhook consumer at Codat, for exactly the event types that it handles.
+Store the Codat API key and the consumer's signing secret in Secrets Manager.
+
+Use it after the first deployment, and after an upgrade that changes the event types. A correct consumer
+stays. An incorrect consumer is replaced without losing an event. Consumers with other URLs stay.
+""",
+        (_READ_OUTPUTS, _UPDATE_ACCESS, "the API key, unless it is stored, and the consumer's signing secret"),
+        ("secret_arn", "webhook_url"),
+        ("codat_base_url",),
+    ),
+    _Command(
+        "rotate-webhook-secret",
+        "store a new signing secret beside the old one",
+        """\
+Store a new signing secret beside the old one, so that no webhook is refused while Codat changes to it.
+
+Use it when you rotate the signing secret in Codat's portal. Run retire-webhook-secret afterwards.
+""",
+        (_READ_OUTPUTS, _UPDATE_ACCESS, "the new signing secret"),
+        ("secret_arn",),
+    ),
+    _Command(
+        "retire-webhook-secret",
+        "keep the signing secret that Codat uses now and remove the others",
+        """\
+Keep the signing secret that you enter and remove the others.
+
+Use it after rotate-webhook-secret, at the time that it printed.
+""",
+        (_READ_OUTPUTS, _UPDATE_ACCESS, "the signing secret that Codat uses now"),
+        ("secret_arn",),
+    ),
+    _Command(
+        "rotate-api-key",
+        "store a new Codat API key that proves to be this deployment's",
+        """\
+Store a new Codat API key. It must prove that it belongs to this deployment: Codat lists it beside a
+trusted key, or it shows a company of this deployment.
+
+Use it to replace the API key, or if the stored key was revoked.
+""",
+        (_READ_OUTPUTS, _UPDATE_ACCESS, "GetItem, BatchGetItem, PutItem and Query on the table", "the new API key"),
+        ("secret_arn", "table"),
+        ("codat_base_url",),
+    ),
+    _Command(
+        "trust-api-key",
+        "confirm the stored Codat API key if it can't prove itself",
+        """\
+Show the Codat client that the stored API key belongs to, and trust the key after you confirm it.
+
+Use it if calls fail because the API key is not trusted, and you are sure that the key is right.
+""",
+        (_READ_OUTPUTS, "GetSecretValue on the secret", "PutItem on the table"),
+        ("secret_arn", "table"),
+        ("codat_base_url",),
+    ),
+    _Command(
+        "replay",
+        "process the quarantined webhooks again",
+        """\
+Process the quarantined webhooks again: store those that this version can parse, and list the others
+with the cause.
+
+Use it after you corrected the code that could not parse them, from a checkout of that code.
+""",
+        (
+            _READ_OUTPUTS,
+            "BatchGetItem, GetItem, Query, PutItem, DeleteItem, BatchWriteItem and ConditionCheckItem on the table",
+        ),
+        ("table",),
+        ("timeline_days",),
+    ),
+    _Command(
+        "restore",
+        "put back lost items from a backup that was restored to another table",
+        """\
+Put back the items that the table has lost, from a backup that you restored to another table. Existing
+items stay as they are. Then start a reconcile, if you give --stack.
+
+Use it after items were lost. The API, webhooks and reconciles can run meanwhile.
+""",
+        (
+            "Scan on the restored table",
+            "BatchGetItem, PutItem and ConditionCheckItem on the stack's table",
+            "cloudformation:DescribeStackResource and lambda:InvokeFunction, if you give --stack",
+        ),
+        ("table",),
+        ("source",),
+        "STACK=codat-customers FROM=restored",
+    ),
+)
+
+
+def _codat_base_url(text: str) -> str:
+    if not _is_secure(text):
+        raise ArgumentTypeError("CODAT_BASE_URL must be an https URL, because the API key is sent to it")
+    return text
+
+
+def _webhook_url(text: str) -> str:
+    if text and not (_is_secure(text) and text.endswith("/webhooks/codat")):
+        raise ArgumentTypeError("WEBHOOK_URL must be the stack's output WebhookUrl, https://…/webhooks/codat")
+    return text
+
+
+def _is_secure(url: str) -> bool:
+    """Return whether requests are encrypted or stay on this machine."""
+    parts = urlsplit(url)
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme, parts.hostname) == ("http", "127.0.0.1"))
+
+
+_OPTIONS: Mapping[str, tuple[str, str, str, Callable[[str], Any]]] = {
+    "stack": (
+        "--stack",
+        "STACK",
+        "name of the CloudFormation stack",
+        str,
+    ),
+    "secret_arn": ("--secret-arn", "SECRET_ARN", "ARN of the deployment's secret, instead of --stack", str),
+    "webhook_url": (
+        "--webhook-url",
+        "WEBHOOK_URL",
+        "URL that Codat sends webhooks to, instead of --stack",
+        _webhook_url,
+    ),
+    "table": ("--table", "TABLE_NAME", "name of the deployment's table, instead of --stack", str),
+    "source": ("--from", "FROM", "name of the table that the backup was restored to", str),
+    "codat_base_url": ("--codat-base-url", "CODAT_BASE_URL", f"another Codat than {CODAT_BASE_URL}", _codat_base_url),
+    "timeline_days": ("--timeline-days", "TIMELINE_DAYS", f"the stack's TimelineDays, if not {TIMELINE_DAYS}", int),
+}
+"""The flag, environment variable, help and type of each option."""
+
+
+def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Options:
+    """Return the options. Wrong usage is printed on stderr, and raises SystemExit with status 2."""
+    parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        subparser = subparsers.add_parser(
+            command.name, help=command.summary, description=command.text, epilog=command.epilog
+        )
+        for name in ("stack", *command.outputs, *command.others):
+            flag, variable, text, convert = _OPTIONS[name]
+            default = environment.get(variable) or getattr(Options, name)
+            text = f"{text} (or set {variable})"
+            subparser.add_argument(flag, dest=name, type=convert, default=default, metavar=variable, help=text)
+        subparser.set_defaults(check=partial(_check, command, subparser))
+    options = parser.parse_args(arguments, Options())
+    options.check(options)
+    return options
+
+
+def _check(command: _Command, parser: ArgumentParser, options: Options) -> None:
+    """Print the usage and exit if an option is missing, or if a backup is to be restored to itself."""
+    missing = [_OPTIONS[name][0] for name in command.outputs if not getattr(options, name)]
+    example = f"Example: {command.example}"
+    if missing and not options.stack:
+        parser.error(f"Give --stack, or {' and '.join(missing)}. {example}")
+    if "source" in command.others and not options.source:
+        parser.error(f"Give --from. {example}")
+    if options.source and options.source == options.table:
+        parser.error(f"--from and --table are the same table. {example}")

@@ -1,0 +1,62 @@
+"""Run a command, and turn its error into one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.deployment import Deployment
+from cli.errors import OperatorError
+from cli.prompts import API_KEYS_PAGE
+from cli.replay import replay
+from cli.restore import restore
+from cli.rotation import retire_webhook_secret, rotate_api_key, rotate_webhook_secret, trust_api_key
+from cli.webhook_consumer import register_webhook_consumer
+from shared.domain.errors import CodatError, CodatRejectedCredentials, StoreUnavailable
+
+if TYPE_CHECKING:
+    from cli.arguments import Options
+    from cli.prompts import Prompt
+
+
+def run(options: Options, prompt: Prompt) -> int:
+    """Return the exit status; an error is one line on stderr."""
+    try:
+        _run(options, prompt)
+    except OperatorError as error:
+        message = str(error)
+    except CodatRejectedCredentials as error:
+        message = f"{error} Compare the API key with {API_KEYS_PAGE}. To store another: make rotate-api-key"
+    except CodatError as error:
+        advice = " Repeat the command." if error.retryable else ""
+        correlation_id = f" (correlation id {error.correlation_id})" if error.correlation_id else ""
+        message = f"{error}{advice}{correlation_id}"
+    except (ClientError, BotoCoreError, StoreUnavailable) as error:
+        message = f"AWS: {str(error).rstrip('.')}. Repeat the command after you corrected this."
+    except (EOFError, KeyboardInterrupt):
+        message = "Stopped. The steps printed above are complete. You can repeat the command at any time."
+    else:
+        return 0
+    print(" ".join(message.split()), file=sys.stderr)
+    return 1
+
+
+def _run(options: Options, prompt: Prompt) -> None:
+    deployment = Deployment(options)
+    match options.command:
+        case "webhook-consumer":
+            register_webhook_consumer(deployment, prompt)
+        case "rotate-webhook-secret":
+            rotate_webhook_secret(deployment, prompt)
+        case "retire-webhook-secret":
+            retire_webhook_secret(deployment, prompt)
+        case "rotate-api-key":
+            rotate_api_key(deployment, prompt)
+        case "trust-api-key":
+            trust_api_key(deployment, prompt)
+        case "replay":
+            replay(deployment.table(), options.timeline_days)
+        case "restore":
+            restore(options.stack, options.table, options.source)
