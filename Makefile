@@ -44,7 +44,7 @@ soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local
 		--numprocesses=0 --quiet --show-capture=no -p no:logging
 
 check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, template, secrets, vulnerabilities
-	$(UV) lock --check --quiet
+	$(UV) lock --check --quiet --python "$$(cat .uv/$(UV_VERSION))"
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	$(PYTHON) -m mypy
