@@ -50,7 +50,7 @@ soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local
 		--numprocesses=0 --quiet --show-capture=no -p no:logging
 
 check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, template, secrets, vulnerabilities
-	$(UV) lock --check --quiet
+	$(UV) lock --check --quiet --python "$$(cat .uv/$(UV_VERSION))"
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	$(PYTHON) -m mypy
@@ -102,15 +102,20 @@ clean: ## remove everything that make made
 
 # The environments. A stamp is written last, so that an interrupted set-up is taken up again.
 
-# The interpreter that is new enough is noted in the stamp, for the environments below.
+# The path of the interpreter that was chosen is stored in the stamp, for the environments below. If pyenv lacks the
+# version in .python-version its shims fail or start the system's Python, so its installations are tried as well.
 .uv/$(UV_VERSION):
-	@for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	@without_venv=; \
+	for python in python3 python3.13 python3.12 python3.11 python3.14 \
+		"$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.1[1-9].*[0-9]/bin/python3; do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 		"$$python" -c 'import ensurepip, venv' 2>/dev/null && break; \
-		echo "$$python has no venv module. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; \
+		without_venv=$${without_venv:-$$python}; \
 	done; \
-	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
-		echo 'Python 3.11 or newer is needed, and there is none on the PATH.' >&2; exit 1; }; \
+	"$$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		if [ "$$without_venv" ]; then \
+			echo "$$without_venv has no venv module. On Debian and Ubuntu: apt install python3-venv"; \
+		else echo 'Python 3.11 or newer is needed, and there is none on the PATH.'; fi >&2; exit 1; }; \
 	echo "Setting up uv $(UV_VERSION) in .uv"; \
 	new=.uv/new-$$$$ && \
 	"$$python" -m venv $$new && \

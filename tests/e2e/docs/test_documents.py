@@ -1,4 +1,4 @@
-"""What the documents say of the project is so."""
+"""Links, tables and names in the documents agree with the project."""
 
 import re
 from pathlib import Path
@@ -10,15 +10,17 @@ from shared.http import problems
 from tests.e2e.docs.markdown import DOCUMENTS, ROOT, anchors, code, links, rows, section
 
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
-# No caller can meet it: API Gateway knows no route that its function doesn't.
-UNMET = {"not-found"}
+# API Gateway has no route that its function lacks, so no caller gets it.
+UNREACHABLE = {"not-found"}
+MAX_README_LINES = 160
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_relative_link_leads_somewhere(document: Path) -> None:
-    """The file is there, and so is the heading."""
+def test_every_relative_link_resolves(document: Path) -> None:
+    """The file exists, and so does the heading."""
     for target, anchor in links(document.read_text()):
         linked = document.parent / target if target else document
         assert linked.exists(), target
@@ -26,8 +28,8 @@ def test_every_relative_link_leads_somewhere(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_file_and_target_named_exists(document: Path) -> None:
-    """Paths of the tree in backticks, and what `make` is asked for."""
+def test_every_named_file_and_target_exists(document: Path) -> None:
+    """Paths of the tree in backticks, and targets of `make`."""
     text = document.read_text()
     for path in re.findall(r"`((?:shared|functions|local|cli|simulator|docs|tests|events)/[\w./-]*)`", text):
         assert (ROOT / path).exists(), path
@@ -37,24 +39,24 @@ def test_every_file_and_target_named_exists(document: Path) -> None:
 
 def test_the_api_table_lists_the_routes_of_the_template() -> None:
     """Each of them, and no other."""
-    listed = [code(route)[0] for route, *_ in rows(section(README, "API")) if "/" in route]
+    listed = [code(route)[0] for route, *_ in rows(section(API, "Routes")) if "/" in route]
     assert sorted(listed) == sorted(route.key for route in Template.load().routes)
 
 
-def test_the_problems_table_lists_what_callers_can_meet() -> None:
+def test_the_problems_table_lists_every_problem_that_a_caller_can_get() -> None:
     """Each type with its statuses, and no other."""
     listed = {
         (int(status), kind)
-        for statuses, kinds, _ in rows(section(README, "Problems"))
+        for statuses, kinds, _ in rows(section(API, "Problems"))
         for status in re.findall(r"\d{3}", statuses)
         for kind in code(kinds)
     }
-    named = [kind for kind in vars(problems).values() if isinstance(kind, problems.Kind)]
-    known = {(kind.status, kind.type) for kind in [*named, *problems._KINDS.values()]}
-    assert listed == {(status, kind) for status, kind in known if kind not in UNMET}
+    constants = [kind for kind in vars(problems).values() if isinstance(kind, problems.Kind)]
+    defined = {(kind.status, kind.type) for kind in [*constants, *problems._KINDS.values()]}
+    assert listed == {(status, kind) for status, kind in defined if kind not in UNREACHABLE}
 
 
-def test_the_variables_listed_are_read() -> None:
+def test_the_listed_variables_are_read() -> None:
     """By name, somewhere in the stack on one machine."""
     source = "".join(path.read_text() for path in (ROOT / "local").rglob("*.py"))
     listed = [name for cells in rows(section(README, "On one machine")) for name in code(cells[0])]
@@ -62,7 +64,7 @@ def test_the_variables_listed_are_read() -> None:
     assert [name for name in listed if f'"{name}"' not in source] == []
 
 
-def test_the_metrics_listed_are_those_published() -> None:
+def test_the_listed_metrics_are_the_published_ones() -> None:
     """Each of them, and no other."""
     source = "".join(path.read_text() for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
     calls = re.findall(r"(?:telemetry|Telemetry\(\))\.(?:count|measure|measure_seconds)\(([^)]*)", source)
@@ -71,15 +73,19 @@ def test_the_metrics_listed_are_those_published() -> None:
     assert listed == published
 
 
-def test_the_events_described_are_those_with_a_schema() -> None:
+def test_the_described_events_are_those_with_a_schema() -> None:
     """Each detail type, linked to its schema, and no other."""
-    listed = re.findall(r"\[([a-z.]+)\]\(docs/events/\1\.json\)", section(README, "Being told of changes"))
+    listed = re.findall(r"\[([a-z.]+)\]\(events/\1\.json\)", section(API, "Change events"))
     assert sorted(listed) == sorted(path.stem for path in (ROOT / "docs" / "events").glob("*.json"))
 
 
-def test_the_parameters_and_outputs_named_exist() -> None:
+def test_the_named_parameters_and_outputs_exist() -> None:
     """Names of the template in backticks, in CamelCase."""
     template = (ROOT / "template.yaml").read_text()
     for document in DOCUMENTS:
         for name in re.findall(r"(?:parameter|output|stack's) `([A-Z]\w+)`", document.read_text()):
             assert re.search(rf"^  {name}:$", template, re.MULTILINE), f"{document.name}: {name}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= MAX_README_LINES
