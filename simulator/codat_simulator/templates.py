@@ -71,7 +71,7 @@ def authorize(company: Company, connection: Connection, action: str) -> str:
     install = f"<p>{platform} runs on your own computer. With the real Codat, you install a connector there first.</p>"
     return _page(
         f"Connect {connection.platform.name}",
-        f"""<p><strong>{escape(company.name)}</strong> would share its accounting data from {platform}.</p>
+        f"""<p>Authorise access to the accounting data of <strong>{escape(company.name)}</strong> in {platform}.</p>
 {install if connection.platform.offline else ""}
 <form method="post" action="{escape(action)}">
 <button name="action" value="authorize">Authorise</button>
