@@ -11,7 +11,7 @@ from uuid import UUID
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from codat_simulator.clock import in_seconds
-from codat_simulator.records import LinkError
+from codat_simulator.models import LinkError
 from codat_simulator.state import CompanyChange
 
 from shared.codat.transport import api_key_fingerprint
@@ -30,7 +30,7 @@ from shared.store.table import Key, Table, Write
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from codat_simulator.records import Company, Connection
+    from codat_simulator.models import Company, Connection
     from codat_simulator.state import State
     from mypy_boto3_dynamodb import DynamoDBClient
 

@@ -1,4 +1,4 @@
-"""Codat's clock, and the forms in which Codat writes its times."""
+"""Codat's clock and its formats for times."""
 
 from datetime import UTC, datetime, timedelta
 from threading import Lock
@@ -8,7 +8,7 @@ _TICKS_PER_SECOND = 10_000_000
 
 
 class Clock:
-    """Real time plus an offset, so that a test can let 90 minutes pass at once."""
+    """Real time plus an offset, so that a test can skip 90 minutes."""
 
     def __init__(self) -> None:
         self._offset = timedelta()
@@ -23,21 +23,20 @@ class Clock:
         self._offset = timedelta()
 
 
-def in_seconds(moment: datetime) -> str:
-    """As Codat writes a connection's `created`: `2022-10-27T09:53:29Z`."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}Z"
+def in_seconds(at: datetime) -> str:
+    """Return the format of a connection's `created`: `2022-10-27T09:53:29Z`."""
+    return f"{at:%Y-%m-%dT%H:%M:%S}Z"
 
 
-def in_ticks(moment: datetime) -> str:
-    """As .NET writes it, seven digits of a second: `2022-10-27T10:22:43.6464230Z`."""
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0Z"
+def in_ticks(at: datetime) -> str:
+    """Return the format of .NET, with seven fractional digits: `2022-10-27T10:22:43.6464230Z`."""
+    return f"{at:%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
 class EventDates:
-    """The `generatedDate` of events: in turn with seven and with three digits, as Codat's are.
+    """Generate the `generatedDate` of events, alternating seven and three fractional digits as Codat does.
 
-    Each is above the one before *as written*: rounded to milliseconds, two changes in the same
-    millisecond would otherwise claim the reverse of the order in which they happened.
+    Each text is later than the previous text. Rounding could otherwise reverse two changes within a millisecond.
     """
 
     def __init__(self) -> None:
@@ -49,8 +48,8 @@ class EventDates:
         with self._lock:
             self._short = not self._short
             step = 10_000 if self._short else 1
-            since = now - _EPOCH
-            ticks = (since.days * 86_400 + since.seconds) * _TICKS_PER_SECOND + since.microseconds * 10
+            elapsed = now - _EPOCH
+            ticks = (elapsed.days * 86_400 + elapsed.seconds) * _TICKS_PER_SECOND + elapsed.microseconds * 10
             ticks = -(-max(ticks, self._last + 1) // step) * step
             self._last = ticks
             seconds, fraction = divmod(ticks, _TICKS_PER_SECOND)

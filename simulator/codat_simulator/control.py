@@ -1,131 +1,126 @@
-"""`/_control/`: what the simulation can do that Codat can't.
+"""The controls under `/_control`, which Codat doesn't have.
 
     POST   /_control/companies/{companyId}/connections/{connectionId}/{authorize|cancel|revoke}
     POST   /_control/companies/{companyId}/connections/{connectionId}/read
-                                sends read.completed.initial: {"failed": ["invoices"], "status": "FetchError"}
-    GET    /_control/settings   the settings that can be changed while the simulator runs
-    PATCH  /_control/settings   changes them: {"listLag": 2.5, "omitIntegrationKey": true}
-    GET    /_control/faults     those switched on, with how often each fired
-    POST   /_control/faults     switches one on: {"kind": "status", "status": 503, "when": "after", ...}
-    DELETE /_control/faults     switches all off;  DELETE /_control/faults/{id}  one
-    GET    /_control/deliveries messages with their attempts;  GET /_control/calls  requests
-    GET    /_control/idle?timeout=10   answers once nothing is on its way: 200, or 504
-    POST   /_control/clock      {"advanceSeconds": 5400}
-    PUT    /_control/webhook-secrets   {"secrets": ["whsec_...", "whsec_..."]}
-    POST   /_control/reset      everything as at the start
+                                send read.completed.initial: {"failed": ["invoices"], "status": "FetchError"}
+    GET    /_control/settings   get the settings that can change while the simulator runs
+    PATCH  /_control/settings   change them: {"listLag": 2.5, "omitIntegrationKey": true}
+    GET    /_control/faults     list the active faults and how often each fired
+    POST   /_control/faults     add a fault: {"kind": "status", "status": 503, "when": "after", ...}
+    DELETE /_control/faults     remove all faults
+    DELETE /_control/faults/{id}    remove a fault
+    GET    /_control/deliveries list webhook messages and their attempts
+    GET    /_control/calls      list API calls
+    GET    /_control/idle?timeout=10    wait until no webhook or read is pending: 200, or 504 after the timeout
+    POST   /_control/clock      advance Codat's clock: {"advanceSeconds": 5400}
+    PUT    /_control/webhook-secrets    replace the signing secrets: {"secrets": ["whsec_...", "whsec_..."]}
+    POST   /_control/reset      return to the state at the start
 
-Without authorization: it listens on this machine only.
+They need no authorization, because the simulator listens on 127.0.0.1 only.
 """
 
 import asyncio
-import base64
-import binascii
-import json
 from datetime import timedelta
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from codat_simulator.errors import ApiError
 from codat_simulator.faults import Fault
-from codat_simulator.refusals import Refusal
+from codat_simulator.settings import Duration, Seconds, WebhookSecret
 from codat_simulator.simulator import SimulatedCodat
 
-_MOST_SECONDS = 10 * 366 * 86_400
 
-
-class _SettingsChange(BaseModel):
-    """The settings to change. None keeps the current value."""
-
+class _Body(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", strict=True)
 
-    list_lag: float | None = Field(default=None, ge=0, le=_MOST_SECONDS)
+
+class _SettingsChange(_Body):
+    """The settings to change. None keeps the current value."""
+
+    list_lag: Seconds | None = None
     omit_integration_key: bool | None = None
+
+
+class _InitialRead(_Body):
+    failed: list[str] = []
+    status: str = "FetchError"
+
+
+class _ClockChange(_Body):
+    advance_seconds: Duration
+
+
+class _Secrets(_Body):
+    secrets: list[WebhookSecret]
 
 
 class Control:
     def __init__(self, codat: SimulatedCodat) -> None:
         self._codat = codat
 
-    def routes(self) -> list[Route]:
-        connection = "/_control/companies/{company_id}/connections/{connection_id}"
-        return [
+    def app(self) -> Starlette:
+        connection = "/companies/{company_id}/connections/{connection_id}"
+        routes = [
             Route(f"{connection}/read", self.finish_initial_read, methods=["POST"]),
-            Route(f"{connection}/{{action}}", self.act, methods=["POST"]),
-            Route("/_control/settings", self.get_settings, methods=["GET"]),
-            Route("/_control/settings", self.change_settings, methods=["PATCH"]),
-            Route("/_control/faults", self.list_faults, methods=["GET"]),
-            Route("/_control/faults", self.add_fault, methods=["POST"]),
-            Route("/_control/faults", self.clear_faults, methods=["DELETE"]),
-            Route("/_control/faults/{fault_id}", self.remove_fault, methods=["DELETE"]),
-            Route("/_control/deliveries", self.deliveries, methods=["GET"]),
-            Route("/_control/calls", self.calls, methods=["GET"]),
-            Route("/_control/idle", self.idle, methods=["GET"]),
-            Route("/_control/clock", self.advance_clock, methods=["POST"]),
-            Route("/_control/webhook-secrets", self.set_secrets, methods=["PUT"]),
-            Route("/_control/reset", self.reset, methods=["POST"]),
+            Route(f"{connection}/{{action}}", self.change_connection, methods=["POST"]),
+            Route("/settings", self.get_settings, methods=["GET"]),
+            Route("/settings", self.change_settings, methods=["PATCH"]),
+            Route("/faults", self.list_faults, methods=["GET"]),
+            Route("/faults", self.add_fault, methods=["POST"]),
+            Route("/faults", self.clear_faults, methods=["DELETE"]),
+            Route("/faults/{fault_id}", self.remove_fault, methods=["DELETE"]),
+            Route("/deliveries", self.list_deliveries, methods=["GET"]),
+            Route("/calls", self.list_calls, methods=["GET"]),
+            Route("/idle", self.wait_idle, methods=["GET"]),
+            Route("/clock", self.advance_clock, methods=["POST"]),
+            Route("/webhook-secrets", self.replace_secrets, methods=["PUT"]),
+            Route("/reset", self.reset, methods=["POST"]),
         ]
+        return Starlette(routes=routes, exception_handlers={ApiError: _error, ValueError: _error})
 
-    async def act(self, request: Request) -> Response:
-        state = self._codat.state
-        ids = request.path_params["company_id"], request.path_params["connection_id"]
-        try:
-            match request.path_params["action"]:
-                case "authorize":
-                    connection = state.link(*ids)
-                case "cancel":
-                    connection = state.cancel(*ids)
-                case "revoke":
-                    connection = state.revoke(*ids)
-                case _:
-                    return _error(404, "one of authorize, cancel, read, revoke")
-        except Refusal as refusal:
-            return _error(refusal.status, refusal.error)
-        return JSONResponse(self._codat.serializer.connection(connection))
+    async def change_connection(self, request: Request) -> Response:
+        state, ids = self._codat.state, dict(request.path_params)
+        actions = {"authorize": state.link, "cancel": state.cancel, "revoke": state.revoke}
+        action = actions.get(ids.pop("action"))
+        if action is None:
+            raise ApiError(404, "The actions are authorize, cancel, read and revoke.")
+        return JSONResponse(self._codat.serializer.connection(action(**ids)))
 
     async def finish_initial_read(self, request: Request) -> Response:
-        state, body = self._codat.state, await _object(request)
-        failed, status = body.get("failed", []), body.get("status", "FetchError")
-        if not isinstance(failed, list) or not all(isinstance(text, str) for text in [*failed, status]):
-            return _error(400, "failed is a list of data types, status the status of a failed read")
-        try:
-            connection = state.connection(request.path_params["company_id"], request.path_params["connection_id"])
-            is_sent = state.finish_initial_read(
-                connection.company_id, connection.id, failed=failed, failure_status=status
-            )
-        except Refusal as refusal:
-            return _error(refusal.status, refusal.error)
-        except ValueError as error:
-            return _error(400, str(error))
+        body = _InitialRead.model_validate_json(await request.body() or b"{}")
+        connection = self._codat.state.connection(**request.path_params)
+        is_sent = self._codat.state.finish_initial_read(
+            connection.company_id, connection.id, failed=body.failed, failure_status=body.status
+        )
         if not is_sent:
-            return _error(409, f"a connection that is {connection.status} is not read")
+            raise ApiError(409, f"No data is read from a connection that is {connection.status}.")
         return JSONResponse(self._codat.serializer.connection(connection))
 
     async def get_settings(self, _: Request) -> Response:
-        return self._settings()
+        settings = {
+            "listLag": self._codat.state.list_lag,
+            "omitIntegrationKey": self._codat.serializer.omit_integration_key,
+        }
+        return JSONResponse(settings)
 
     async def change_settings(self, request: Request) -> Response:
-        try:
-            change = _SettingsChange.model_validate_json(await request.body())
-        except ValidationError as error:
-            return _error(400, str(error))
+        change = _SettingsChange.model_validate_json(await request.body())
         if change.list_lag is not None:
             self._codat.state.list_lag = change.list_lag
         if change.omit_integration_key is not None:
             self._codat.serializer.omit_integration_key = change.omit_integration_key
-        return self._settings()
+        return await self.get_settings(request)
 
     async def list_faults(self, _: Request) -> Response:
         return JSONResponse({"results": self._codat.faults.list()})
 
     async def add_fault(self, request: Request) -> Response:
-        try:
-            fault = Fault.model_validate_json(await request.body())
-        except ValidationError as error:
-            return _error(400, str(error))
+        fault = Fault.model_validate_json(await request.body())
         self._codat.faults.add(fault)
         return JSONResponse(fault.model_dump(by_alias=True), 201)
 
@@ -134,68 +129,36 @@ class Control:
         return Response(status_code=204)
 
     async def remove_fault(self, request: Request) -> Response:
-        removed = self._codat.faults.remove(request.path_params["fault_id"])
-        return Response(status_code=204 if removed else 404)
+        return Response(status_code=204 if self._codat.faults.remove(**request.path_params) else 404)
 
-    async def deliveries(self, _: Request) -> Response:
+    async def list_deliveries(self, _: Request) -> Response:
         return JSONResponse({"results": [d.log_entry() for d in list(self._codat.webhooks.deliveries)]})
 
-    async def calls(self, _: Request) -> Response:
+    async def list_calls(self, _: Request) -> Response:
         return JSONResponse({"results": [call.log_entry() for call in self._codat.calls.list()]})
 
-    async def idle(self, request: Request) -> Response:
-        try:
-            timeout = float(request.query_params.get("timeout", "10"))
-        except ValueError:
-            return _error(400, "timeout is a number of seconds")
+    async def wait_idle(self, request: Request) -> Response:
+        timeout = TypeAdapter(Seconds).validate_python(request.query_params.get("timeout", "10"))
         await asyncio.to_thread(self._codat.background.wait_idle, timeout)
         pending = self._codat.background.pending
         return JSONResponse({"pending": pending}, 504 if pending else 200)
 
     async def advance_clock(self, request: Request) -> Response:
-        seconds = (await _object(request)).get("advanceSeconds")
-        if not isinstance(seconds, int | float) or not abs(seconds) <= _MOST_SECONDS:
-            return _error(400, f"advanceSeconds is a number, {_MOST_SECONDS} at most")
-        self._codat.clock.advance(timedelta(seconds=seconds))
+        change = _ClockChange.model_validate_json(await request.body())
+        self._codat.clock.advance(timedelta(seconds=change.advance_seconds))
         return JSONResponse({"now": self._codat.clock.now().isoformat()})
 
-    async def set_secrets(self, request: Request) -> Response:
-        secrets = (await _object(request)).get("secrets")
-        if not isinstance(secrets, list) or not all(_is_secret(secret) for secret in secrets):
-            return _error(400, "secrets is a list of whsec_ and base64")
-        self._codat.webhooks.secrets = tuple(secrets)
+    async def replace_secrets(self, request: Request) -> Response:
+        self._codat.webhooks.secrets = tuple(_Secrets.model_validate_json(await request.body()).secrets)
         return Response(status_code=204)
-
-    def _settings(self) -> Response:
-        return JSONResponse(
-            {
-                "listLag": self._codat.state.list_lag,
-                "omitIntegrationKey": self._codat.serializer.omit_integration_key,
-            }
-        )
 
     async def reset(self, _: Request) -> Response:
         await asyncio.to_thread(self._codat.reset)
         return Response(status_code=204)
 
 
-async def _object(request: Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.body())
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
-
-
-def _is_secret(value: Any) -> bool:
-    if not isinstance(value, str) or not value.startswith("whsec_"):
-        return False
-    try:
-        base64.b64decode(value.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        return False
-    return True
-
-
-def _error(status: int, detail: str) -> Response:
-    return JSONResponse({"error": detail}, status)
+def _error(_: Request, error: Exception) -> Response:
+    """Return an ApiError with its status, and 400 for an invalid body (pydantic's error is a ValueError)."""
+    if isinstance(error, ApiError):
+        return JSONResponse({"error": error.message}, error.status)
+    return JSONResponse({"error": str(error)}, 400)

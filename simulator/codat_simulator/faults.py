@@ -1,23 +1,23 @@
-"""What goes wrong on purpose.
+"""Faults on demand.
 
-Answers of the API (they match by method and path):
-    latency              the work takes `seconds` longer; `when`: the waiting comes before or after it
-    status               the answer is `status`; `when`: before the work, which is skipped, or after it;
+Faults of API calls (they match by method and path):
+    latency              the response takes `seconds` longer; `when`: wait before or after the work
+    status               respond with `status`; `when`: before the work, which is skipped, or after it;
                          `page`: as an HTML page; `omitCorrelationId`: without `correlationId`
-    drop                 the connection is closed without an answer; `when` as above
-Webhooks (they match by event type):
-    webhook-drop         the message is lost for good
-    webhook-delay        the first attempt comes `seconds` later
-    webhook-duplicate    the message is sent twice; with `newMessage` under an id of its own, as
-                         Codat's "recover" does
-    webhook-reorder      the first attempt waits until another message overtook it, `seconds` at most
-    webhook-wrong-secret an attempt is signed with a secret that nobody has
+    drop                 close the connection without a response; `when`: before or after the work
+Faults of webhooks (they match by event type):
+    webhook-drop         never send the message
+    webhook-delay        send the first attempt `seconds` later
+    webhook-duplicate    send the message twice; `newMessage`: under a new id, as Codat's "recover" does
+    webhook-reorder      delay the first attempt until another message overtakes it, at most `seconds`
+    webhook-wrong-secret sign an attempt with another secret
 
-A fault fires on each match, or `times` times, after letting `skip` pass, each with `probability`
-drawn from `seed`: so a test sees the same at every run.
+A fault fires on each match, or only `times` times, after the first `skip` matches, each time with
+`probability`. Random numbers come from `seed`, so every run is the same.
 """
 
 import random
+from collections.abc import Callable
 from threading import Lock
 from typing import Any, Literal, Self
 from uuid import uuid4
@@ -42,12 +42,12 @@ When = Literal["before", "after"]
 
 class Fault(BaseModel):
     """
-    path: `*` stands for one segment, `**` for anything.
-    cached: whether Codat itself answers `status`, and remembers it under the idempotency key. If false, a
-        gateway in front of Codat answers: the key is unused (before) or has the real answer (after).
-    page: whether the answer to a `status` fault is an HTML page, as from a gateway, instead of Codat's
-        error document. Combine it with `cached=False`.
-    omit_correlation_id: whether the error document of a `status` fault lacks `correlationId`.
+    path: `*` matches one segment, `**` anything.
+    cached: if true, Codat itself responds with `status` and caches it under the idempotency key. If false, a
+        gateway in front of Codat responds: the key is unused (before) or has the real response (after).
+    page: respond to a `status` fault with an HTML page, as a gateway does, instead of Codat's error document.
+        Combine it with `cached=False`.
+    omit_correlation_id: leave `correlationId` out of the error document of a `status` fault.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
@@ -77,84 +77,76 @@ class Fault(BaseModel):
 
     @classmethod
     def from_words(cls, text: str) -> Self:
-        """As on the command line: `kind=status,status=503,when=after,path=/companies,times=1`."""
-        pairs: dict[str, Any] = {}
-        for word in text.split(","):
-            name, separator, value = word.partition("=")
+        """Parse the format of the command line: `kind=status,status=503,when=after,path=/companies,times=1`."""
+        pairs = [word.partition("=") for word in text.split(",")]
+        for name, separator, _ in pairs:
             if not separator:
-                raise ValueError(f"a fault is written NAME=VALUE,..., not {word!r}")
-            pairs[name.strip()] = value.strip()
-        return cls.model_validate(pairs)
+                raise ValueError(f"write a fault as NAME=VALUE,NAME=VALUE,...: {name!r} has no value")
+        return cls.model_validate({name.strip(): value.strip() for name, _, value in pairs})
 
 
-class _Armed:
+class _ActiveFault:
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         self.fired = 0
-        self._seen = 0
-        self._random = random.Random(fault.seed)  # noqa: S311 - chance to repeat, not to protect
+        self._matches = 0
+        self._random = random.Random(fault.seed)  # noqa: S311 - reproducible, not cryptographic
 
-    def matches_call(self, method: str, path: str) -> bool:
-        return self.fault.method in {"*", method} and matches(self.fault.path, path)
-
-    def matches_event(self, event_type: str) -> bool:
-        return matches(self.fault.event_type, event_type)
-
-    def fires(self) -> bool:
+    def fire(self) -> bool:
+        """Count a match and return whether the fault fires."""
         if self.fault.times is not None and self.fired >= self.fault.times:
             return False
-        self._seen += 1
-        if self._seen <= self.fault.skip or self._random.random() >= self.fault.probability:
+        self._matches += 1
+        if self._matches <= self.fault.skip or self._random.random() >= self.fault.probability:
             return False
         self.fired += 1
         return True
 
 
 class Faults:
-    """Those switched on, in the order in which they were; the first that fires counts."""
+    """The active faults in the order of their activation. Of several that match, the first to fire wins."""
 
     def __init__(self) -> None:
-        self._armed: dict[str, _Armed] = {}
+        self._active: dict[str, _ActiveFault] = {}
         self._lock = Lock()
 
     def add(self, fault: Fault) -> str:
         with self._lock:
-            self._armed[fault.id] = _Armed(fault)
+            self._active[fault.id] = _ActiveFault(fault)
         return fault.id
 
     def remove(self, fault_id: str) -> bool:
         with self._lock:
-            return self._armed.pop(fault_id, None) is not None
+            return self._active.pop(fault_id, None) is not None
 
     def clear(self) -> None:
         with self._lock:
-            self._armed.clear()
+            self._active.clear()
 
     def list(self) -> list[dict[str, Any]]:
         with self._lock:
-            return [{**armed.fault.model_dump(by_alias=True), "fired": armed.fired} for armed in self._armed.values()]
+            return [
+                {**active.fault.model_dump(by_alias=True), "fired": active.fired} for active in self._active.values()
+            ]
 
     def fired(self, fault_id: str) -> int:
-        """How often it has; KeyError for one that was removed."""
+        """Return how often the fault fired. Raise KeyError if it was removed."""
         with self._lock:
-            return self._armed[fault_id].fired
+            return self._active[fault_id].fired
 
-    def of_call(self, kind: Kind, when: When, method: str, path: str, *, cached: bool | None = None) -> Fault | None:
-        with self._lock:
-            for armed in self._armed.values():
-                fault = armed.fault
-                if (
-                    (fault.kind, fault.when) == (kind, when)
-                    and (cached is None or fault.cached == cached)
-                    and armed.matches_call(method, path)
-                    and armed.fires()
-                ):
-                    return fault
-        return None
+    def for_call(self, kind: Kind, when: When, method: str, path: str, *, cached: bool | None = None) -> Fault | None:
+        return self._fire(
+            lambda fault: (
+                (fault.kind, fault.when) == (kind, when)
+                and cached in {None, fault.cached}
+                and fault.method in {"*", method}
+                and matches(fault.path, path)
+            )
+        )
 
-    def of_event(self, kind: Kind, event_type: str) -> Fault | None:
+    def for_event(self, kind: Kind, event_type: str) -> Fault | None:
+        return self._fire(lambda fault: fault.kind == kind and matches(fault.event_type, event_type))
+
+    def _fire(self, is_match: Callable[[Fault], bool]) -> Fault | None:
         with self._lock:
-            for armed in self._armed.values():
-                if armed.fault.kind == kind and armed.matches_event(event_type) and armed.fires():
-                    return armed.fault
-        return None
+            return next((a.fault for a in self._active.values() if is_match(a.fault) and a.fire()), None)

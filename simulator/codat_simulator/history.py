@@ -1,11 +1,11 @@
-"""Earlier versions of companies, for lists that lag behind."""
+"""Earlier versions of companies, for lists with a lag."""
 
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from codat_simulator.records import Company
+from codat_simulator.models import Company
 
 _MAX_CHANGES = 100_000
 
@@ -18,25 +18,22 @@ class _Change:
 
 
 class History:
-    """An undo log: the last 100,000 changes, each with the company before it.
-
-    It has no lock of its own. The caller holds one while it calls a method.
-    """
+    """An undo log of the last 100,000 changes. Callers hold the state's lock."""
 
     def __init__(self) -> None:
         self._changes: deque[_Change] = deque(maxlen=_MAX_CHANGES)
 
     def record(self, at: datetime, company_id: str, before: Company | None) -> None:
-        """Copy a company before it changes. `before` is None if the change creates the company."""
+        """Copy a company before a change. `before` is None if the change creates the company."""
         if before is not None:
             before = replace(before, connections={c.id: replace(c) for c in before.connections.values()})
         self._changes.append(_Change(at, company_id, before))
 
-    def rewind(self, companies: Mapping[str, Company], moment: datetime) -> dict[str, Company]:
-        """Return the companies by id as they were at `moment`, oldest first."""
+    def rewind(self, companies: Mapping[str, Company], at_time: datetime) -> dict[str, Company]:
+        """Return the companies by id as they were at `at_time`, oldest first."""
         earlier = dict(companies)
         for change in reversed(self._changes):
-            if change.at <= moment:
+            if change.at <= at_time:
                 break
             if change.before is None:
                 earlier.pop(change.company_id, None)

@@ -1,4 +1,4 @@
-"""The integrations that the simulated Codat has on offer."""
+"""The integrations of the simulator."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -51,8 +51,7 @@ PLATFORMS: dict[str, Platform] = {
         Platform(key="gbol", name="Xero"),
         Platform(key="rwuv", name="Zoho Books"),
         Platform(key="mqjo", name="Codat Sandbox"),
-        # Neither belongs in a list of accounting platforms on offer: a filter that is
-        # forgotten shows.
+        # A client that lists integrations without a filter for enabled accounting platforms gets these too.
         Platform(key="dfxm", name="Basiq", source_type="Banking"),
         Platform(key="vjms", name="Pandle", enabled=False),
     )

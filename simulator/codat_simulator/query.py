@@ -1,21 +1,21 @@
 """Codat's query language, as in `tags=uid=42||{region=uk&&team!=sales}`.
 
-A term is a name, one of `=`, `!=`, `~` (contains) and a value; `&&` binds tighter than `||`, and
-braces group. Values are compared as text and by case.
+A term is a name, an operator (`=`, `!=` or `~` for "contains") and a value. `&&` binds tighter than `||`, and
+braces group. Values are compared as text, case-sensitively.
 """
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from codat_simulator.refusals import malformed_query
+from codat_simulator.errors import malformed_query
 
-Read = Callable[[str], str | None]
+Reader = Callable[[str], str | None]
 
 _TOKEN = re.compile(r"\s*(&&|\|\||\{|\}|!=|=|~)\s*")
 _OPERATORS = frozenset({"=", "!=", "~"})
-# Deeper nesting than anybody writes would otherwise end in a RecursionError.
-_DEEPEST = 50
+# Prevents a RecursionError.
+_MAX_DEPTH = 50
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Term:
     operator: str
     value: str
 
-    def holds(self, read: Read) -> bool:
-        found = read(self.name)
+    def holds(self, read: Reader) -> bool:
+        actual = read(self.name)
         if self.operator == "!=":
-            return found != self.value
-        if found is None:
+            return actual != self.value
+        if actual is None:
             return False
-        return found == self.value if self.operator == "=" else self.value in found
+        return actual == self.value if self.operator == "=" else self.value in actual
 
 
 @dataclass(frozen=True)
 class All:
     parts: tuple["Expression", ...]
 
-    def holds(self, read: Read) -> bool:
+    def holds(self, read: Reader) -> bool:
         return all(part.holds(read) for part in self.parts)
 
 
@@ -45,7 +45,7 @@ class All:
 class Any:
     parts: tuple["Expression", ...]
 
-    def holds(self, read: Read) -> bool:
+    def holds(self, read: Reader) -> bool:
         return any(part.holds(read) for part in self.parts)
 
 
@@ -53,26 +53,25 @@ Expression = Term | All | Any
 
 
 def parse(text: str) -> Expression:
-    """Raises the Refusal of a malformed query (400)."""
-    return _Parser(text).expression()
+    """Raise an ApiError (400) if the query is malformed."""
+    return _Parser(text).parse()
 
 
 class _Parser:
     def __init__(self, text: str) -> None:
-        # re.split with one group gives words and operators in turn, with empty words between
-        # neighbouring operators.
-        pieces = _TOKEN.split(text.strip())
-        self._tokens = [piece for piece in pieces if piece]
-        self._at = 0
+        # With a group in the pattern, re.split returns words and operators alternately. Words between
+        # adjacent operators are empty.
+        self._tokens = [token for token in _TOKEN.split(text.strip()) if token]
+        self._position = 0
 
-    def expression(self) -> Expression:
-        found = self._any(0)
+    def parse(self) -> Expression:
+        expression = self._any(0)
         if self._peek() is not None:
             raise malformed_query()
-        return found
+        return expression
 
     def _any(self, depth: int) -> Expression:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise malformed_query()
         parts = [self._all(depth)]
         while self._peek() == "||":
@@ -81,36 +80,30 @@ class _Parser:
         return parts[0] if len(parts) == 1 else Any(tuple(parts))
 
     def _all(self, depth: int) -> Expression:
-        parts = [self._one(depth)]
+        parts = [self._operand(depth)]
         while self._peek() == "&&":
             self._next()
-            parts.append(self._one(depth))
+            parts.append(self._operand(depth))
         return parts[0] if len(parts) == 1 else All(tuple(parts))
 
-    def _one(self, depth: int) -> Expression:
+    def _operand(self, depth: int) -> Expression:
         if self._peek() == "{":
             self._next()
             inner = self._any(depth + 1)
             if self._next() != "}":
                 raise malformed_query()
             return inner
-        name, operator = self._word(), self._next()
-        if operator not in _OPERATORS:
+        name, operator, value = self._next(), self._next(), self._next()
+        if operator not in _OPERATORS or _TOKEN.fullmatch(name) or _TOKEN.fullmatch(value):
             raise malformed_query()
-        return Term(name, operator, self._word())
-
-    def _word(self) -> str:
-        token = self._next()
-        if _TOKEN.fullmatch(token):
-            raise malformed_query()
-        return token
+        return Term(name, operator, value)
 
     def _peek(self) -> str | None:
-        return self._tokens[self._at] if self._at < len(self._tokens) else None
+        return self._tokens[self._position] if self._position < len(self._tokens) else None
 
     def _next(self) -> str:
         token = self._peek()
         if token is None:
             raise malformed_query()
-        self._at += 1
+        self._position += 1
         return token

@@ -1,19 +1,19 @@
-"""Companies, connections, API keys, consumers and event payloads in Codat's JSON form."""
+"""Codat's JSON documents for companies, connections, API keys, consumers and event payloads."""
 
 from collections.abc import Collection
 from typing import Any
 
-from codat_simulator.apikeys import ApiKey
+from codat_simulator.api_keys import ApiKey
 from codat_simulator.clock import in_seconds, in_ticks
-from codat_simulator.linkurls import LinkUrls
-from codat_simulator.records import Company, Connection, Consumer
+from codat_simulator.link_urls import LinkUrls
+from codat_simulator.models import Company, Connection, Consumer
 
 _ACCOUNTING_DATA = ("chartOfAccounts", "suppliers", "bills", "invoices")
 _BANKING_DATA = ("banking-accounts", "banking-transactions")
 
 # The failures among the statuses of Codat's pull operations.
 _READ_FAILURES = frozenset(
-    {
+    [
         "FetchError",
         "MapError",
         "InternalError",
@@ -25,35 +25,32 @@ _READ_FAILURES = frozenset(
         "RateLimitError",
         "PermissionsError",
         "PrerequisiteNotMet",
-    }
+    ]
 )
 
 
 class Serializer:
-    """Serialize records that contain link URLs or connections.
+    """Serialize documents that contain link URLs or connections.
 
     If `omit_integration_key` is True, no connection contains `integrationKey`. Codat's contract declares
     the property as optional.
     """
 
-    def __init__(self, links: LinkUrls, *, omit_integration_key: bool = False) -> None:
-        self.omit_integration_key = omit_integration_key
+    def __init__(self, links: LinkUrls) -> None:
+        self.omit_integration_key = False
         self._links = links
 
     def company_details(self, company: Company) -> dict[str, Any]:
         """Return the company as company events contain it: without connections."""
-        body: dict[str, Any] = {
+        return {
             "id": company.id,
             "name": company.name,
             "description": company.description,
             "redirect": self._links.of_company(company.id),
             "created": in_ticks(company.created),
+            **({} if company.last_sync is None else {"lastSync": in_ticks(company.last_sync)}),
+            **({"tags": dict(company.tags)} if company.tags else {}),
         }
-        if company.last_sync is not None:
-            body["lastSync"] = in_ticks(company.last_sync)
-        if company.tags:
-            body["tags"] = dict(company.tags)
-        return body
 
     def company(self, company: Company) -> dict[str, Any]:
         return {
@@ -66,47 +63,43 @@ class Serializer:
         }
 
     def connection(self, connection: Connection) -> dict[str, Any]:
-        body: dict[str, Any] = {
+        platform = connection.platform
+        document: dict[str, Any] = {
             "id": connection.id,
-            "integrationId": connection.platform.integration_id,
-            "integrationKey": connection.platform.key,
-            "sourceId": connection.platform.source_id,
-            "sourceType": connection.platform.source_type,
-            "platformName": connection.platform.name,
+            "integrationId": platform.integration_id,
+            **({} if self.omit_integration_key else {"integrationKey": platform.key}),
+            "sourceId": platform.source_id,
+            "sourceType": platform.source_type,
+            "platformName": platform.name,
             "linkUrl": self._links.of_connection(connection.company_id, connection.id),
             "status": connection.status,
             "created": in_seconds(connection.created),
         }
-        if self.omit_integration_key:
-            del body["integrationKey"]
         if connection.last_sync is not None:
-            body["lastSync"] = in_ticks(connection.last_sync)
+            document["lastSync"] = in_ticks(connection.last_sync)
         if connection.error is not None:
-            body["dataConnectionErrors"] = [
-                {
-                    "statusCode": connection.error.status_code,
-                    "statusText": connection.error.status_text,
-                    "errorMessage": connection.error.message,
-                    "erroredOnUtc": in_seconds(connection.error.at),
-                    "status": "Active",
-                }
-            ]
-        return body
+            error = {
+                "statusCode": connection.error.status_code,
+                "statusText": connection.error.status_text,
+                "errorMessage": connection.error.message,
+                "erroredOnUtc": in_seconds(connection.error.at),
+                "status": "Active",
+            }
+            document["dataConnectionErrors"] = [error]
+        return document
 
     def connection_payload(self, company: Company, connection: Connection) -> dict[str, Any]:
         return {"referenceCompany": company_reference(company), "connection": self.connection(connection)}
 
 
 def company_reference(company: Company, *, with_tags: bool = True) -> dict[str, Any]:
-    body: dict[str, Any] = {
+    return {
         "id": company.id,
         "name": company.name,
         "description": company.description,
         "links": {"portal": f"https://app.codat.io/companies/{company.id}/summary"},
+        **({"tags": dict(company.tags)} if with_tags and company.tags else {}),
     }
-    if with_tags and company.tags:
-        body["tags"] = dict(company.tags)
-    return body
 
 
 def initial_read_payload(
@@ -139,7 +132,7 @@ def initial_read_payload(
 
 
 def _read_issue(company: Company, connection: Connection, data_type: str) -> dict[str, Any]:
-    # Codat documents one type of issue, `warning.validation`. The type of a failure is an assumption.
+    # Codat documents only the issue type `warning.validation`. The type of a failure is an assumption.
     return {
         "type": "error.read",
         "message": f"The data type {data_type} could not be read from {connection.platform.name}.",
@@ -147,14 +140,14 @@ def _read_issue(company: Company, connection: Connection, data_type: str) -> dic
     }
 
 
-def api_key_body(api_key: ApiKey) -> dict[str, Any]:
+def api_key_document(api_key: ApiKey) -> dict[str, Any]:
     """Return the key with its value. A key without a name has no `name`, as in Codat's example."""
     name = {} if api_key.name is None else {"name": api_key.name}
     return {"id": api_key.id, **name, "apiKey": api_key.value, "createdDate": in_seconds(api_key.created)}
 
 
-def consumer_body(consumer: Consumer) -> dict[str, Any]:
-    """Return the consumer without its signing secret, which is copied from Codat's portal."""
+def consumer_document(consumer: Consumer) -> dict[str, Any]:
+    """Return the consumer without its signing secret, which only Codat's portal shows."""
     return {
         "id": consumer.id,
         "url": consumer.url,

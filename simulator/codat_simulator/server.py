@@ -1,25 +1,19 @@
-"""Runs the simulated Codat on 127.0.0.1.
+"""The simulator as a server on 127.0.0.1.
 
-    with CodatServer(Settings(webhook_urls=(url,), company_limit=50)) as codat:
-        codat.base_url                      # http://127.0.0.1:PORT
-        codat.authorization                 # "Basic ..." of its first API key
-        codat.state.link(company_id, connection_id)     # also .cancel, .revoke, .companies(), ...
-        codat.faults.add(Fault(kind="status", status=503, when="after", path="/companies", times=1))
-        codat.calls.count("POST", "/companies")
-        codat.clock.advance(timedelta(minutes=91))
-        codat.webhooks.secrets = (old, new)  # a rotation; .deliveries is the log, .consumers who gets them
-        codat.api_keys = (old, new)         # the valid API keys; .api_key_store has their ids and names
-        codat.state.list_lag = 2.5          # lists return the state from 2.5 s ago
-        codat.serializer.omit_integration_key = True    # connections have no integrationKey
-        codat.state.finish_initial_read(company_id, connection_id, failed=("invoices",))
-        codat.wait_idle()                   # until nothing is on its way any more
-        codat.reset()                       # as at the start, for the next test
-
-`CodatServer(settings=Settings(), port=0)`: port 0 takes a free one. `Settings` and `Fault` say what can
-be set; `control.py` lists the same over HTTP. Alone:
-
-    python -m codat_simulator --port 4000 --webhook-url http://127.0.0.1:3000/webhooks/codat \
-        --webhook-secret whsec_... --fault kind=drop,when=after,method=POST,path=/companies,times=1
+with CodatServer(Settings(webhook_urls=(url,), company_limit=50)) as codat:
+    codat.base_url                      # http://127.0.0.1:PORT
+    codat.authorization                 # "Basic ..." with the first API key
+    codat.state.link(company_id, connection_id)     # also cancel, revoke, companies, ...
+    codat.state.list_lag = 2.5          # lists return the state from 2.5 s ago
+    codat.state.finish_initial_read(company_id, connection_id, failed=("invoices",))
+    codat.serializer.omit_integration_key = True    # connections have no integrationKey
+    codat.faults.add(Fault(kind="status", status=503, when="after", path="/companies", times=1))
+    codat.calls.count("POST", "/companies")
+    codat.clock.advance(timedelta(minutes=91))
+    codat.webhooks.secrets = (old, new)     # a rotation; also .deliveries and .consumers
+    codat.api_keys = (old, new)         # the valid API keys; .api_key_store has their ids and names
+    codat.wait_idle()                   # until no webhook or read is pending
+    codat.reset()                       # for the next test
 """
 
 import base64
@@ -41,7 +35,7 @@ _START_TIMEOUT = 10.0
 
 
 class CodatServer(SimulatedCodat):
-    """Serves from a thread of its own between start and stop, or as a context manager."""
+    """Serve from a thread between start and stop, or as a context manager. Port 0 takes a free port."""
 
     def __init__(self, settings: Settings | None = None, *, port: int = 0) -> None:
         super().__init__(settings or Settings())
@@ -58,7 +52,7 @@ class CodatServer(SimulatedCodat):
         return "Basic " + base64.b64encode(self.api_keys[0].encode()).decode()
 
     def start(self) -> None:
-        """Returns once it answers. Raises OSError where the port is taken."""
+        """Return once the server accepts requests. Raise OSError if the port is taken."""
         listener = _bind(self._port)
         self.links.base_url = f"http://{_HOST}:{listener.getsockname()[1]}"
         config = uvicorn.Config(
@@ -69,18 +63,21 @@ class CodatServer(SimulatedCodat):
             log_config=None,
             access_log=False,
             server_header=False,
-            date_header=False,  # pipeline.response dates answers by Codat's own clock
+            date_header=False,  # endpoint.with_headers adds the date of Codat's clock
             timeout_graceful_shutdown=1,
         )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._serve, args=(self._server, listener), name="simulated-codat", daemon=True
-        )
+        self._server = server = uvicorn.Server(config)
+
+        def serve() -> None:
+            with listener:
+                server.run(sockets=[listener])
+
+        self._thread = threading.Thread(target=serve, name="codat-simulator", daemon=True)
         self._thread.start()
         end = time.monotonic() + _START_TIMEOUT
-        while not self._server.started:
+        while not server.started:
             if not self._thread.is_alive() or time.monotonic() > end:
-                raise RuntimeError("the simulated Codat did not start")
+                raise RuntimeError("The simulator did not start")
             time.sleep(0.002)
 
     def stop(self) -> None:
@@ -89,9 +86,9 @@ class CodatServer(SimulatedCodat):
             self._thread.join()
 
     def wait_idle(self, timeout: float = 10.0) -> None:
-        """Until no webhook and no first read is on its way. Raises TimeoutError."""
+        """Wait until no webhook and no initial read is pending. Raise TimeoutError."""
         if not self.background.wait_idle(timeout):
-            raise TimeoutError(f"{self.background.pending} webhooks or reads are still on their way")
+            raise TimeoutError(f"{self.background.pending} webhooks or reads are still pending")
 
     def __enter__(self) -> Self:
         self.start()
@@ -102,15 +99,10 @@ class CodatServer(SimulatedCodat):
     ) -> None:
         self.stop()
 
-    @staticmethod
-    def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-        with listener:
-            server.run(sockets=[listener])
-
 
 def _bind(port: int) -> socket.socket:
-    # With the protocol said: asyncio switches Nagle's algorithm off only for sockets that say so, and
-    # with it each answer would come 40 ms late.
+    # asyncio disables Nagle's algorithm only for sockets with an explicit protocol. Otherwise each response
+    # would take 40 ms longer.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,19 +1,19 @@
-"""The parts of the simulated Codat, put together."""
+"""The parts of the simulator, assembled."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import uuid4
 
-from codat_simulator.apikeys import ApiKeyStore
-from codat_simulator.background import Background
-from codat_simulator.calls import Calls
+from codat_simulator.api_keys import ApiKeyStore
+from codat_simulator.background_jobs import BackgroundJobs
+from codat_simulator.call_log import CallLog
 from codat_simulator.clock import Clock, in_seconds
 from codat_simulator.faults import Faults
 from codat_simulator.idempotency import IdempotencyCache
-from codat_simulator.linkurls import LinkUrls
+from codat_simulator.link_urls import LinkUrls
+from codat_simulator.models import Consumer
 from codat_simulator.quota import Quota
-from codat_simulator.records import Consumer
 from codat_simulator.serializer import Serializer
 from codat_simulator.settings import Settings
 from codat_simulator.state import Event, State
@@ -25,18 +25,16 @@ class SimulatedCodat:
         self.settings = settings
         self.clock = Clock()
         self.api_key_store = ApiKeyStore(self.clock.now)
-        self.api_keys = settings.api_keys
-        self.calls = Calls()
+        self.calls = CallLog()
         self.faults = Faults()
-        self.background = Background()
+        self.background = BackgroundJobs()
         self.idempotency = IdempotencyCache(self.clock.now)
         self.links = LinkUrls(self.clock.now)
-        self.serializer = Serializer(self.links, omit_integration_key=settings.omit_integration_key)
+        self.serializer = Serializer(self.links)
         self.webhooks = Webhooks(
             clock=self.clock,
             faults=self.faults,
             background=self.background,
-            secrets=settings.webhook_secrets,
             retry_scale=settings.retry_scale,
             timeout=settings.delivery_timeout,
         )
@@ -44,17 +42,14 @@ class SimulatedCodat:
             now=self.clock.now,
             serializer=self.serializer,
             emit=self.webhooks.publish,
-            on_authorized=self._read_soon,
-            company_limit=settings.company_limit,
-            list_lag=settings.list_lag,
+            on_authorized=self._schedule_initial_read,
         )
         self.quota = Quota(
-            settings.quota,
             now=self.clock.now,
             active_companies=lambda: self.state.active_companies,
-            reached=self._tell_quota_reached,
+            on_reached=self._publish_quota_reached,
         )
-        self._start()
+        self._apply_settings()
 
     @property
     def api_keys(self) -> tuple[str, ...]:
@@ -71,38 +66,38 @@ class SimulatedCodat:
             yield
 
     def reset(self) -> None:
-        """As at the start, with the settings of the start; what is on its way never arrives.
+        """Return to the state and the settings of the start. Cancel pending webhooks and reads.
 
-        Not from the server's own event loop: it waits for it.
+        Don't call it on the server's event loop: it waits for that loop.
         """
         self.background.cancel()
         self.clock.reset()
-        self.api_keys = self.settings.api_keys
         self.calls.clear()
         self.faults.clear()
         self.idempotency.clear()
         self.links.clear()
         self.state.clear()
+        self.webhooks.clear()
+        self.quota.refill()
+        self._apply_settings()
+
+    def _apply_settings(self) -> None:
+        self.api_keys = self.settings.api_keys
         self.state.company_limit = self.settings.company_limit
         self.state.list_lag = self.settings.list_lag
         self.serializer.omit_integration_key = self.settings.omit_integration_key
         self.quota.limit = self.settings.quota
-        self.quota.refill()
         self.webhooks.secrets = self.settings.webhook_secrets
-        self.webhooks.forget()
-        self._start()
-
-    def _start(self) -> None:
         for fault in self.settings.faults:
             self.faults.add(fault)
         for url in self.settings.webhook_urls:
             self.webhooks.register(Consumer(id=str(uuid4()), url=url))
 
-    def _read_soon(self, company_id: str, connection_id: str) -> None:
+    def _schedule_initial_read(self, company_id: str, connection_id: str) -> None:
         self.background.spawn_later(
             self.settings.initial_read, lambda: self.state.finish_initial_read(company_id, connection_id)
         )
 
-    def _tell_quota_reached(self, limit: int, resets: datetime) -> None:
-        payload = {"dailyQuota": limit, "quotaRemaining": 0, "expiryDate": in_seconds(resets)}
+    def _publish_quota_reached(self, limit: int, reset_at: datetime) -> None:
+        payload = {"dailyQuota": limit, "quotaRemaining": 0, "expiryDate": in_seconds(reset_at)}
         self.webhooks.publish(Event("client.rateLimit.reached", "", {}, payload))

@@ -1,41 +1,41 @@
-"""The companies and connections, and what may happen to them.
+"""The companies and connections, and the operations on them.
 
-Every method may be called from any thread. Each change tells its event to `emit` while the lock is
-still held, so that events carry the order of the changes.
+Any thread may call any method. Each change emits its event under the lock, so events have the order of the changes.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any
 from uuid import uuid4
 
-from codat_simulator import query, refusals
+from codat_simulator import errors, query
+from codat_simulator.errors import ApiError
 from codat_simulator.history import History
+from codat_simulator.models import Company, Connection, LinkError
 from codat_simulator.platforms import PLATFORMS
-from codat_simulator.records import Company, Connection, LinkError
-from codat_simulator.refusals import Refusal
 from codat_simulator.serializer import Serializer, initial_read_payload
-from codat_simulator.tags import TagIndex
+from codat_simulator.tag_index import TagIndex
 
 
 @dataclass(frozen=True)
 class Event:
+    """An event before its delivery. Consumers filter by `tags`, even if the payload has none."""
+
     type: str
     company_id: str
-    # The company's, which filter consumers even where the payload leaves them out.
     tags: dict[str, str]
     payload: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompanyChange:
-    """What a request says of a company; None is "not said"."""
+    """The new values of a company. None keeps a value."""
 
     name: str | None = None
     description: str | None = None
-    tags: dict[str, str] | None = field(default=None)
+    tags: dict[str, str] | None = None
 
 
 class State:
@@ -46,11 +46,9 @@ class State:
         serializer: Serializer,
         emit: Callable[[Event], None],
         on_authorized: Callable[[str, str], None],
-        company_limit: int | None = None,
-        list_lag: float = 0.0,
     ) -> None:
-        self.company_limit = company_limit
-        self.list_lag = list_lag
+        self.company_limit: int | None = None
+        self.list_lag = 0.0
         self._now = now
         self._serializer = serializer
         self._emit = emit
@@ -58,28 +56,28 @@ class State:
         self._companies: dict[str, Company] = {}
         self._index = TagIndex()
         self._history = History()
-        self._made = 0
+        self._created = 0
         self._lock = RLock()
 
-    # Reading
+    # Reads
 
     def companies(self, expression: query.Expression | None = None) -> list[Company]:
-        """Oldest first, those whose tags match."""
+        """Return the companies whose tags match, oldest first."""
         with self._lock:
-            everyone = self._companies.values()
-            return list(everyone) if expression is None else self._index.select(expression, everyone)
+            companies = self._companies.values()
+            return list(companies) if expression is None else self._index.select(expression, companies)
 
     def company(self, company_id: str) -> Company:
         with self._lock:
             company = self._companies.get(company_id.lower())
         if company is None:
-            raise refusals.company_not_found(company_id)
+            raise errors.company_not_found(company_id)
         return company
 
     def connection(self, company_id: str, connection_id: str) -> Connection:
         connection = self.company(company_id).connections.get(connection_id.lower())
         if connection is None:
-            raise refusals.connection_not_found(connection_id)
+            raise errors.not_found("Data connection", connection_id)
         return connection
 
     def list_companies(self, expression: query.Expression | None = None) -> list[Company]:
@@ -93,8 +91,8 @@ class State:
     def list_connections(self, company_id: str) -> list[Connection]:
         """Return the company's connections as they were `list_lag` seconds ago.
 
-        The company itself is read by id, without lag: a deleted one is not found, and a new one has an
-        empty list.
+        The company itself is read by id, without lag: a deleted company is not found, and a new company has
+        an empty list.
         """
         with self._lock:
             company: Company | None = self.company(company_id)
@@ -107,16 +105,16 @@ class State:
         with self._lock:
             return sum(company.active for company in self._companies.values())
 
-    # What the API does
+    # Operations of the API
 
     def create_company(self, change: CompanyChange) -> Company:
         with self._lock:
             if self.company_limit is not None and len(self._companies) >= self.company_limit:
-                raise refusals.company_limit_reached(self.company_limit)
-            self._made += 1
+                raise errors.company_limit_reached(self.company_limit)
+            self._created += 1
             company = Company(
                 id=str(uuid4()),
-                number=self._made,
+                number=self._created,
                 name=change.name or "",
                 description=change.description or "",
                 tags=dict(change.tags or {}),
@@ -125,11 +123,10 @@ class State:
             self._history.record(company.created, company.id, None)
             self._companies[company.id] = company
             self._index.add(company)
-            self._tell_company("company.created", company)
+            self._emit_company("company.created", company)
             return company
 
     def change_company(self, company_id: str, change: CompanyChange) -> Company:
-        """Keeps what the change doesn't name."""
         with self._lock:
             company = self.company(company_id)
             self._record(company)
@@ -146,44 +143,44 @@ class State:
             self._record(company)
             del self._companies[company.id]
             self._index.remove(company)
-            self._tell_company("company.deleted", company)
+            self._emit_company("company.deleted", company)
 
     def create_connection(self, company_id: str, platform_key: str) -> Connection:
         with self._lock:
             company = self.company(company_id)
             platform = PLATFORMS.get(platform_key)
             if platform is None or not platform.enabled:
-                raise refusals.not_valid("platformKey", f"Platform '{platform_key}' is not available.")
+                raise errors.not_valid("platformKey", f"Platform '{platform_key}' is not available.")
             connection = Connection(id=str(uuid4()), company_id=company.id, platform=platform, created=self._now())
             self._record(company)
-            # A new dictionary, because another thread may be iterating over the old one.
+            # A new dictionary, because another thread may be iterating over the old dictionary.
             company.connections = {**company.connections, connection.id: connection}
-            self._tell("connection.created", connection)
+            self._emit_connection("connection.created", connection)
             return connection
 
     def unlink(self, company_id: str, connection_id: str) -> Connection:
         with self._lock:
             connection = self.connection(company_id, connection_id)
             if connection.status != "Linked":
-                raise refusals.not_linked(connection.id, connection.status)
+                raise errors.not_linked(connection.id, connection.status)
             self._record(self.company(company_id))
             connection.status = "Unlinked"
-            self._tell("connection.disconnected", connection)
+            self._emit_connection("connection.disconnected", connection)
             return connection
 
     def delete_connection(self, company_id: str, connection_id: str) -> None:
         with self._lock:
             connection = self.connection(company_id, connection_id)
-            # The event is told first, with the last status, as in Codat's own example.
-            self._tell("connection.deleted", connection)
+            # The event has the last status, as in Codat's example.
+            self._emit_connection("connection.deleted", connection)
             company = self.company(company_id)
             self._record(company)
             company.connections = {k: c for k, c in company.connections.items() if k != connection.id}
 
-    # What people and accounting platforms do
+    # Operations of the customer and the accounting platform
 
     def link(self, company_id: str, connection_id: str) -> Connection:
-        """The customer authorises. Raises a Refusal (409) beside another Linked accounting connection."""
+        """Authorise the connection. Raise an ApiError (409) if another accounting connection is Linked."""
         with self._lock:
             company = self.company(company_id)
             connection = self.connection(company_id, connection_id)
@@ -192,11 +189,11 @@ class State:
             if connection.platform.source_type == "Accounting":
                 for other in company.connections.values():
                     if other.status == "Linked" and other.platform.source_type == "Accounting":
-                        raise Refusal(409, f"{company.name} is already connected to {other.platform.name}.")
+                        raise ApiError(409, f"{company.name} is already connected to {other.platform.name}.")
             self._record(company)
-            first, connection.ever_linked = not connection.ever_linked, True
-            connection.status, connection.error = "Linked", None
-            self._tell("connection.connected" if first else "connection.reconnected", connection)
+            event_type = "connection.reconnected" if connection.ever_linked else "connection.connected"
+            connection.status, connection.error, connection.ever_linked = "Linked", None, True
+            self._emit_connection(event_type, connection)
             self._on_authorized(company.id, connection.id)
             return connection
 
@@ -209,29 +206,28 @@ class State:
         status_text: str = "User cancelled linking",
         message: str = "User cancelled",
     ) -> Connection:
-        """Linking came to nothing, by default since the customer cancelled; the status stays."""
+        """Let linking fail, by default because the customer cancels. The status stays."""
         with self._lock:
             connection = self.connection(company_id, connection_id)
             if connection.status == "Linked":
-                raise Refusal(409, "This connection is linked: there is nothing to cancel.")
+                raise ApiError(409, "This connection is already linked.")
+            error = LinkError(status_code=status_code, status_text=status_text, message=message, at=self._now())
             self._record(self.company(company_id))
-            connection.error = LinkError(
-                status_code=status_code, status_text=status_text, message=message, at=self._now()
-            )
-            self._tell("connection.failed", connection)
+            connection.error = error
+            self._emit_connection("connection.failed", connection)
             return connection
 
     def revoke(self, company_id: str, connection_id: str) -> Connection:
-        """The accounting platform withdraws its consent. Raises a Refusal (409) unless Linked."""
+        """Let the accounting platform end the authorisation. Raise an ApiError (409) unless Linked."""
         with self._lock:
             connection = self.connection(company_id, connection_id)
             if connection.status != "Linked":
-                raise Refusal(409, f"A connection that is {connection.status} can't be revoked.")
-            reason = "The integration de-authorized access to the connection."
+                raise ApiError(409, f"A connection that is {connection.status} can't be revoked.")
+            text = "The integration de-authorized access to the connection."
             self._record(self.company(company_id))
             connection.status = "Deauthorized"
-            connection.error = LinkError(status_code="401", status_text=reason, message=reason, at=self._now())
-            self._tell("connection.disconnected", connection)
+            connection.error = LinkError(status_code="401", status_text=text, message=text, at=self._now())
+            self._emit_connection("connection.disconnected", connection)
             return connection
 
     def finish_initial_read(
@@ -261,7 +257,7 @@ class State:
             return True
 
     def clear(self) -> None:
-        """Forgets everything, without events."""
+        """Delete everything, without events."""
         with self._lock:
             self._companies.clear()
             self._index = TagIndex()
@@ -273,11 +269,10 @@ class State:
     def _lagging(self) -> dict[str, Company]:
         return self._history.rewind(self._companies, self._now() - timedelta(seconds=self.list_lag))
 
-    def _tell_company(self, event_type: str, company: Company) -> None:
-        payload = self._serializer.company_details(company)
-        self._emit(Event(event_type, company.id, dict(company.tags), payload))
+    def _emit_company(self, event_type: str, company: Company) -> None:
+        self._emit(Event(event_type, company.id, dict(company.tags), self._serializer.company_details(company)))
 
-    def _tell(self, event_type: str, connection: Connection) -> None:
+    def _emit_connection(self, event_type: str, connection: Connection) -> None:
         company = self.company(connection.company_id)
         payload = self._serializer.connection_payload(company, connection)
         self._emit(Event(event_type, company.id, dict(company.tags), payload))

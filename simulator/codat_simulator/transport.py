@@ -1,4 +1,4 @@
-"""TCP connections that can be closed under a request."""
+"""Access to the TCP connection of a request, to close it without a response."""
 
 from asyncio import Transport
 
@@ -9,10 +9,9 @@ _EXTENSION = "codat_simulator.transport"
 
 
 class DroppableProtocol(H11Protocol):
-    """Hands each request its transport.
+    """Pass the transport to each request.
 
-    ASGI has no way to end a connection without an answer: an application that just returns or
-    raises is answered for with a 500.
+    ASGI can't close a connection without a response: if an application returns or raises early, uvicorn sends 500.
     """
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -27,9 +26,9 @@ class DroppableProtocol(H11Protocol):
 
 
 async def drop_connection(scope: Scope, receive: Receive) -> None:
-    """Closes it and returns once the server has seen that it is gone.
+    """Close the connection and wait until the server notices it.
 
-    Raises ConnectionResetError where there is no connection to close, as under an ASGI test client.
+    Raise ConnectionResetError if there is no connection, as with an ASGI test client.
     """
     transport: Transport | None = scope.get("extensions", {}).get(_EXTENSION)
     if transport is None:

@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from codat_simulator.records import Consumer
+from codat_simulator.models import Consumer
 from codat_simulator.server import CodatServer
 from codat_simulator.settings import Settings
 from receiver import Receiver

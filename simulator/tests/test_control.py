@@ -9,6 +9,8 @@ from receiver import Receiver
 
 Json = dict[str, Any]
 
+SECRET = "whsec_b3RoZXItc2VjcmV0LW9mLXRoZS10ZXN0cw=="  # pragma: allowlist secret
+
 
 def test_connection_is_moved_by_a_program(api: httpx.Client, company: Json, connection: Json) -> None:
     path = f"/_control/companies/{company['id']}/connections/{connection['id']}"
@@ -110,9 +112,9 @@ def test_clock_and_secrets(api: httpx.Client, codat: CodatServer) -> None:
     assert (codat.clock.now() - before).total_seconds() >= 60
     assert api.post("/_control/clock", content="{").status_code == 400
 
-    assert api.put("/_control/webhook-secrets", json={"secrets": ["whsec_YWJj"]}).status_code == 204
-    assert codat.webhooks.secrets == ("whsec_YWJj",)
-    assert api.put("/_control/webhook-secrets", json={"secrets": ["abc"]}).status_code == 400
+    assert api.put("/_control/webhook-secrets", json={"secrets": [SECRET]}).status_code == 204
+    assert codat.webhooks.secrets == (SECRET,)
+    assert api.put("/_control/webhook-secrets", json={"secrets": ["whsec_YWJj"]}).status_code == 400
 
 
 @pytest.mark.usefixtures("connection")

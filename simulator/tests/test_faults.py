@@ -110,7 +110,7 @@ def test_probability_repeats_itself() -> None:
     def run(seed: int) -> list[bool]:
         faults = Faults()
         faults.add(Fault(kind="status", probability=0.5, seed=seed))
-        return [faults.of_call("status", "before", "GET", "/") is not None for _ in range(50)]
+        return [faults.for_call("status", "before", "GET", "/") is not None for _ in range(50)]
 
     assert run(1) == run(1) != run(2)
     assert 10 < sum(run(1)) < 40

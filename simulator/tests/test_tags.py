@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 from codat_simulator import query
-from codat_simulator.records import Company
-from codat_simulator.refusals import Refusal
-from codat_simulator.tags import TagIndex
+from codat_simulator.errors import ApiError
+from codat_simulator.models import Company
+from codat_simulator.tag_index import TagIndex
 from hypothesis import given, strategies as st
 
 
@@ -63,7 +63,7 @@ def test_who_is_found(text: str, numbers: list[int]) -> None:
     ["uid", "=a", "uid=", "uid==a", "uid=a=b", "uid=a&&", "||uid=a", "{uid=a", "uid=a}", "{}", "a&&b", "{" * 10_000],
 )
 def test_malformed_query(text: str) -> None:
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(ApiError) as refusal:
         query.parse(text)
     assert refusal.value.status == 400
 

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 
 import pytest
-from codat_simulator.linkurls import LinkUrls
+from codat_simulator.link_urls import LinkUrls
 from pydantic import BaseModel
 
 import shared

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from codat_simulator.records import Consumer
+from codat_simulator.models import Consumer
 
 from cli import webhook_consumer
 from local.settings import new_webhook_secret

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from codat_simulator.faults import Fault
-from codat_simulator.records import Company
+from codat_simulator.models import Company
 from codat_simulator.state import CompanyChange
 
 from tests.change_events import events_about as events_of

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 from codat_simulator.faults import Fault
-from codat_simulator.records import Company
+from codat_simulator.models import Company
 from codat_simulator.state import CompanyChange
 
 from shared.runtime import clock

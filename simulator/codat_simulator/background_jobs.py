@@ -1,18 +1,19 @@
-"""Work beside the answers (deliveries, first reads), on the server's event loop."""
+"""Jobs on the server's event loop that outlive a response: webhook deliveries and initial reads."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from threading import Condition
+from typing import Any
 
 logger = logging.getLogger(__name__)
 
-Job = Callable[[], Awaitable[None]]
+Job = Callable[[], Coroutine[Any, Any, None]]
 
 
-class Background:
-    """Takes jobs from any thread; those that come before the server runs wait for it."""
+class BackgroundJobs:
+    """Start jobs from any thread, in order. Jobs spawned before the server runs wait for it."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -22,7 +23,6 @@ class Background:
         self._condition = Condition()
 
     def spawn(self, job: Job) -> None:
-        """Jobs start in the order in which they were spawned."""
         with self._condition:
             self._pending += 1
             if self._loop is None:
@@ -42,17 +42,17 @@ class Background:
         return self._pending
 
     def wait_idle(self, timeout: float = 10.0) -> bool:
-        """Whether nothing was left to do within `timeout` seconds. Never from the event loop itself."""
+        """Return whether all jobs finish within `timeout` seconds. Don't call it on the event loop."""
         with self._condition:
             return self._condition.wait_for(lambda: self._pending == 0, timeout)
 
     def cancel(self) -> None:
-        """Gives up what is still to be done, and waits until it has. Never from the event loop itself."""
+        """Cancel all jobs and wait for their end. Don't call it on the event loop."""
         with self._condition:
             self._pending -= len(self._waiting)
             self._waiting.clear()
             if self._loop is not None:
-                # After the jobs that were handed over before: those must be there to be cancelled.
+                # Runs after the starts that are scheduled already, so it cancels those jobs too.
                 self._loop.call_soon_threadsafe(self._cancel_tasks)
         self.wait_idle()
 
@@ -68,8 +68,7 @@ class Background:
         finally:
             with self._condition:
                 self._loop = None
-            tasks = self._cancel_tasks()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._cancel_tasks(), return_exceptions=True)
 
     def _cancel_tasks(self) -> list[asyncio.Task[None]]:
         tasks = list(self._tasks)
@@ -78,14 +77,11 @@ class Background:
         return tasks
 
     def _start(self, job: Job) -> None:
-        async def run() -> None:
-            await job()
-
-        task = asyncio.ensure_future(run())
+        task = asyncio.ensure_future(job())
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._finish)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _finish(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("Background job failed", exc_info=error)

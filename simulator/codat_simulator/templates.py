@@ -1,10 +1,10 @@
-"""The HTML that people see: plain, readable, with nothing loaded from elsewhere."""
+"""The HTML of the link pages and the page of connected apps. They load no other files."""
 
 from collections.abc import Iterable
 from html import escape
 
+from codat_simulator.models import Company, Connection
 from codat_simulator.platforms import PLATFORMS
-from codat_simulator.records import Company, Connection
 
 _STYLE = """
 :root { color-scheme: light dark; --accent: #3b4cca; --line: #8884; }
@@ -39,7 +39,7 @@ def _page(title: str, content: str, *, wide: bool = False) -> str:
 <h1>{escape(title)}</h1>
 {content}
 </main>
-<footer>Simulated Codat: nothing here reaches a real accounting platform.</footer>
+<footer>Codat simulator: this page connects to no real accounting platform.</footer>
 </body>
 </html>
 """
@@ -50,7 +50,7 @@ def message(title: str, text: str) -> str:
 
 
 def choose_platform(company: Company, action: str) -> str:
-    """The company's Hosted Link page."""
+    """Return the company's Hosted Link page."""
     rows = "\n".join(
         f'<li><button class="quiet" name="platformKey" value="{p.key}">{escape(p.name)}</button></li>'
         for p in PLATFORMS.values()
@@ -63,22 +63,16 @@ def choose_platform(company: Company, action: str) -> str:
 
 
 def authorize(company: Company, connection: Connection, action: str) -> str:
-    """The connection's link page."""
+    """Return the connection's link page."""
     platform = escape(connection.platform.name)
     if connection.status == "Linked":
-        return message(
-            f"{connection.platform.name} is connected",
-            f"{company.name} shares its data already. You can close this page.",
-        )
-    install = (
-        f"<p>{platform} runs on your own computer: you would install a connector there first.</p>"
-        if connection.platform.offline
-        else ""
-    )
+        text = f"{company.name} shares its data already. You can close this page."
+        return message(f"{connection.platform.name} is connected", text)
+    install = f"<p>{platform} runs on your own computer. With the real Codat, you install a connector there first.</p>"
     return _page(
         f"Connect {connection.platform.name}",
-        f"""<p><strong>{escape(company.name)}</strong> would share its accounting data from {platform}.</p>
-{install}
+        f"""<p>Authorise access to the accounting data of <strong>{escape(company.name)}</strong> in {platform}.</p>
+{install if connection.platform.offline else ""}
 <form method="post" action="{escape(action)}">
 <button name="action" value="authorize">Authorise</button>
 <button name="action" value="cancel" class="quiet">Cancel</button>
@@ -87,17 +81,17 @@ def authorize(company: Company, connection: Connection, action: str) -> str:
 
 
 def connected_apps(rows: Iterable[tuple[Company, Connection]]) -> str:
-    """What the accounting platforms show their users: who may read, with a way to end it."""
+    """Return the page on which an accounting platform's user can revoke access."""
     body = "\n".join(
         f"""<tr><td>{escape(company.name)}</td><td>{escape(connection.platform.name)}</td>
-<td>{connection.status}</td><td>{_revoke(company, connection)}</td></tr>"""
+<td>{connection.status}</td><td>{_revoke_button(company, connection)}</td></tr>"""
         for company, connection in rows
     )
     if not body:
         return message("Connected apps", "No company has a connection yet.")
     return _page(
         "Connected apps",
-        f"""<p>As the accounting platforms see it: whoever is linked can be cut off here.</p>
+        f"""<p>The accounting platforms' view: revoke the access of a linked company here.</p>
 <table><thead><tr><th scope="col">Company</th><th scope="col">Platform</th><th scope="col">Status</th>
 <th scope="col">Access</th></tr></thead>
 <tbody>
@@ -107,7 +101,7 @@ def connected_apps(rows: Iterable[tuple[Company, Connection]]) -> str:
     )
 
 
-def _revoke(company: Company, connection: Connection) -> str:
+def _revoke_button(company: Company, connection: Connection) -> str:
     if connection.status != "Linked":
         return "none"
     label = f"Revoke the access of {company.name} to {connection.platform.name}"

@@ -1,4 +1,4 @@
-"""Which requests Codat got: what a test counts."""
+"""The log of API calls, from which tests count them."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -7,13 +7,14 @@ from typing import Any
 
 from codat_simulator.patterns import matches
 
-_REMEMBERED = 100_000
+_MAX_CALLS = 100_000
 
 
 @dataclass
 class Call:
-    """`status` is None while it runs, and where no answer was given. `replayed`: from the
-    idempotency cache.
+    """`status` is None while the call runs, and if its connection is dropped.
+
+    `replayed` is True if the response comes from the idempotency cache.
     """
 
     method: str
@@ -34,19 +35,17 @@ class Call:
         }
 
 
-class Calls:
+class CallLog:
     def __init__(self) -> None:
-        self._calls: deque[Call] = deque(maxlen=_REMEMBERED)
+        self._calls: deque[Call] = deque(maxlen=_MAX_CALLS)
         self._lock = Lock()
 
-    def record(self, method: str, path: str, query: str, idempotency_key: str | None) -> Call:
-        call = Call(method, path, query, idempotency_key)
+    def add(self, call: Call) -> None:
         with self._lock:
             self._calls.append(call)
-        return call
 
     def list(self, method: str = "*", path: str = "**") -> list[Call]:
-        """Oldest first. In `path`, `*` stands for one segment, `**` for anything."""
+        """Return the calls oldest first. In `path`, `*` matches one segment, `**` anything."""
         with self._lock:
             return [c for c in self._calls if method in {"*", c.method} and matches(path, c.path)]
 

@@ -1,4 +1,4 @@
-"""What Codat keeps: companies, their connections, webhook consumers."""
+"""The records that Codat stores: companies, their connections, webhook consumers."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -31,7 +31,7 @@ class Connection:
 
 @dataclass(kw_only=True)
 class Company:
-    """`number` counts up as companies are made: the order in which they are listed."""
+    """`number` is the position in lists: companies are numbered in order of creation."""
 
     id: str
     number: int
@@ -52,13 +52,15 @@ class Company:
 
 @dataclass(frozen=True, kw_only=True)
 class Consumer:
+    """A webhook consumer. Without event types or company tags it gets the events of all of them."""
+
     id: str
     url: str
     event_types: tuple[str, ...] = ()
     company_tags: tuple[str, ...] = ()
     disabled: bool = False
 
-    def wants(self, event_type: str, tags: dict[str, str]) -> bool:
+    def subscribes_to(self, event_type: str, tags: dict[str, str]) -> bool:
         if self.disabled or (self.event_types and event_type not in self.event_types):
             return False
         return not self.company_tags or any(f"{k}:{v}" in self.company_tags for k, v in tags.items())
