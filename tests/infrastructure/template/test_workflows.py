@@ -1,6 +1,8 @@
-"""What runs on GitHub holds the keys to the deployments."""
+"""GitHub's workflows: they deploy, so their actions are pinned and their permissions minimal."""
 
 import re
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,26 +10,80 @@ import yaml
 
 from tests.e2e.artifact.make import ROOT
 
-WORKFLOWS = sorted((ROOT / ".github" / "workflows").iterdir())
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").iterdir())
+DELIVERY = yaml.safe_load((GITHUB / "workflows/delivery.yml").read_text())
 PINNED = r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+"
 
 
+def commands(job: str) -> list[str]:
+    return [step["run"] for step in DELIVERY["jobs"][job]["steps"] if "run" in step]
+
+
+def python_of(job: str) -> dict[str, str]:
+    [options] = [step["with"] for step in DELIVERY["jobs"][job]["steps"] if "setup-python" in step.get("uses", "")]
+    return dict(options)
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_every_action_is_pinned_by_its_commit(workflow: Any) -> None:
-    """A tag can be moved to other code; the version is beside it for the reader."""
+def test_every_action_is_pinned_by_its_commit(workflow: Path) -> None:
+    """A tag can be moved to other code. The comment names the version for the reader."""
     used = re.findall(r"\buses\W+(.*)", workflow.read_text())
     assert used
     assert [action for action in used if not re.fullmatch(PINNED, action)] == []
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_only_a_deployment_gets_an_identity(workflow: Any) -> None:
-    """And it never runs for a pull request, or beside another of its environment."""
-    read = yaml.safe_load(workflow.read_text())
-    assert read["permissions"] == {"contents": "read"}
-    for name, job in read["jobs"].items():
+def test_only_a_deployment_gets_an_identity(workflow: Path) -> None:
+    """It runs for no pull request, and not beside another deployment to its environment."""
+    document = yaml.safe_load(workflow.read_text())
+    assert document["permissions"] == {"contents": "read"}
+    for name, job in document["jobs"].items():
         if "permissions" in job:
             assert (name, job["permissions"]) == ("deploy", {"contents": "read", "id-token": "write"})
             assert job["if"] == "github.event_name != 'pull_request'"
             assert job["environment"] in job["concurrency"]["group"]
             assert job["concurrency"]["cancel-in-progress"] is False
+
+
+def test_a_deployment_waits_for_every_other_job() -> None:
+    assert set(DELIVERY["jobs"]["deploy"]["needs"]) == DELIVERY["jobs"].keys() - {"deploy"}
+
+
+def test_checks_tests_and_package_run_on_the_python_of_lambda(template: dict[str, Any]) -> None:
+    assert python_of("package") == {"python-version-file": ".python-version"}
+    version = (ROOT / ".python-version").read_text().strip()
+    functions = [one for one in template["Resources"].values() if one["Type"] == "AWS::Lambda::Function"]
+    assert {function["Properties"]["Runtime"] for function in functions} == {f"python{version}"}
+    assert [command.split()[:2] for command in commands("package")] == [
+        ["make", "check"],
+        ["make", "test"],
+        ["make", "package"],
+    ]
+
+
+def test_the_local_stack_runs_on_every_supported_python() -> None:
+    """From the oldest that pyproject.toml allows to the newest that make looks for."""
+    versions = DELIVERY["jobs"]["local"]["strategy"]["matrix"]["python"]
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    searched = re.findall(r"\bpython(3\.\d+)\b", (ROOT / "Makefile").read_text().split(".uv/$(UV_VERSION):")[1])
+    assert sorted(versions) == sorted(set(searched))
+    assert versions[0] == oldest
+    assert python_of("local")["python-version"].split("\n")[-2:] == ["${{ matrix.python }}", ""]
+    demo, unit, integration = commands("local")
+    assert (demo, unit) == ("make demo", "make unit")
+    assert "pytest tests/integration " in integration
+
+
+def test_dependencies_and_actions_are_updated_together() -> None:
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]
+    assert {update["package-ecosystem"] for update in updates} == {"uv", "github-actions"}
+    assert all(group["patterns"] == ["*"] for update in updates for group in update["groups"].values())
+
+
+def test_commit_hooks_run_the_projects_own_tools() -> None:
+    """Without network: local hooks only."""
+    [repository] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"
+    assert all(hook["language"] == "system" for hook in repository["hooks"])
+    assert all(hook["entry"].startswith(".venv/bin/") for hook in repository["hooks"])
