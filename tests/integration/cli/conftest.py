@@ -1,4 +1,4 @@
-"""The operator: the commands against the running stack, with what a person would type."""
+"""Run the commands against the stack, with the values that a person would enter."""
 
 import json
 import re
@@ -22,65 +22,65 @@ class Operator:
     secret_id: str
     secrets_manager: Any = field(default_factory=lambda: boto3.client("secretsmanager"))
 
-    def run(self, command: str, *typed: str, meanwhile: Callable[[], None] = lambda: None) -> tuple[int, str]:
-        """The exit status and what is shown, which is never what was typed. Ctrl-D where more is asked for."""
-        answers = list(typed)
+    def run(self, command: str, *entered: str, meanwhile: Callable[[], None] = lambda: None) -> tuple[int, str]:
+        """Run the command, press Ctrl-D at further prompts, and return the exit status and the output.
 
-        def ask(prompt: str) -> str:
-            assert "not shown" in prompt
+        Fail if the output contains a secret.
+        """
+        answers = list(entered)
+
+        def prompt(text: str) -> str:
+            assert "not shown" in text
             meanwhile()
             if not answers:
                 raise EOFError
             return answers.pop(0)
 
-        status = main(command, self.environment, ask)
-        assert not answers, "more was typed than asked for"
-        shown = self.output()
-        secret = [*typed, *re.findall(r'whsec_[^"]{9,}|(?<="apiKey": ")[^"]{9,}', self.raw)]
-        assert not [one for one in secret if len(one) >= 9 and one in shown]
-        return status, shown
+        status = main([command], self.environment, prompt)
+        assert not answers, "the command did not ask for all answers"
+        output = self.output()
+        secrets = [*entered, *re.findall(r'whsec_[^"]{9,}|(?<="apiKey": ")[^"]{9,}', self.raw_secret)]
+        assert not [secret for secret in secrets if len(secret) >= 9 and secret in output]
+        return status, output
 
     @property
-    def raw(self) -> str:
+    def raw_secret(self) -> str:
         value: str = self.secrets_manager.get_secret_value(SecretId=self.secret_id)["SecretString"]
         return value
 
     @property
-    def stored(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self.raw)
+    def stored_secret(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self.raw_secret)
         return content
 
-    def store(self, content: dict[str, Any] | str) -> None:
+    def store_secret(self, content: dict[str, Any] | str) -> None:
         raw = content if isinstance(content, str) else json.dumps(content)
         self.secrets_manager.put_secret_value(SecretId=self.secret_id, SecretString=raw)
         bootstrap.secrets.cache_clear()
 
     def consumers(self) -> dict[str, set[str]]:
-        return {one.id: set(one.event_types) for one in self.app.codat.webhooks.consumers.values()}
+        """Return the event types of each webhook consumer at Codat."""
+        return {consumer.id: set(consumer.event_types) for consumer in self.app.codat.webhooks.consumers.values()}
 
 
 @pytest.fixture
 def operator(app: App, capfd: pytest.CaptureFixture[str]) -> Iterator[Operator]:
-    """As at the end of a set-up by hand; what a test stores is gone after it."""
+    """Return an operator of the stack, and put the secret back after the test."""
 
     def output() -> str:
-        """What the command printed: lines of JSON are those of the functions, which run in this process too."""
+        """Return what the command printed, without the functions' log: they run in this process too."""
         out, err = capfd.readouterr()
         return "".join(line for line in (out + err).splitlines(keepends=True) if not line.startswith("{"))
 
     secret_id = app.stack.template.physical_id("CodatSecret")
-    one = Operator(
-        app,
-        output,
-        {
-            "SECRET_ARN": secret_id,
-            "WEBHOOK_URL": f"{app.stack.url}/webhooks/codat",
-            "CODAT_BASE_URL": app.stack.codat_url,
-            "TABLE_NAME": app.stack.table_name,
-        },
-        secret_id,
-    )
-    before = one.raw
+    environment = {
+        "SECRET_ARN": secret_id,
+        "WEBHOOK_URL": f"{app.stack.url}/webhooks/codat",
+        "CODAT_BASE_URL": app.stack.codat_url,
+        "TABLE_NAME": app.stack.table_name,
+    }
+    operator = Operator(app, output, environment, secret_id)
+    before = operator.raw_secret
     bootstrap.secrets.cache_clear()
-    yield one
-    one.store(before)
+    yield operator
+    operator.store_secret(before)

@@ -1,4 +1,4 @@
-"""`make restore` brings back what a table has lost, also if it is interrupted, and leaves everything else as it is."""
+"""`make restore` puts back the lost items of a table, also after an interruption, and changes no other item."""
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,8 @@ import pytest
 from botocore.httpsession import URLLib3Session
 from codat_simulator.faults import Fault
 
-from cli.restore import Restoration, main
+from cli.__main__ import main
+from cli.restore import Restoration
 from shared.store.customers import Customers
 from shared.store.table import Item, Key, Table, Write, put
 from tests.change_events import events_about as events_of
@@ -22,14 +23,15 @@ from tests.payloads import webhook_about
 
 
 @pytest.fixture
-def restored(app: App) -> Iterator[str]:
-    """A table's name, as DynamoDB restores one: with the keys of ours."""
+def restored_table(app: App) -> Iterator[str]:
+    """Create a table as DynamoDB restores a backup, with the keys of the stack's table, and return its name."""
     dynamodb, name = app.stack.dynamodb, f"restored-{uuid4()}"
-    there = dynamodb.describe_table(TableName=app.stack.table_name)["Table"]
+    live_table = dynamodb.describe_table(TableName=app.stack.table_name)["Table"]
+    attributes = live_table["AttributeDefinitions"]
     dynamodb.create_table(
         TableName=name,
-        KeySchema=there["KeySchema"],
-        AttributeDefinitions=[one for one in there["AttributeDefinitions"] if one["AttributeName"] in {"pk", "sk"}],
+        KeySchema=live_table["KeySchema"],
+        AttributeDefinitions=[each for each in attributes if each["AttributeName"] in {"pk", "sk"}],
         BillingMode="PAY_PER_REQUEST",
     )
     yield name
@@ -50,22 +52,23 @@ def live(app: App) -> Table:
 
 
 def partitions(*subjects: dict[str, Any]) -> list[str]:
-    return [pk for one in subjects for pk in (f"CUSTOMER#{one['customerId']}", f"COMPANY#{one['companyId']}")]
+    """Return the partitions of these customers, or of the customers of these connections."""
+    return [pk for each in subjects for pk in (f"CUSTOMER#{each['customerId']}", f"COMPANY#{each['companyId']}")]
 
 
 def restore(app: App, name: str) -> None:
-    assert main({"TABLE_NAME": app.stack.table_name, "FROM": name}) == 0
+    assert main(["restore"], {"TABLE_NAME": app.stack.table_name, "FROM": name}) == 0
 
 
-def test_what_was_lost_is_restored_and_the_rest_stays(
-    app: App, restored: str, capsys: pytest.CaptureFixture[str]
+def test_lost_items_are_restored_and_the_others_stay(
+    app: App, restored_table: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """GIVEN one customer lost, one changed and one deleted since THEN the first is restored, with its connection and
-    timeline, the second is as it is now, and the third stays deleted.
+    """GIVEN a lost customer, a customer that changed and a customer that was deleted, all after the backup THEN the
+    lost customer is restored with its connection and timeline, and the others stay changed and deleted.
     """
     lost = app.linked(app.customer()["customerId"])
     changed, deleted = app.customer(), app.customer()
-    back_up(app, restored)
+    back_up(app, restored_table)
     timeline = app.get(f"/customers/{lost['customerId']}/connections/{lost['connectionId']}/events").json()
     app.http.patch(f"/customers/{changed['customerId']}", json={"name": "Bank of Mary"})
     app.http.delete(f"/customers/{deleted['customerId']}")
@@ -73,7 +76,7 @@ def test_what_was_lost_is_restored_and_the_rest_stays(
     lose(app, *partitions(lost))
     capsys.readouterr()
 
-    restore(app, restored)
+    restore(app, restored_table)
 
     shown = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("{")]
     assert shown[-2] == f"{3 + len(timeline['events'])} items were missing, and are restored."
@@ -82,28 +85,28 @@ def test_what_was_lost_is_restored_and_the_rest_stays(
     assert app.get(f"/customers/{changed['customerId']}").json()["name"] == "Bank of Mary"
     assert app.get(f"/customers/{deleted['customerId']}").status_code == 404
     assert not [item for item in app.items() if item.get("restoring")]
-    restore(app, restored)
+    restore(app, restored_table)
     assert "0 items were missing" in capsys.readouterr().out
 
 
-def test_a_customer_that_was_deleted_long_ago_is_deleted_again(app: App, restored: str) -> None:
-    """GIVEN a backup that is older than its tombstone THEN the reconcile that follows deletes it."""
+def test_a_customer_without_tombstone_is_deleted_again(app: App, restored_table: str) -> None:
+    """GIVEN a backup that is older than its tombstone THEN the next reconcile deletes it."""
     deleted = app.customer()
-    back_up(app, restored)
+    back_up(app, restored_table)
     app.http.delete(f"/customers/{deleted['customerId']}")
     app.codat.wait_idle()
     lose(app, *partitions(deleted))
-    restore(app, restored)
+    restore(app, restored_table)
     assert reconcile(app)["companiesDeleted"] == 1
     assert app.get(f"/customers/{deleted['customerId']}").status_code == 404
 
 
-def test_a_listener_by_versions_ends_in_the_apis_state(app: App, restored: str) -> None:
-    """GIVEN a loss, webhooks during the loss, a restore, a reconcile and later changes THEN a listener that keeps the
-    highest version of each customer and connection has what the API shows.
+def test_consumers_of_events_end_in_the_state_of_the_api(app: App, restored_table: str) -> None:
+    """GIVEN a loss, webhooks during the loss, a restore, a reconcile and later changes THEN a consumer that keeps the
+    highest version of each customer and connection has the state that the API returns.
     """
     kept, lost = (app.linked(app.customer()["customerId"]) for _ in range(2))
-    back_up(app, restored)
+    back_up(app, restored_table)
     after_backup = app.customer()
     app.http.patch(f"/customers/{lost['customerId']}", json={"name": "Changed after the backup"})
     lose(app, *partitions(lost, after_backup))
@@ -112,23 +115,23 @@ def test_a_listener_by_versions_ends_in_the_apis_state(app: App, restored: str) 
     app.codat.state.link(lost["companyId"], lost["connectionId"])
     app.codat.wait_idle()
     wait_for_the_next_second()
-    restore(app, restored)
+    restore(app, restored_table)
     assert app.stack.background.reconcile(adopt_ours=True)["failed"] == 0
     assert app.get(f"/customers/{after_backup['customerId']}").json()["companyId"] == after_backup["companyId"]
     app.http.patch(f"/customers/{lost['customerId']}", json={"name": "Changed after the restore"})
     app.codat.state.revoke(lost["companyId"], lost["connectionId"])
     app.codat.wait_idle()
     for subject in (kept, lost, after_backup):
-        assert listener_state(app, subject["customerId"]) == api_state(app, subject["customerId"])
+        assert consumer_state(app, subject["customerId"]) == api_state(app, subject["customerId"])
 
 
 def wait_for_the_next_second() -> None:
-    """Wait as long as the clock of DynamoDB's answers, which has whole seconds, can be behind the last version."""
+    """Wait until DynamoDB's time, which is in whole seconds, is above the last version."""
     sleep(1.1)
 
 
-def listener_state(app: App, customer_id: str) -> Any:
-    """Return what a listener has that keeps the highest version, and ignores the order."""
+def consumer_state(app: App, customer_id: str) -> Any:
+    """Return the state of a consumer that keeps the highest version, whatever the order of the events."""
     newest: dict[str, dict[str, Any]] = {}
     for event in reversed(events_of(app, customer_id)):
         detail = event["detail"]
@@ -148,29 +151,31 @@ def listener_state(app: App, customer_id: str) -> Any:
 def api_state(app: App, customer_id: str) -> Any:
     answer = app.get(f"/customers/{customer_id}").json()
     fields = ("status", "linkedAt", "initialReadAt", "lastSync")
-    connections = {one["connectionId"]: [one[field] for field in fields] for one in answer["connections"]}
+    connections = {
+        connection["connectionId"]: [connection[field] for field in fields] for connection in answer["connections"]
+    }
     return True, answer["companyId"], connections
 
 
 @pytest.mark.parametrize("hours", [-1, 1], ids=["operator ahead", "operator behind"])
 def test_versions_use_the_clock_of_dynamodb(
-    app: App, restored: str, monkeypatch: pytest.MonkeyPatch, hours: int
+    app: App, restored_table: str, monkeypatch: pytest.MonkeyPatch, hours: int
 ) -> None:
     """GIVEN an operator whose clock is an hour ahead of DynamoDB's, or behind it THEN restored versions are DynamoDB's
-    time; GIVEN a version that is above it THEN the next one.
+    time; GIVEN a version above that time THEN the restored version is the next higher number.
     """
     linked = app.linked(app.customer()["customerId"])
     lost = app.customer()
-    back_up(app, restored)
+    back_up(app, restored_table)
     lose(app, *partitions(linked, lost))
-    backup = Table(app.stack.dynamodb, restored)
+    backup = Table(app.stack.dynamodb, restored_table)
     for item in backup.query(f"COMPANY#{linked['companyId']}", "CONNECTION#"):
         backup.write(put({**item, "version": 1}))
     for customer, version in ((linked, 1), (lost, 4_000_000_000_000)):
         [item] = backup.query(f"CUSTOMER#{customer['customerId']}", "CUSTOMER")
         backup.write(put({**item, "version": version}))
     times = move_clock_of_dynamodb(timedelta(hours=hours), monkeypatch)
-    Restoration(app.stack.table_name, restored).run()
+    Restoration(app.stack.table_name, restored_table).run()
     versions = {item["version"] for pk in partitions(linked) for item in app.items(pk) if "version" in item}
     assert versions
     assert versions <= times
@@ -179,7 +184,7 @@ def test_versions_use_the_clock_of_dynamodb(
 
 
 def move_clock_of_dynamodb(ahead: timedelta, monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """Return the set to which each answer's time is added, in milliseconds since 1970."""
+    """Return a set, to which the time of each later response is added, in milliseconds since 1970."""
     times: set[int] = set()
     send = URLLib3Session.send
 
@@ -194,30 +199,30 @@ def move_clock_of_dynamodb(ahead: timedelta, monkeypatch: pytest.MonkeyPatch) ->
     return times
 
 
-def test_an_interrupted_restore_is_repeated(app: App, restored: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_restore_is_repeated(app: App, restored_table: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a restore that crashes before its first write, its second, and so on THEN calls and webhooks are answered
     503 once the customer is marked, and the next run restores every item as it was, with a higher version.
     """
     linked = app.linked(app.customer()["customerId"])
-    back_up(app, restored)
+    back_up(app, restored_table)
     before = contents(app)
     for writes in count():
         lose(app, *partitions(linked))
         with monkeypatch.context() as patched:
             crash_after(writes, patched)
             try:
-                Restoration(app.stack.table_name, restored, concurrency=1).run()
+                Restoration(app.stack.table_name, restored_table, concurrency=1).run()
             except Crashed:
                 pass
             else:
                 break
         assert statuses(app, linked) == ({404, 204} if writes == 0 else {503})
-        counts = Restoration(app.stack.table_name, restored, concurrency=1).run()
+        counts = Restoration(app.stack.table_name, restored_table, concurrency=1).run()
         assert (counts["CUSTOMER"], counts["COMPANY"]) == (1, 0 if writes else 1)
         assert counts.total() == len(before) - writes
         assert contents(app) == before
         assert app.read(linked) == linked
-    assert writes == len(before)  # two of the customer and its pointer, and one of each other item
+    assert writes == len(before)  # two for the customer with its pointer, and one for each other item
     assert contents(app) == before
 
 
@@ -231,7 +236,7 @@ def contents(app: App) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def statuses(app: App, linked: dict[str, Any]) -> set[int]:
-    """Return how calls for the customer and webhooks about its company are answered."""
+    """Return the statuses of calls for the customer and of a webhook about its company."""
     customer, name = f"/customers/{linked['customerId']}", {"name": "Bank of Mary"}
     return {
         app.get(customer).status_code,
@@ -253,7 +258,7 @@ class Crashed(Exception):
 
 
 def crash_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Crash before the write that follows so many."""
+    """Crash at the write after `writes` writes."""
     remaining, write = iter(range(writes)), Table.write
 
     def counted(table: Table, *requests: Write) -> None:
@@ -265,31 +270,31 @@ def crash_after(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("step", ["_fill", "_finish"])
-def test_a_customer_is_half_restored_until_the_last_step(
-    app: App, restored: str, monkeypatch: pytest.MonkeyPatch, step: str
+def test_a_customer_is_unavailable_until_the_last_step(
+    app: App, restored_table: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     """GIVEN a restore that was interrupted after a step THEN creating and deleting the customer is answered 503, no
     event about it is published, reconcile adopts and deletes nothing, and the next run finishes.
     """
     linked = app.linked(app.customer()["customerId"])
     customer = {"customerId": linked["customerId"], "name": "Bank of Dave"}
-    back_up(app, restored)
+    back_up(app, restored_table)
     lose(app, *partitions(linked))
     before = [event for event in events_of(app, linked["customerId"]) if event["detail-type"].startswith("customer.")]
     with monkeypatch.context() as patched:
         patched.setattr(Restoration, step, crash)
         with pytest.raises(Crashed):
-            Restoration(app.stack.table_name, restored).run()
+            Restoration(app.stack.table_name, restored_table).run()
     assert app.post("/customers", customer).status_code == 503
     assert app.http.delete(f"/customers/{linked['customerId']}").status_code == 503
     event = disconnection(linked)
     assert app.deliver(event).status_code == 503
     with adopting_orphans():
-        found = reconcile(app)
-    assert (found["drift"], found.get("strays", 0)) == (0, 0)
+        counts = reconcile(app)
+    assert (counts["drift"], counts.get("strays", 0)) == (0, 0)
     after = [event for event in events_of(app, linked["customerId"]) if event["detail-type"].startswith("customer.")]
     assert after == before
-    restore(app, restored)
+    restore(app, restored_table)
     assert app.read(linked)["status"] == "Linked"
     assert app.deliver(event).status_code == 204
     assert app.read(linked)["status"] == "Deauthorized"
@@ -300,21 +305,21 @@ def crash(_: Restoration, __: Any, **___: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["CUSTOMER", "COMPANY", "CONNECTION", "EVENT"])
-def test_one_item_that_was_lost_alone_is_restored(app: App, restored: str, kind: str) -> None:
-    """GIVEN a customer of whose items one kind was lost THEN that is restored, and the rest stays as it is."""
+def test_a_single_lost_item_is_restored(app: App, restored_table: str, kind: str) -> None:
+    """GIVEN a customer that lost the items of a single kind THEN these are restored, and the others stay."""
     linked = app.linked(app.customer()["customerId"])
-    back_up(app, restored)
+    back_up(app, restored_table)
     before = contents(app)
     lost = [(item["pk"], item["sk"]) for pk in partitions(linked) for item in app.items(pk)]
     lost = [(pk, sk) for pk, sk in lost if sk.partition("#")[0] == kind]
     live(app).delete_many(lost)
-    counts = Restoration(app.stack.table_name, restored).run()
+    counts = Restoration(app.stack.table_name, restored_table).run()
     assert counts == {kind: len(lost)}
     assert contents(app) == before
     assert app.read(linked) == linked
 
 
-TAKEN: dict[str, dict[str, Any]] = {
+CHANGED_POINTERS: dict[str, dict[str, Any]] = {
     "a tombstone": {"ended": True, "expiresAt": 4_000_000_000},
     "another customer's, and ended": {"customerId": "c-other", "ended": True},
     "another customer's": {"customerId": "c-other"},
@@ -323,17 +328,17 @@ TAKEN: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("pointer", TAKEN.values(), ids=TAKEN)
-def test_a_pointer_that_has_changed_is_not_overwritten(app: App, restored: str, pointer: dict[str, Any]) -> None:
-    """GIVEN a company that was deleted or changed hands since the backup THEN neither its old customer nor the
-    connections of that come back.
+@pytest.mark.parametrize("pointer", CHANGED_POINTERS.values(), ids=CHANGED_POINTERS)
+def test_a_pointer_that_has_changed_is_not_overwritten(app: App, restored_table: str, pointer: dict[str, Any]) -> None:
+    """GIVEN a company that was deleted, or got another owner, after the backup THEN its former customer and the
+    connections of that customer are not restored.
     """
     linked = app.linked(app.customer("c-lost")["customerId"])
-    back_up(app, restored)
+    back_up(app, restored_table)
     lose(app, *partitions(linked))
     changed = {**key_of_pointer(linked), "companyId": linked["companyId"], **pointer}
     live(app).write(put(changed))
-    counts = Restoration(app.stack.table_name, restored).run()
+    counts = Restoration(app.stack.table_name, restored_table).run()
     assert not {"COMPANY", "CUSTOMER", "CONNECTION"} & counts.keys()
     assert app.items(f"CUSTOMER#{linked['customerId']}") == []
     assert [item for item in app.items(f"COMPANY#{linked['companyId']}") if item["sk"] == "COMPANY"] == [changed]
@@ -343,22 +348,22 @@ def key_of_pointer(linked: dict[str, Any]) -> dict[str, str]:
     return {"pk": f"COMPANY#{linked['companyId']}", "sk": "COMPANY"}
 
 
-def test_a_customer_that_was_created_again_during_the_loss_keeps_its_company(app: App, restored: str) -> None:
-    """GIVEN an app that created its customer again before the restore THEN the older company is left to a person."""
+def test_a_customer_that_was_created_again_during_the_loss_keeps_its_company(app: App, restored_table: str) -> None:
+    """GIVEN an app that created its customer again before the restore THEN the older company is not restored."""
     linked = app.linked(app.customer()["customerId"])
-    back_up(app, restored)
+    back_up(app, restored_table)
     lose(app, *partitions(linked))
     again = app.customer(linked["customerId"])
-    restore(app, restored)
+    restore(app, restored_table)
     assert app.get(f"/customers/{linked['customerId']}").json()["companyId"] == again["companyId"]
     assert app.items(f"COMPANY#{linked['companyId']}") == []
 
 
 def test_items_that_appear_after_the_table_was_read_stay(
-    app: App, restored: str, monkeypatch: pytest.MonkeyPatch
+    app: App, restored_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN reads that miss every item, and show every customer as marked THEN the conditions of the writes keep the
-    table as it is.
+    """GIVEN reads that return no item, and every customer as marked THEN the conditions of the writes prevent any
+    change of the table.
     """
 
     class Outdated(Table):
@@ -367,26 +372,26 @@ def test_items_that_appear_after_the_table_was_read_stay(
 
     linked = app.linked(app.customer()["customerId"])
     deleted = app.linked(app.customer()["customerId"])
-    back_up(app, restored)
+    back_up(app, restored_table)
     app.http.patch(f"/customers/{linked['customerId']}", json={"name": "Bank of Mary"})
     app.http.delete(f"/customers/{deleted['customerId']}")
     app.codat.wait_idle()
     before = app.items()
     monkeypatch.setattr("cli.restore.Table", Outdated)
-    assert Restoration(app.stack.table_name, restored).run() == {}
+    assert Restoration(app.stack.table_name, restored_table).run() == {}
     assert app.items() == before
 
 
-def test_what_has_passed_is_not_restored(app: App, restored: str) -> None:
-    """GIVEN leases, a tombstone, an expired entry and a customer that was being created, all in the backup THEN none of
-    them is restored, and a quarantined webhook and an API key's fingerprint are.
+def test_outdated_items_are_not_restored(app: App, restored_table: str) -> None:
+    """GIVEN a backup with leases, a tombstone, an expired entry and an unfinished customer THEN these are not restored,
+    but a quarantined webhook and an API key's fingerprint are.
     """
     linked = app.linked(app.customer()["customerId"])
     pk, expired = f"COMPANY#{linked['companyId']}", int(time()) - 60
-    backup = Table(app.stack.dynamodb, restored)
+    backup = Table(app.stack.dynamodb, restored_table)
     before = contents(app)
     lease = {"state": "creating", "leaseOwner": "o", "leaseUntil": 0}
-    passed: list[dict[str, Any]] = [
+    outdated: list[dict[str, Any]] = [
         {"pk": "CUSTOMER#c-new", "sk": "CUSTOMER", "customerId": "c-new", **lease},
         {"pk": "CUSTOMER#c-half", "sk": "CUSTOMER", "customerId": "c-half", "companyId": "0", "state": "restoring"},
         {"pk": pk, "sk": "CREATING#gbol", **lease, "expiresAt": 4_000_000_000},
@@ -399,17 +404,17 @@ def test_what_has_passed_is_not_restored(app: App, restored: str) -> None:
         {"pk": "UNREADABLE#2026-11-22", "sk": "msg_0", "body": b"{}", "expiresAt": 4_000_000_000},
         {"pk": "APIKEYS", "sk": "KEY#0", "proof": "first"},
     ]
-    for item in (*passed, *present):
+    for item in (*outdated, *present):
         backup.write(put(item))
-    counts = Restoration(app.stack.table_name, restored).run()
+    counts = Restoration(app.stack.table_name, restored_table).run()
     assert counts == {"UNREADABLE": 1, "APIKEYS": 1}
     assert contents(app) == before
     assert [live(app).get((item["pk"], item["sk"])) for item in present] == present
 
 
-def test_a_deletion_that_was_in_progress_is_finished(app: App, restored: str) -> None:
-    """GIVEN a customer whose deletion was interrupted before the backup, under a lease that has not ended, and that was
-    lost THEN the reconcile that follows deletes its company.
+def test_a_deletion_that_was_in_progress_is_finished(app: App, restored_table: str) -> None:
+    """GIVEN a lost customer whose deletion was interrupted before the backup, with a lease that has not ended THEN the
+    next reconcile deletes its company.
     """
     linked = app.linked(app.customer()["customerId"])
     fault = app.codat.faults.add(Fault(kind="status", status=503, method="DELETE"))
@@ -417,34 +422,34 @@ def test_a_deletion_that_was_in_progress_is_finished(app: App, restored: str) ->
     app.codat.faults.remove(fault)
     [item] = app.items(f"CUSTOMER#{linked['customerId']}")
     live(app).write(put({**item, "leaseUntil": 4_000_000_000_000}))
-    back_up(app, restored)
+    back_up(app, restored_table)
     lose(app, *partitions(linked))
-    restore(app, restored)
+    restore(app, restored_table)
     assert_is_being_deleted(app, linked)
     assert_reconcile_deletes(app, linked)
 
 
-def test_a_deletion_that_lost_its_customer_is_finished(app: App, restored: str) -> None:
-    """GIVEN a customer that was lost after its company was deleted and its pointer was ended THEN the reconcile that
-    follows deletes the rest.
+def test_a_deletion_that_lost_its_customer_is_finished(app: App, restored_table: str) -> None:
+    """GIVEN a customer that was lost after its company was deleted and its pointer was ended THEN the next reconcile
+    deletes its other items.
     """
     linked = app.linked(app.customer()["customerId"])
-    back_up(app, restored)
+    back_up(app, restored_table)
     lose(app, f"CUSTOMER#{linked['customerId']}")
     close(app, linked)
-    assert Restoration(app.stack.table_name, restored).run() == {"CUSTOMER": 1}
+    assert Restoration(app.stack.table_name, restored_table).run() == {"CUSTOMER": 1}
     assert_is_being_deleted(app, linked)
     assert_reconcile_deletes(app, linked)
 
 
 def test_a_company_that_is_deleted_during_the_restore_stays_deleted(
-    app: App, restored: str, monkeypatch: pytest.MonkeyPatch
+    app: App, restored_table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN a deletion that was begun before the loss, ends the pointer during the restore, and crashes THEN the
-    reconcile that follows deletes the rest.
+    """GIVEN a deletion that began before the loss, ends the pointer during the restore, and crashes THEN the next
+    reconcile deletes the other items.
     """
     linked = app.linked(app.customer()["customerId"])
-    back_up(app, restored)
+    back_up(app, restored_table)
     lose(app, *partitions(linked))
     fill = Restoration._fill
 
@@ -453,7 +458,7 @@ def test_a_company_that_is_deleted_during_the_restore_stays_deleted(
         return fill(restoration, items, now=now)
 
     monkeypatch.setattr(Restoration, "_fill", close_and_fill)
-    restore(app, restored)
+    restore(app, restored_table)
     assert_is_being_deleted(app, linked)
     assert_reconcile_deletes(app, linked)
 
@@ -485,31 +490,37 @@ def assert_reconcile_deletes(app: App, linked: dict[str, Any]) -> None:
     assert newest["detail-type"] == "customer.deleted"
 
 
-def test_with_a_stack_the_reconcile_is_started(app: App, restored: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function of the stack, asked to adopt what was created after the backup."""
-    back_up(app, restored)
+def test_with_a_stack_the_reconcile_is_started(app: App, restored_table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN a stack THEN its function is invoked, and adopts the companies that were created after the backup."""
+    back_up(app, restored_table)
     invoked: list[tuple[str, Any]] = []
     names = {"Table": app.stack.table_name, "PlanReconcileFunction": "plan-reconcile-1"}
     monkeypatch.setattr("cli.restore._resource", lambda _stack, logical_id: names[logical_id])
     monkeypatch.setattr("cli.restore._invoke", lambda name, payload: invoked.append((name, payload)))
-    assert main({"STACK": "codat-customers", "FROM": restored}) == 0
+    assert main(["restore"], {"STACK": "codat-customers", "FROM": restored_table}) == 0
     assert invoked == [("plan-reconcile-1", {"adoptOurs": True})]
 
 
-@pytest.mark.parametrize("environment", [{}, {"TABLE_NAME": "t"}, {"TABLE_NAME": "t", "FROM": "t"}])
-def test_it_asks_for_what_it_needs(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    """Two tables, and not the same."""
-    assert main(environment) == 2
-    assert "make restore STACK=" in capsys.readouterr().err
+def test_the_stacks_table_is_not_restored_from_itself(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GIVEN a backup's name that is the name of the stack's table THEN nothing is read or written."""
+    monkeypatch.setattr("cli.restore._resource", lambda _stack, _logical_id: "table-1")
+    assert main(["restore"], {"STACK": "codat-customers", "FROM": "table-1"}) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "FROM is the table itself" in line
 
 
 @pytest.mark.parametrize("missing", ["TABLE_NAME", "FROM"])
-def test_a_missing_table_is_one_line(app: App, restored: str, capsys: pytest.CaptureFixture[str], missing: str) -> None:
-    """GIVEN a table that does not exist THEN the command says so, and that it can be repeated."""
+def test_a_missing_table_is_reported_in_one_line(
+    app: App, restored_table: str, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    """GIVEN a table that does not exist THEN the error names the cause and advises to repeat the command."""
     app.customer()
-    back_up(app, restored)
+    back_up(app, restored_table)
     capsys.readouterr()
-    assert main({"TABLE_NAME": app.stack.table_name, "FROM": restored, missing: "nowhere"}) == 1
+    environment = {"TABLE_NAME": app.stack.table_name, "FROM": restored_table, missing: "no-such-table"}
+    assert main(["restore"], environment) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert "ResourceNotFoundException" in line
     assert "Repeat the command" in line

@@ -1,4 +1,4 @@
-"""Either secret is replaced, and meanwhile nothing real is refused."""
+"""Rotate the signing secret and the API key without rejecting a webhook or failing a call."""
 
 import json
 import os
@@ -23,82 +23,82 @@ from tests.payloads import signed
 
 BODY = json.dumps({"id": "e-1", "eventType": "company.created", "generatedDate": "2026-11-22T09:00:00Z"}).encode()
 
-UNKNOWN = "whsec_" + "A" * 32
+NOT_STORED = "whsec_" + "A" * 32
 
 
-def delivered(*signing: str) -> int:
-    """What Codat is answered where it signs with all of these."""
-    headers = signed(BODY, signing[0])
-    at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
-    signatures = [Webhook(secret).sign(headers["webhook-id"], at, BODY.decode()) for secret in signing]
+def deliver(*secrets: str) -> int:
+    """Deliver a webhook with a signature of each secret and return the status of the response."""
+    headers = signed(BODY, secrets[0])
+    signed_at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
+    signatures = [Webhook(secret).sign(headers["webhook-id"], signed_at, BODY.decode()) for secret in secrets]
     return post_webhook(BODY, {**headers, "webhook-signature": " ".join(signatures)})[0]
 
 
 @pytest.mark.parametrize("cached", [True, False])
-def test_no_webhook_is_refused_while_the_signing_secret_is_rotated(operator: Operator, *, cached: bool) -> None:
-    """Whichever step a function knows: one that started just now, or one that still keeps what it read before."""
+def test_no_webhook_is_rejected_while_the_signing_secret_is_rotated(operator: Operator, *, cached: bool) -> None:
+    """GIVEN a function that caches the secret, or has just started THEN it accepts the webhooks of every step."""
 
-    def accepted(*signing: str) -> None:
+    def assert_accepted(*secrets: str) -> None:
         if not cached:
             bootstrap.secrets.cache_clear()
-        assert delivered(*signing) == 204
+        assert deliver(*secrets) == 204
 
     old, new = new_webhook_secret(), new_webhook_secret()
-    operator.store({"apiKey": "k", "webhookSecrets": [old], "owner": "team-1"})
-    accepted(old)
-    # Rotated in the portal: signed with both, and then with the new one alone.
-    assert operator.run("rotate-webhook-secret", new, meanwhile=lambda: accepted(old, new))[0] == 0
-    for signing in ((old, new), (new, old), (new,), (old,)):
-        accepted(*signing)
-    assert operator.run("retire-webhook-secret", new, meanwhile=lambda: accepted(old, new))[0] == 0
-    assert operator.stored == {"apiKey": "k", "webhookSecrets": [new], "owner": "team-1"}
-    for signing in ((old, new), (new,)):
-        accepted(*signing)
+    operator.store_secret({"apiKey": "k", "webhookSecrets": [old], "owner": "team-1"})
+    assert_accepted(old)
+    # After a rotation in the portal, Codat signs with both secrets, and later only with the new secret.
+    assert operator.run("rotate-webhook-secret", new, meanwhile=lambda: assert_accepted(old, new))[0] == 0
+    for secrets in ((old, new), (new, old), (new,), (old,)):
+        assert_accepted(*secrets)
+    assert operator.run("retire-webhook-secret", new, meanwhile=lambda: assert_accepted(old, new))[0] == 0
+    assert operator.stored_secret == {"apiKey": "k", "webhookSecrets": [new], "owner": "team-1"}
+    for secrets in ((old, new), (new,)):
+        assert_accepted(*secrets)
     bootstrap.secrets.cache_clear()
-    assert delivered(old) == 401
+    assert deliver(old) == 401
 
 
 def test_no_call_fails_while_the_api_key_is_rotated(operator: Operator) -> None:
-    """The old key works until it is deleted; functions that still keep it notice that."""
+    """GIVEN functions that cache the old key THEN calls succeed before and after the old key is deleted."""
     app = operator.app
     app.customer()
-    old = operator.stored["apiKey"]
+    old = operator.stored_secret["apiKey"]
     app.codat.api_keys = (old, "new-key")
-    status, shown = operator.run("rotate-api-key", "new-key", meanwhile=lambda: (app.customer(), None)[1])
-    assert (status, operator.stored["apiKey"]) == (0, "new-key")
-    assert "UTC; then delete it" in shown
+    status, output = operator.run("rotate-api-key", "new-key", meanwhile=lambda: (app.customer(), None)[1])
+    assert (status, operator.stored_secret["apiKey"]) == (0, "new-key")
+    assert "UTC. Then delete it" in output
     app.customer()
     app.codat.api_keys = ("new-key",)
-    # Known and in use, the key that is gone is read again upon Codat's first 401.
+    # The cached key is rejected with 401, and the function reads the secret again.
     app.customer()
 
 
-@pytest.mark.parametrize(("typed", "said"), [("wrong-key", "Codat answered 401"), ("same", "stored already")])
-def test_a_key_that_codat_refuses_is_not_stored(operator: Operator, typed: str, said: str) -> None:
-    """Nor the one that is."""
-    before = operator.raw
-    status = operator.run("rotate-api-key", typed if typed != "same" else operator.stored["apiKey"])
-    assert (status[0], operator.raw) == (1, before)
-    assert said in status[1]
+@pytest.mark.parametrize(("key", "message"), [("wrong-key", "Codat answered 401"), ("", "stored already")])
+def test_a_rejected_or_identical_key_is_not_stored(operator: Operator, key: str, message: str) -> None:
+    """GIVEN a key that Codat rejects, or the stored key THEN the error says so, and the secret stays."""
+    before = operator.raw_secret
+    status, output = operator.run("rotate-api-key", key or operator.stored_secret["apiKey"])
+    assert (status, operator.raw_secret) == (1, before)
+    assert message in output
 
 
-def test_a_key_of_another_account_is_not_stored(operator: Operator) -> None:
-    """Under it, a Codat without any of our companies would seem to have lost them all."""
+def test_a_key_of_another_client_is_not_stored(operator: Operator) -> None:
+    """GIVEN a key of another Codat client, which shows none of our companies THEN it is not stored."""
     operator.app.customer()
-    before = operator.raw
-    with CodatServer(Settings(api_keys=("another-accounts",))) as other:
+    before = operator.raw_secret
+    with CodatServer(Settings(api_keys=("another-clients-key",))) as other:
         operator.environment["CODAT_BASE_URL"] = other.base_url
-        status, shown = operator.run("rotate-api-key", "another-accounts")
-    assert (status, operator.raw) == (1, before)
-    assert "another Codat client" in shown
-    assert "make trust-api-key" in shown
+        status, output = operator.run("rotate-api-key", "another-clients-key")
+    assert (status, operator.raw_secret) == (1, before)
+    assert "another Codat client" in output
+    assert "make trust-api-key" in output
 
 
 def test_a_rotation_records_its_proof(operator: Operator) -> None:
     """GIVEN a rotation by the command, and then neither the old key nor a company THEN the new key is trusted."""
     app = operator.app
     customer = app.customer()
-    app.codat.api_keys = (operator.stored["apiKey"], "new-key")
+    app.codat.api_keys = (operator.stored_secret["apiKey"], "new-key")
     assert operator.run("rotate-api-key", "new-key")[0] == 0
     app.codat.api_keys = ("new-key",)
     app.codat.faults.add(Fault(kind="webhook-drop"))
@@ -109,84 +109,76 @@ def test_a_rotation_records_its_proof(operator: Operator) -> None:
 
 
 def test_a_key_is_trusted_after_a_confirmation(operator: Operator) -> None:
-    """GIVEN a stored key that proves nothing THEN the operator sees whose it is, and only `trust` confirms it."""
+    """GIVEN a stored key that can't prove itself THEN its Codat client is shown, and only `trust` confirms it."""
     app = operator.app
     customer = app.customer()
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_company(customer["companyId"])
     app.codat.api_keys = ("new-key",)
-    operator.store({**operator.stored, "apiKey": "new-key"})
+    operator.store_secret({**operator.stored_secret, "apiKey": "new-key"})
     bootstrap._trusted_api_keys.cache_clear()
     delete = f"/customers/{customer['customerId']}"
     assert app.http.delete(delete).status_code == 502
-    status, shown = operator.run("trust-api-key", "yes")
-    assert (status, "Not confirmed" in shown) == (1, True)
+    status, output = operator.run("trust-api-key", "yes")
+    assert (status, "You did not confirm" in output) == (1, True)
     assert app.http.delete(delete).status_code == 502
-    status, shown = operator.run("trust-api-key", "trust")
+    status, output = operator.run("trust-api-key", "trust")
     assert status == 0
-    assert "Simulated client" in shown
+    assert "Simulated client" in output
     assert app.http.delete(delete).status_code == 204
 
 
-def test_trusting_asks_for_its_table(operator: Operator) -> None:
-    """In one line."""
-    del operator.environment["TABLE_NAME"]
-    status, shown = operator.run("trust-api-key")
-    assert (status, "TABLE_NAME" in shown) == (1, True)
-
-
-def test_a_key_that_was_revoked_is_replaced(operator: Operator) -> None:
-    """There is nothing left to compare with."""
-    operator.store({"apiKey": "revoked-key", "webhookSecrets": []})
+def test_a_revoked_key_is_replaced(operator: Operator) -> None:
+    operator.store_secret({"apiKey": "revoked-key", "webhookSecrets": []})
     operator.app.codat.api_keys = ("new-key",)
     assert operator.run("rotate-api-key", "new-key")[0] == 0
-    assert operator.stored["apiKey"] == "new-key"
+    assert operator.stored_secret["apiKey"] == "new-key"
 
 
 @pytest.mark.parametrize(
-    ("command", "typed"),
+    ("command", "entered"),
     [
-        *[("rotate-api-key", typed) for typed in ("", "Basic bG9jYWw=", "two words", "é")],
+        *[("rotate-api-key", entered) for entered in ("", "Basic bG9jYWw=", "two words", "é")],
         *[
-            (command, typed)
+            (command, entered)
             for command in ("rotate-webhook-secret", "retire-webhook-secret")
-            for typed in (
+            for entered in (
                 "",
                 "whsec_",
                 "whsec_c2hvcnQ=",
-                UNKNOWN[6:],
-                UNKNOWN[:-1],
+                NOT_STORED[6:],
+                NOT_STORED[:-1],
                 "whsec_é",
             )
         ],
-        ("retire-webhook-secret", UNKNOWN),
+        ("retire-webhook-secret", NOT_STORED),
     ],
 )
-def test_what_is_no_secret_changes_nothing(operator: Operator, command: str, typed: str) -> None:
-    """And what it should be is said."""
-    before = operator.raw
-    status, shown = operator.run(command, typed)
-    assert (status, operator.raw) == (1, before)
-    assert shown.splitlines()[-1].startswith("That ")
+def test_an_invalid_secret_changes_nothing(operator: Operator, command: str, entered: str) -> None:
+    """GIVEN a value that can't be an API key or a signing secret, or is not stored THEN the secret stays."""
+    before = operator.raw_secret
+    status, output = operator.run(command, entered)
+    assert (status, operator.raw_secret) == (1, before)
+    assert output.splitlines()[-1].startswith("That ")
 
 
-def test_a_secret_that_is_accepted_is_not_stored_twice(operator: Operator) -> None:
-    """Copied before it was rotated."""
-    before = operator.raw
-    assert operator.run("rotate-webhook-secret", operator.stored["webhookSecrets"][0])[0] == 1
-    assert operator.raw == before
+def test_a_stored_signing_secret_is_not_stored_twice(operator: Operator) -> None:
+    """GIVEN a signing secret that was copied before the rotation in the portal THEN the secret stays."""
+    before = operator.raw_secret
+    assert operator.run("rotate-webhook-secret", operator.stored_secret["webhookSecrets"][0])[0] == 1
+    assert operator.raw_secret == before
 
 
 @pytest.mark.parametrize("content", ["", "not json", "[]", '{"apiKey": 7}', '{"webhookSecrets": "whsec_"}'])
 @pytest.mark.parametrize(
     "command", ["webhook-consumer", "rotate-webhook-secret", "retire-webhook-secret", "rotate-api-key"]
 )
-def test_a_malformed_secret_is_left_as_it_is(operator: Operator, command: str, content: str) -> None:
-    """It may hold what somebody misses."""
-    operator.store(content or " ")
-    status, shown = operator.run(command)
-    assert (status, operator.raw) == (1, content or " ")
-    assert '{"apiKey": "…", "webhookSecrets": ["whsec_…"]}' in shown
+def test_a_malformed_secret_is_not_overwritten(operator: Operator, command: str, content: str) -> None:
+    """GIVEN a secret that functions can't read THEN the error shows the right form, and the content stays."""
+    operator.store_secret(content or " ")
+    status, output = operator.run(command)
+    assert (status, operator.raw_secret) == (1, content or " ")
+    assert '{"apiKey": "…", "webhookSecrets": ["whsec_…"]}' in output
 
 
 @pytest.mark.parametrize(
@@ -197,40 +189,36 @@ def test_a_malformed_secret_is_left_as_it_is(operator: Operator, command: str, c
         ("SECRETS_MANAGER", responds(400, {"__type": "AccessDeniedException", "message": "not authorized"})),
     ],
 )
-def test_aws_out_of_reach_is_one_line(
+def test_an_error_of_aws_is_one_line(
     operator: Operator, monkeypatch: pytest.MonkeyPatch, service: str, behaviour: Behaviour
 ) -> None:
-    """So is its refusal."""
-    operator.environment["STACK"] = "codat-customers" if service == "CLOUDFORMATION" else ""
+    """GIVEN an AWS service that is unreachable or denies access THEN the error is one line."""
+    if service == "CLOUDFORMATION":
+        operator.environment.update(STACK="codat-customers", SECRET_ARN="")
     with Proxy(operator.app.stack.url) as proxy:
         monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", proxy.url)
         proxy.always(behaviour)
-        status, shown = operator.run("rotate-api-key")
-    assert (status, shown.count("\n"), shown[:5]) == (1, 1, "AWS: ")
+        status, output = operator.run("rotate-api-key")
+    assert (status, output.count("\n"), output[:5]) == (1, 1, "AWS: ")
 
 
 def test_a_put_that_fails_changes_nothing(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command can be repeated."""
-    before = operator.raw
+    before = operator.raw_secret
 
-    def no_put(exchange: Exchange) -> None:
+    def drop_puts(exchange: Exchange) -> None:
         (dropped if exchange.operation == "PutSecretValue" else passed_on)(exchange)
 
     with Proxy(operator.secrets_manager.meta.endpoint_url) as proxy:
-        proxy.always(no_put)
+        proxy.always(drop_puts)
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", proxy.url)
-        status, shown = operator.run("rotate-webhook-secret", new_webhook_secret())
-    assert (status, operator.raw) == (1, before)
-    assert "AWS: " in shown
-    assert "Stored" not in shown
+        status, output = operator.run("rotate-webhook-secret", new_webhook_secret())
+    assert (status, operator.raw_secret) == (1, before)
+    assert "AWS: " in output
+    assert "Stored" not in output
 
 
-def test_the_stack_tells_its_outputs(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instead of their being given."""
-    outputs = {
-        "SecretArn": operator.environment.pop("SECRET_ARN"),
-        "WebhookUrl": operator.environment.pop("WEBHOOK_URL"),
-    }
+def stack_with(outputs: dict[str, str]) -> Behaviour:
+    """Answer as CloudFormation does for a stack with these outputs."""
     members = "".join(
         f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
         for key, value in outputs.items()
@@ -240,17 +228,28 @@ def test_the_stack_tells_its_outputs(operator: Operator, monkeypatch: pytest.Mon
         f"<Stacks><member><StackName>s</StackName><Outputs>{members}</Outputs></member></Stacks>"
         "</DescribeStacksResult></DescribeStacksResponse>"
     )
+    return responds(200, answer.encode())
+
+
+def test_options_are_read_from_the_outputs_of_the_stack(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {
+        "SecretArn": operator.environment.pop("SECRET_ARN"),
+        "WebhookUrl": operator.environment.pop("WEBHOOK_URL"),
+    }
+    del operator.environment["TABLE_NAME"]
     operator.environment["STACK"] = "s"
     operator.app.codat.webhooks.consumers.clear()
     with Proxy(operator.app.stack.url) as cloudformation:
-        cloudformation.always(responds(200, answer.encode()))
+        cloudformation.always(stack_with(outputs))
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.url)
         assert operator.run("webhook-consumer", new_webhook_secret())[0] == 0
-    assert [one.url for one in operator.app.codat.webhooks.consumers.values()] == [outputs["WebhookUrl"]]
+        status, output = operator.run("trust-api-key")
+    assert [consumer.url for consumer in operator.app.codat.webhooks.consumers.values()] == [outputs["WebhookUrl"]]
+    assert (status, output) == (1, "The stack s has no output TableName. Check the stack's name.\n")
 
 
-def test_what_is_typed_on_a_terminal_is_not_echoed(operator: Operator) -> None:
-    """The command as make starts it."""
+def test_a_terminal_does_not_show_the_entered_secret(operator: Operator) -> None:
+    """GIVEN a terminal, and the command as make starts it THEN the secret is stored and not shown."""
     new = new_webhook_secret()
     terminal, end = pty.openpty()
     command = [sys.executable, "-m", "cli", "rotate-webhook-secret"]
@@ -262,15 +261,15 @@ def test_what_is_typed_on_a_terminal_is_not_echoed(operator: Operator) -> None:
         stdout=end,
         stderr=end,
         start_new_session=True,
-    ) as started:
+    ) as process:
         os.close(end)
-        shown = os.read(terminal, 1000)
-        while b"(not shown)" not in shown:
-            shown += os.read(terminal, 1000)
+        output = os.read(terminal, 1000)
+        while b"(not shown)" not in output:
+            output += os.read(terminal, 1000)
         os.write(terminal, f"{new}\n".encode())
-        assert started.wait(10) == 0
-        shown += os.read(terminal, 4000)
+        assert process.wait(10) == 0
+        output += os.read(terminal, 4000)
     os.close(terminal)
-    assert operator.stored["webhookSecrets"][-1] == new
-    assert b"Stored;" in shown
-    assert new.encode() not in shown
+    assert operator.stored_secret["webhookSecrets"][-1] == new
+    assert b"Stored the signing secret." in output
+    assert new.encode() not in output

@@ -1,4 +1,4 @@
-"""`make webhook-consumer`: one consumer with the right event types, and its secret, whatever was there before."""
+"""`make webhook-consumer` leaves one consumer with the correct event types, and stores its signing secret."""
 
 from collections.abc import Callable
 
@@ -19,119 +19,117 @@ API_KEY = "test-api-key-that-must-never-be-logged"
 
 @pytest.fixture
 def waits(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int, str]]:
-    """Each with its seconds, and how many consumers and which secrets there were."""
-    seen: list[tuple[float, int, str]] = []
+    """Record each wait instead of waiting: its seconds, the number of consumers then, and the secret then."""
+    waits: list[tuple[float, int, str]] = []
 
     def wait(seconds: float) -> None:
-        seen.append((seconds, len(operator.consumers()), operator.raw))
+        waits.append((seconds, len(operator.consumers()), operator.raw_secret))
 
     monkeypatch.setattr(webhook_consumer, "sleep", wait)
-    return seen
+    return waits
 
 
-def consumer(operator: Operator, name: str, **differing: object) -> Consumer:
-    about = {"url": operator.environment["WEBHOOK_URL"], "event_types": tuple(EVENT_TYPES), **differing}
-    return operator.app.codat.webhooks.register(Consumer(id=name, **about))  # type: ignore[arg-type]
+def register(operator: Operator, name: str, **differing: object) -> Consumer:
+    """Register a correct consumer at Codat, except for the fields in `differing`."""
+    fields = {"url": operator.environment["WEBHOOK_URL"], "event_types": tuple(EVENT_TYPES), **differing}
+    return operator.app.codat.webhooks.register(Consumer(id=name, **fields))  # type: ignore[arg-type]
 
 
-def test_the_event_types_are_those_that_change_something() -> None:
-    """Each that is parsed as more than an envelope, and no other."""
+def test_the_event_types_are_those_that_change_the_state() -> None:
+    """Subscribe to the event types that are parsed as more than an envelope, and to no others."""
     events = [parse_event(path.read_bytes(), clock.now()) for path in (ROOT / "events" / "webhooks").iterdir()]
     assert {event.event_type for event in events if type(event) is not Event} == EVENT_TYPES
 
 
-def test_a_first_set_up_asks_for_both_secrets_and_a_repeat_for_none(operator: Operator) -> None:
-    """Everything else in the secret stays."""
+def test_the_first_run_asks_for_both_secrets_and_the_second_for_none(operator: Operator) -> None:
+    """GIVEN an empty secret with a field of its owner THEN both secrets are stored and the field stays."""
     operator.app.codat.webhooks.consumers.clear()
-    consumer(operator, "anothers", url="https://another.example/", event_types=("company.updated",))
-    operator.store({"apiKey": "", "webhookSecrets": [], "owner": {"team": 1}})
+    register(operator, "anothers", url="https://another.example/", event_types=("company.updated",))
+    operator.store_secret({"apiKey": "", "webhookSecrets": [], "owner": {"team": 1}})
     new = new_webhook_secret()
-    status, shown = operator.run("webhook-consumer", f" {API_KEY}\n", new)
-    assert (status, operator.stored) == (0, {"apiKey": API_KEY, "webhookSecrets": [new], "owner": {"team": 1}})
-    assert "Settings > Webhooks" in shown
+    status, output = operator.run("webhook-consumer", f" {API_KEY}\n", new)
+    assert (status, operator.stored_secret) == (0, {"apiKey": API_KEY, "webhookSecrets": [new], "owner": {"team": 1}})
+    assert "Settings > Webhooks" in output
     first = operator.consumers()
     assert list(first.values()) == [{"company.updated"}, EVENT_TYPES]
     operator.app.codat.webhooks.secrets = (new,)
     assert operator.app.linked(operator.app.customer()["customerId"])["status"] == "Linked"
-    before = operator.raw
-    status, shown = operator.run("webhook-consumer")
-    assert (status, operator.raw, operator.consumers()) == (0, before, first)
-    assert "registered already" in shown
+    before = operator.raw_secret
+    status, output = operator.run("webhook-consumer")
+    assert (status, operator.raw_secret, operator.consumers()) == (0, before, first)
+    assert "registered already" in output
 
 
 @pytest.mark.parametrize("differing", [{"event_types": ()}, {"company_tags": ("env:prod",)}], ids=str)
-def test_a_wrong_consumer_goes_once_the_right_one_is_heard(
+def test_an_incorrect_consumer_is_deleted_after_the_correct_is_accepted(
     operator: Operator, waits: list[tuple[float, int, str]], differing: dict[str, object]
 ) -> None:
-    """Until every function knows the new secret there are both."""
+    """GIVEN an incorrect consumer THEN it stays until every function accepts the new secret; other URLs stay."""
     operator.app.codat.webhooks.consumers.clear()
-    consumer(operator, "wrong", **differing)
-    consumer(operator, "anothers", url="https://another.example/", **differing)
+    register(operator, "incorrect", **differing)
+    register(operator, "anothers", url="https://another.example/", **differing)
     new = new_webhook_secret()
     assert operator.run("webhook-consumer", new)[0] == 0
-    assert waits == [(60, 3, operator.raw)]
-    assert operator.stored["webhookSecrets"][-1] == new
-    left = operator.consumers()
-    assert (len(left), "anothers" in left, "wrong" in left) == (2, True, False)
+    assert waits == [(60, 3, operator.raw_secret)]
+    assert operator.stored_secret["webhookSecrets"][-1] == new
+    remaining = operator.consumers()
+    assert (len(remaining), "anothers" in remaining, "incorrect" in remaining) == (2, True, False)
     assert operator.run("webhook-consumer")[0] == 0
-    assert operator.consumers() == left
+    assert operator.consumers() == remaining
 
 
-def test_what_was_interrupted_goes_on(operator: Operator, waits: list[tuple[float, int, str]]) -> None:
-    """Two consumers with the URL: the right one stays, and its secret is asked for again."""
+def test_an_interrupted_command_is_repeated(operator: Operator, waits: list[tuple[float, int, str]]) -> None:
+    """GIVEN two consumers with the URL THEN the correct consumer stays, and the command asks for its secret again."""
     operator.app.codat.webhooks.consumers.clear()
-    consumer(operator, "wrong", event_types=("connection.created",))
-    status, shown = operator.run("webhook-consumer")
+    register(operator, "incorrect", event_types=("connection.created",))
+    status, output = operator.run("webhook-consumer")
     assert (status, len(operator.consumers()), waits) == (1, 2, [])
-    assert shown.endswith("repeat it at any time.\n")
-    stored = operator.stored["webhookSecrets"]
+    assert output.endswith("You can repeat the command at any time.\n")
+    stored = operator.stored_secret["webhookSecrets"]
     assert operator.run("webhook-consumer", stored[0])[0] == 0
     assert list(operator.consumers().values()) == [EVENT_TYPES]
-    assert operator.stored["webhookSecrets"] == stored
+    assert operator.stored_secret["webhookSecrets"] == stored
 
 
-def test_a_key_that_codat_refuses_is_not_stored(operator: Operator) -> None:
-    """Nor is anything registered."""
+def test_a_rejected_key_is_not_stored(operator: Operator) -> None:
+    """GIVEN an API key that Codat rejects THEN it is not stored, and no consumer is registered."""
     operator.app.codat.webhooks.consumers.clear()
-    operator.store({"apiKey": "", "webhookSecrets": []})
-    status, shown = operator.run("webhook-consumer", "the-wrong-key")
-    assert (status, operator.stored["apiKey"], operator.consumers()) == (1, "", {})
-    assert "Codat answered 401" in shown
+    operator.store_secret({"apiKey": "", "webhookSecrets": []})
+    status, output = operator.run("webhook-consumer", "the-wrong-key")
+    assert (status, operator.stored_secret["apiKey"], operator.consumers()) == (1, "", {})
+    assert "Codat answered 401" in output
 
 
-def test_a_lost_answer_makes_no_second_consumer(operator: Operator, codat_wire: Proxy) -> None:
-    """The repeat finds it."""
+def test_a_lost_response_leads_to_no_second_consumer(operator: Operator, codat_wire: Proxy) -> None:
+    """GIVEN a registration whose response was lost THEN the second run uses the registered consumer."""
     operator.app.codat.webhooks.consumers.clear()
     operator.environment["CODAT_BASE_URL"] = codat_wire.url
     codat_wire.next(lambda exchange: exchange.answer(exchange.forward()), lost)
-    status, shown = operator.run("webhook-consumer")
-    assert (status, shown) == (1, "The connection to Codat broke.\n")
+    status, output = operator.run("webhook-consumer")
+    assert (status, output) == (1, "The connection to Codat broke. Repeat the command.\n")
     assert operator.run("webhook-consumer")[0] == 0
     assert len(operator.consumers()) == 1
 
 
 @pytest.mark.parametrize(
-    ("prepare", "said"),
+    ("prepare", "message"),
     [
-        (lambda operator: consumer(operator, "disabled", disabled=True), "Enable it"),
+        (lambda operator: register(operator, "disabled", disabled=True), "Enable it"),
         (
-            lambda operator: [consumer(operator, str(n), url="https://another.example/") for n in range(50)],
+            lambda operator: [register(operator, str(n), url="https://another.example/") for n in range(50)],
             "Delete one",
         ),
-        (lambda operator: operator.environment.update(WEBHOOK_URL="https://api.example"), "WEBHOOK_URL must"),
-        (lambda operator: operator.environment.update(CODAT_BASE_URL="http://api.codat.io"), "CODAT_BASE_URL must"),
-        (lambda operator: operator.environment.update(SECRET_ARN=""), "STACK="),
-        (lambda operator: operator.store({"apiKey": "revoked-key", "webhookSecrets": []}), "Codat answered 401"),
+        (lambda operator: operator.store_secret({"apiKey": "revoked-key", "webhookSecrets": []}), "Codat answered 401"),
     ],
-    ids=["disabled", "fifty", "webhook-url", "codat-url", "no-stack", "revoked-key"],
+    ids=["disabled", "fifty", "revoked-key"],
 )
-def test_what_stands_in_the_way_is_said_and_nothing_is_changed(
-    operator: Operator, prepare: Callable[[Operator], object], said: str
+def test_an_obstacle_is_reported_and_nothing_is_changed(
+    operator: Operator, prepare: Callable[[Operator], object], message: str
 ) -> None:
-    """In one line."""
+    """GIVEN an obstacle THEN the error is one line that says what to do; the consumers and the secret stay."""
     operator.app.codat.webhooks.consumers.clear()
     prepare(operator)
-    before, stored = operator.consumers(), operator.raw
-    status, shown = operator.run("webhook-consumer")
-    assert (status, shown.count("\n"), operator.consumers(), operator.raw) == (1, 1, before, stored)
-    assert said in shown
+    before, stored = operator.consumers(), operator.raw_secret
+    status, output = operator.run("webhook-consumer")
+    assert (status, output.count("\n"), operator.consumers(), operator.raw_secret) == (1, 1, before, stored)
+    assert message in output
