@@ -6,9 +6,7 @@ from shared.domain import errors
 from shared.domain.connections import Connection, ConnectionSnapshot, Precedence, Source, Status
 from shared.domain.customers import Customer
 from shared.domain.leases import CreationLease
-from shared.domain.pages import Page
 from shared.domain.platforms import ACCOUNTING, PLATFORM_NAMES, Platform
-from shared.domain.timeline import TimelineEntry
 from shared.domain.timestamps import CLOCK_TOLERANCE, datetime_of, timestamp_of
 from shared.services.connection_state import (
     record_deletion,
@@ -228,11 +226,3 @@ def delete_connection(customer_id: str, connection_id: str, context: CodatContex
         record_missing(stored, context, event_type="deleted")
     else:
         record_deletion(stored, deleted_at, Precedence.OUR_CHANGE, context, event_type="deleted")
-
-
-def connection_timeline(
-    customer_id: str, connection_id: str, limit: int, cursor: str | None, context: Context
-) -> Page[TimelineEntry]:
-    """Return the connection's history, newest first. Raises CustomerNotFound, ConnectionNotFound, InvalidQuery."""
-    connection = find_connection(customer_id, connection_id, context)
-    return context.connections.timeline(connection, limit, cursor)

@@ -1,6 +1,6 @@
 """Compare our customers with their companies at Codat."""
 
-from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 
 from shared.domain import errors
@@ -48,7 +48,10 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
             with results.collect_error():
                 close_company(customer.company_id, customer.customer_id, context)
                 results.counts.update(companies=1, companiesDeleted=1, drift=1)
-    _finish_all(context.customers.unfinished(customer_ids), context, results)
+    for customer_id in context.customers.unfinished(customer_ids):
+        # These errors mean that another process is working on it, or that a request may still be running at Codat.
+        with results.collect_error(), suppress(errors.CreationInProgress, errors.DeletionInProgress):
+            _finish_unfinished(customer_id, context, results.counts)
     return results.finish()
 
 
@@ -118,17 +121,8 @@ def _has_profile(company: Company, customer: Customer) -> bool:
     return actual == expected and company.tagged_customer_id == customer.customer_id
 
 
-def _finish_all(customer_ids: Iterable[str], context: ReconcileContext, results: Results) -> None:
-    """Finish the creations and deletions whose process crashed."""
-    for customer_id in customer_ids:
-        with results.collect_error():
-            try:
-                _finish(customer_id, context, results.counts)
-            except (errors.CreationInProgress, errors.DeletionInProgress):
-                continue  # another process is working on it, or a request may still be running at Codat
-
-
-def _finish(customer_id: str, context: ReconcileContext, counts: Counts) -> None:
+def _finish_unfinished(customer_id: str, context: ReconcileContext, counts: Counts) -> None:
+    """Finish a creation or deletion whose process crashed."""
     if deletion := context.customers.resume_deletion(customer_id, context.lease_request()):
         finish_deletion(deletion, context)
         counts.update(deletionsFinished=1, drift=1)
