@@ -55,9 +55,7 @@ _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
     ),
     errors.ConnectionNotLinked: Kind(409, "connection-not-linked", "The connection is not linked"),
     errors.ConnectionIsDeleted: Kind(409, "connection-deleted", "The connection was deleted"),
-    errors.CodatRejectedCredentials: Kind(
-        502, "codat-rejected-credentials", "Codat does not accept this deployment's API key"
-    ),
+    errors.CodatRejectedCredentials: Kind(502, "codat-rejected-credentials", "Codat does not accept the API key"),
     errors.CodatAccountLimit: Kind(502, "codat-account-limit", "The Codat account has reached its limit"),
     errors.CodatNotFound: Kind(502, "codat-not-found", "Codat has no such resource"),
     errors.CodatRejected: Kind(502, "codat-rejected", "Codat rejected the request"),

@@ -111,13 +111,10 @@ def http_handler(routes: Mapping[str, Route]) -> Handler:
         response = _respond(routes, request)
         milliseconds = round((monotonic() - started) * 1000)
         logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
+        content_type = {} if response.body is None else {"content-type": "application/json"}
         return {
             "statusCode": response.status,
-            "headers": {
-                **({} if response.body is None else {"content-type": "application/json"}),
-                "cache-control": "no-store",
-                **response.headers,
-            },
+            "headers": {**content_type, "cache-control": "no-store", **response.headers},
             "body": "" if response.body is None else json.dumps(response.body, ensure_ascii=False),
             "isBase64Encoded": False,
         }
@@ -126,27 +123,22 @@ def http_handler(routes: Mapping[str, Route]) -> Handler:
 
 
 def _respond(routes: Mapping[str, Route], request: Request) -> Response:
-    route = routes.get(request.event.get("routeKey", ""))
-    if route is None:
-        return _problem(Problem(NOT_FOUND, "This function does not serve the route."), request)
     try:
+        route = routes.get(request.event.get("routeKey", ""))
+        if route is None:
+            raise BadRequest(Problem(NOT_FOUND, "This function has no such route."))
         return route(request)
     except BadRequest as error:
-        return _problem(error.problem, request)
+        problem = error.problem
     except CodatCustomersError as error:
         problem = problem_of(error)
-        severe = problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        (logger.error if severe else logger.info)("refused", extra={"problem": problem.kind.type, "detail": str(error)})
-        if severe:
-            Telemetry().count("Failed", problem=problem.kind.type)
-        return _problem(problem, request)
-    except Exception:  # noqa: BLE001  # a bug: its traceback is in the log, under the caller's id
+        log = logger.error if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logger.info
+        log("refused", extra={"problem": problem.kind.type, "detail": str(error)})
+    except Exception:  # noqa: BLE001  # a bug: the log has its traceback, with the request id
         logger.exception("unexpected error")
-        Telemetry().count("Failed", problem=INTERNAL.type)
-        return _problem(Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId."), request)
-
-
-def _problem(problem: Problem, request: Request) -> Response:
+        problem = Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId.")
+    if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        Telemetry().count("Failed", problem=problem.kind.type)
     headers = {"content-type": "application/problem+json"}
     if problem.retry_after is not None:
         headers["retry-after"] = str(problem.retry_after)

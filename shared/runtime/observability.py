@@ -69,7 +69,6 @@ class Telemetry:
         self._values({})[metric, MetricUnit.Count] = value
 
     def measure_seconds(self, metric: str, seconds: float) -> None:
-        """Set the value; a later value of the same invocation replaces it."""
         self._values({})[metric, MetricUnit.Seconds] = seconds
 
     @staticmethod

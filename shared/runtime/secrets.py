@@ -63,9 +63,7 @@ class Secrets:
         with self._refreshing:
             if monotonic() < self._next_refresh:
                 if self._last_failed:
-                    raise SecretsUnavailable(
-                        "The secret with the Codat credentials could not be read a few seconds ago."
-                    )
+                    raise SecretsUnavailable("The secret with the Codat credentials could not be read a moment ago.")
                 return
             self._next_refresh, self._last_failed = monotonic() + RETRY_SECONDS, True
             self._read(force_fetch=True)

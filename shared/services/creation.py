@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 
 from shared.domain import errors
 from shared.domain.leases import CreationLease, seconds_until
-from shared.retrying import is_retryable, retrying
+from shared.retrying import retrying
 from shared.services.context import CodatContext
 
 SEND_WINDOW = timedelta(seconds=60)
@@ -53,7 +53,6 @@ class IdempotentCreation(Generic[_Thing]):
     _may_send: bool = field(default=True, init=False)
     _answers: set[str | None] = field(default_factory=set, init=False)
     _is_refused: bool = field(default=False, init=False)
-    _unproven: errors.CodatError | None = field(default=None, init=False)
 
     def run(self) -> _Thing:
         """Return the thing, created or found. The caller still holds `self.lease`, which may have a new key.
@@ -78,7 +77,7 @@ class IdempotentCreation(Generic[_Thing]):
         if self.lease.last_sent_at is not None:
             self.context.telemetry.count("CreationTakenOver")
         try:
-            return retrying(self.context.codat.seconds_left, retry_if=self._is_worth_retrying)(self._attempt)
+            return retrying(self.context.codat.seconds_left)(self._attempt)
         except (errors.CodatError, errors.SecretsUnavailable, errors.CreationInProgress) as error:
             is_over = self._is_refused or self.lease.last_sent_at is None
             (self.context.leases.discard if is_over else self.context.leases.release)(self.lease)
@@ -87,7 +86,7 @@ class IdempotentCreation(Generic[_Thing]):
             raise
 
     def _attempt(self) -> _Thing | None:
-        self._is_refused, self._unproven = False, None
+        self._is_refused = False
         if self.lease.last_sent_at is None:
             return self._request() if self._may_send else None
         looked_up_at = self.context.now()
@@ -133,10 +132,7 @@ class IdempotentCreation(Generic[_Thing]):
             return
         self._is_refused = settled
         if not settled and error.answer_id is not None:
-            self._unproven = error  # retried, because a second identical answer proves a replay
-
-    def _is_worth_retrying(self, error: BaseException) -> bool:
-        return is_retryable(error) or error is self._unproven
+            error.retryable = True  # because a second identical answer proves a replay
 
     def _in_progress(self, retry_after: int = int(LOOKUP_LAG.total_seconds())) -> errors.CreationInProgress:
         return errors.CreationInProgress(self.lease.subject, retry_after)

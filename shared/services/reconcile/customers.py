@@ -26,21 +26,17 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
     tagged = _tagged_companies(customer_ids, context)
     context.require_quota()
     results = Results()
-    visible: list[tuple[Customer, list[Connection], Company]] = []
+    visible: list[Customer] = []
     missing: list[Customer] = []
     for customer, connections in customers:
         with results.collect_error():
             # The tag filter lags behind, and a tag can be removed by hand, so other companies are read by their id.
             company = tagged.get(customer.company_id) or context.codat.company(customer.company_id)
-            if company is None:
-                missing.append(customer)
-            else:
-                visible.append((customer, connections, company))
-    for customer, connections, company in visible:
-        with results.collect_error():
-            results.counts["companies"] += 1
-            _compare_connections(customer, connections, company, context, results)
-            _compare_profile(customer, company, context, results.counts)
+            (missing if company is None else visible).append(customer)
+            if company is not None:
+                results.counts["companies"] += 1
+                _compare_connections(customer, connections, company, context, results)
+                _compare_profile(customer, company, context, results.counts)
     with results.collect_error():
         if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _returns_own_company(context):
             raise errors.NoCompanyVisible(len(missing))
