@@ -71,9 +71,12 @@ def plan_context(context: "LambdaContext") -> CodatContext:
 def reconcile_context(context: "LambdaContext") -> "ReconcileContext":
     from shared.services.reconcile import ReconcileContext
 
-    own, abandoned_after = read(ReconcileSettings), timedelta(days=read(ReconcileSettings).abandoned_after_days)
-    stores_and_codat = _stores_and_codat(Actor(RECONCILE), context)
-    return ReconcileContext(**stores_and_codat, adopt_orphans=own.adopt_orphans, abandoned_after=abandoned_after)
+    own = read(ReconcileSettings)
+    return ReconcileContext(
+        **_stores_and_codat(Actor(RECONCILE), context),
+        adopt_orphans=own.adopt_orphans,
+        abandoned_after=timedelta(days=own.abandoned_after_days),
+    )
 
 
 @cache

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
 
 from shared.domain.errors import CodatError
+
+MAX_ATTEMPTS = 4
 
 MIN_SECONDS_FOR_ATTEMPT = 1.0
 """An attempt that starts with less time left would only time out."""
@@ -12,28 +14,21 @@ MIN_SECONDS_FOR_ATTEMPT = 1.0
 _full_jitter = wait_random_exponential(multiplier=0.25, max=4.0)
 
 
-def is_retryable(error: BaseException) -> bool:
-    return isinstance(error, CodatError) and error.retryable
-
-
-def retrying(
-    seconds_left: Callable[[], float],
-    *,
-    attempts: int = 4,
-    retry_if: Callable[[BaseException], bool] = is_retryable,
-) -> Retrying:
-    """Return a caller that retries while `retry_if` accepts the error, and raises the last one.
+def retrying(seconds_left: Callable[[], float]) -> Retrying:
+    """Return a caller that retries after retryable CodatErrors, and raises the last error.
 
     It waits for Codat's `Retry-After`, otherwise exponentially with full jitter, but not past `seconds_left`.
     """
-    return Retrying(
-        retry=retry_if_exception(retry_if),
-        wait=_wait,
-        stop=lambda state: (
-            stop_after_attempt(attempts)(state) or state.upcoming_sleep + MIN_SECONDS_FOR_ATTEMPT > seconds_left()
-        ),
-        reraise=True,
-    )
+
+    def has_ended(state: RetryCallState) -> bool:
+        is_out_of_time = state.upcoming_sleep + MIN_SECONDS_FOR_ATTEMPT > seconds_left()
+        return state.attempt_number >= MAX_ATTEMPTS or is_out_of_time
+
+    return Retrying(retry=retry_if_exception(_is_retryable), wait=_wait, stop=has_ended, reraise=True)
+
+
+def _is_retryable(error: BaseException) -> bool:
+    return isinstance(error, CodatError) and error.retryable
 
 
 def _wait(state: RetryCallState) -> float:

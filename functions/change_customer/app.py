@@ -1,4 +1,4 @@
-"""PATCH /customers/{customerId}: name, description and tags, here and at Codat."""
+"""PATCH /customers/{customerId}: changes name, description and tags, in the table and at Codat."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ from shared.domain.documents import customer_document
 from shared.http.requests import ChangedCustomer
 from shared.http.router import Request, Response, http_handler
 from shared.runtime.settings import settings
-from shared.services.customers import with_connections
+from shared.services.customers import existing_connections
 from shared.services.profile import change_customer
 
 
@@ -15,8 +15,8 @@ def change(request: Request) -> Response:
     customer_id = request.customer_id
     body = request.read(ChangedCustomer, tag_key=settings().codat_tag_key)
     context = bootstrap.codat_context(request)
-    view = with_connections(change_customer(customer_id, body.changes, context), context)
-    return Response(HTTPStatus.OK, customer_document(view.customer, view.connections))
+    customer = change_customer(customer_id, body.changes, context)
+    return Response(HTTPStatus.OK, customer_document(customer, existing_connections(customer, context)))
 
 
 handler = http_handler({"PATCH /customers/{customerId}": change})

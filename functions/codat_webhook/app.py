@@ -1,4 +1,4 @@
-"""POST /webhooks/codat: Codat's events. 204 only when their effect is stored."""
+"""POST /webhooks/codat: receives Codat's events. It returns 204 only when their effect is stored."""
 
 from http import HTTPStatus
 
@@ -13,18 +13,18 @@ _BASE64_OVERHEAD = 4 / 3
 
 
 def accept(request: Request) -> Response:
-    # Before any work, decoding included.
+    too_large = BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
     if len(request.event.get("body") or "") > MAX_BODY_BYTES * _BASE64_OVERHEAD + 4:
-        raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
+        raise too_large  # before the body is decoded
     context = bootstrap.webhook_context(request)
     try:
         body = request.body
     except BadRequest as error:
-        # What can't be decoded carries no signature.
+        # A body that can't be decoded has no valid signature.
         context.telemetry.count("WebhookRefused", reason="malformed")
         raise NotAuthentic("malformed") from error
     if len(body) > MAX_BODY_BYTES:
-        raise BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
+        raise too_large
     receive(body, request.headers, context)
     return Response(HTTPStatus.NO_CONTENT)
 

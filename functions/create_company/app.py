@@ -1,4 +1,4 @@
-"""POST /customers: creates the customer's company at Codat, or adopts one."""
+"""POST /customers: creates the customer's company at Codat, or adopts an existing company."""
 
 from http import HTTPStatus
 
@@ -7,7 +7,7 @@ from shared.domain.documents import customer_document
 from shared.http.requests import NewCustomer
 from shared.http.router import Request, Response, http_handler
 from shared.runtime.settings import settings
-from shared.services.customers import create_customer, with_connections
+from shared.services.customers import create_customer, existing_connections
 
 
 def create(request: Request) -> Response:
@@ -15,10 +15,9 @@ def create(request: Request) -> Response:
     context = bootstrap.codat_context(request)
     context.telemetry.note(customer_id=body.customer_id)
     customer, created = create_customer(body.customer_id, body.profile, context, body.company_id)
-    view = with_connections(customer, context)
     return Response(
         HTTPStatus.CREATED if created else HTTPStatus.OK,
-        customer_document(view.customer, view.connections),
+        customer_document(customer, existing_connections(customer, context)),
         {"location": f"/customers/{customer.customer_id}"},
     )
 

@@ -1,4 +1,4 @@
-"""POST /customers/{customerId}/connections: creates or reuses a connection to a platform, with a fresh link."""
+"""POST /customers/{customerId}/connections: creates or reuses a connection, and returns a fresh link."""
 
 from http import HTTPStatus
 

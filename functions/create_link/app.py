@@ -1,4 +1,4 @@
-"""Fresh one-time credentials for the customer: Hosted Link, a connection's link, a token for the embedded component."""
+"""Return fresh one-time credentials: a Hosted Link URL, a connection's link, a token for the embedded component."""
 
 from http import HTTPStatus
 
@@ -9,13 +9,15 @@ from shared.services.links import access_token, company_link, connection_link
 
 
 def company(request: Request) -> Response:
-    link = company_link(request.customer_id, bootstrap.codat_context(request))
-    return Response(HTTPStatus.OK, link_document(link.url, link.issued_at))
+    context = bootstrap.codat_context(request)
+    url = company_link(request.customer_id, context)
+    return Response(HTTPStatus.OK, link_document(url, context.timestamp()))
 
 
 def connection(request: Request) -> Response:
-    link = connection_link(request.customer_id, request.connection_id, bootstrap.codat_context(request))
-    return Response(HTTPStatus.OK, link_document(link.url, link.issued_at))
+    context = bootstrap.codat_context(request)
+    url = connection_link(request.customer_id, request.connection_id, context)
+    return Response(HTTPStatus.OK, link_document(url, context.timestamp()))
 
 
 def token(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""DELETE: a customer with its company, or one connection. Both may be repeated."""
+"""DELETE: deletes a customer with its company, or one connection. Both calls are idempotent."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""On a schedule: queues the messages of a reconcile."""
+"""On a schedule: queue the messages of a reconcile."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from shared.services.reconcile import plan
 
 @observed
 def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, int]:
-    """Queue a reconcile; `{"adoptOurs": true}` also adopts orphans that this service created, as after a restore."""
+    """Queue a reconcile. The event `{"adoptOurs": true}` also adopts orphans that this service created."""
     context = bootstrap.plan_context(lambda_context)
     queued = plan(context.customers, context.codat, bootstrap.queue(), adopt_ours=event.get("adoptOurs") is True)
     context.telemetry.measure("ReconcileMessages", queued)

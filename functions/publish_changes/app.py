@@ -1,4 +1,4 @@
-"""The table's stream: one event on the bus for each real change."""
+"""Publish an event for each change in the table's stream."""
 
 from typing import Any
 
@@ -15,5 +15,5 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     logger.info("published", extra={"records": len(records), "failed_from": failed})
     if failed is None:
         return {"batchItemFailures": []}
-    # Lambda reads the stream again from the first that failed.
+    # Lambda reads the stream again from this record.
     return {"batchItemFailures": [{"itemIdentifier": records[failed]["dynamodb"]["SequenceNumber"]}]}

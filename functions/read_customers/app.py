@@ -1,4 +1,4 @@
-"""The reading routes: a customer, its connections, the platforms on offer; the lists are in `lists`."""
+"""The read routes: a customer, its connections and the available platforms; the lists are in `lists`."""
 
 from http import HTTPStatus
 
@@ -8,17 +8,20 @@ from shared.domain.documents import connection_document, customer_document
 from shared.http.responses import platform_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import find_connection
-from shared.services.customers import read_customer
+from shared.services.customers import existing_connections
+from shared.services.profile import get_customer
 
 
 def customer(request: Request) -> Response:
-    view = read_customer(request.customer_id, bootstrap.context(request))
-    return Response(HTTPStatus.OK, customer_document(view.customer, view.connections))
+    context = bootstrap.context(request)
+    customer = get_customer(request.customer_id, context)
+    return Response(HTTPStatus.OK, customer_document(customer, existing_connections(customer, context)))
 
 
 def connections(request: Request) -> Response:
-    view = read_customer(request.customer_id, bootstrap.context(request))
-    return Response(HTTPStatus.OK, {"connections": list(map(connection_document, view.connections))})
+    context = bootstrap.context(request)
+    connections = existing_connections(get_customer(request.customer_id, context), context)
+    return Response(HTTPStatus.OK, {"connections": list(map(connection_document, connections))})
 
 
 def connection(request: Request) -> Response:

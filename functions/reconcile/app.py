@@ -1,4 +1,4 @@
-"""Messages of a reconcile: batches of our customers, and pages of Codat's companies."""
+"""Process the messages of a reconcile: batches of our customers, and pages of Codat's companies."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from shared.services.reconcile import process
 
 @observed
 def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
-    """Report each failed message alone, so that it is retried alone; `found` is for manual runs."""
+    """Report each failed message, so that only these are retried. `found` is for manual runs."""
     context = bootstrap.reconcile_context(lambda_context)
     counts: Counter[str] = Counter()
     failed: list[dict[str, str]] = []

@@ -1,4 +1,4 @@
-"""POST …/connections/{connectionId}/unlink: deauthorises a connection and keeps its data."""
+"""POST …/connections/{connectionId}/unlink: unlinks a connection and keeps its data."""
 
 from http import HTTPStatus
 

@@ -1,4 +1,4 @@
-"""Errors as callers see them: RFC 9457 `application/problem+json`. HTTP's status codes are here, and nowhere else."""
+"""Map errors to problems (RFC 9457, `application/problem+json`) and HTTP status codes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ MALFORMED_JSON = Kind(400, "malformed-json", "The body is not JSON")
 INVALID = Kind(422, "validation-error", "The request is not valid")
 TOO_LARGE = Kind(413, "too-large", "The body is too large")
 NOT_FOUND = Kind(404, "not-found", "There is no such route")
-INTERNAL = Kind(500, "internal-error", "Something went wrong on our side")
+INTERNAL = Kind(500, "internal-error", "An unexpected error occurred")
 
 _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
     errors.CustomerNotFound: Kind(404, "customer-not-found", "Customer not found"),
@@ -55,12 +55,10 @@ _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
     ),
     errors.ConnectionNotLinked: Kind(409, "connection-not-linked", "The connection is not linked"),
     errors.ConnectionIsDeleted: Kind(409, "connection-deleted", "The connection was deleted"),
-    errors.CodatRejectedCredentials: Kind(
-        502, "codat-rejected-credentials", "Codat does not accept this deployment's API key"
-    ),
+    errors.CodatRejectedCredentials: Kind(502, "codat-rejected-credentials", "Codat does not accept the API key"),
     errors.CodatAccountLimit: Kind(502, "codat-account-limit", "The Codat account has reached its limit"),
-    errors.CodatNotFound: Kind(502, "codat-not-found", "Codat does not know what it was asked about"),
-    errors.CodatRejected: Kind(502, "codat-rejected", "Codat refused the request"),
+    errors.CodatNotFound: Kind(502, "codat-not-found", "Codat has no such resource"),
+    errors.CodatRejected: Kind(502, "codat-rejected", "Codat rejected the request"),
     errors.CodatRateLimited: Kind(429, "codat-rate-limited", "Codat's rate limit is reached"),
     errors.CodatTimedOut: Kind(504, "codat-unavailable", "Codat did not answer in time"),
     errors.CodatUnavailable: Kind(502, "codat-unavailable", "Codat is unavailable"),
@@ -71,7 +69,6 @@ _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
 
 
 def problem_of(error: errors.CodatCustomersError) -> Problem:
-    """Return the problem for an error of the tree."""
     return Problem(
         kind=next(_KINDS[error_type] for error_type in type(error).__mro__ if error_type in _KINDS),
         detail=str(error),

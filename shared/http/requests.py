@@ -1,4 +1,4 @@
-"""Request bodies: shapes and limits. Each error says what to change."""
+"""Request bodies and their limits."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -10,14 +10,14 @@ from shared.domain.customers import CREATION_TAG, CUSTOMER_ID, MAX_TAGS, Profile
 
 
 class Body(BaseModel):
-    """A body without unknown fields: a misspelt optional field would otherwise be ignored silently."""
+    """A body without unknown fields, because a misspelt optional field would have no effect."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
     )
 
     def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
-        """Show nothing: personal data must not be logged."""
+        """Hide all fields: personal data must not be logged."""
         return ()
 
 
@@ -56,7 +56,7 @@ class NewCustomer(Body):
 
 
 class ChangedCustomer(Body):
-    """A change of some fields; those that are left out stay as they are."""
+    """A change of some fields; absent fields stay as they are."""
 
     name: Name = ""
     description: Description | None = None

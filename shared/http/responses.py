@@ -1,4 +1,4 @@
-"""The documents that only the API returns; customers and connections are in `shared.domain.documents`."""
+"""Documents of the API; those of customers and connections are in `shared.domain.documents`."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every HTTP handler shares: an API Gateway v2 event in, a response or a problem out, one line in the log."""
+"""Route an API Gateway event to a function, return its response or problem, and log one line."""
 
 import json
 from base64 import b64decode
@@ -18,9 +18,9 @@ from shared.runtime.observability import Handler, Telemetry, logger, observed
 
 _Model = TypeVar("_Model", bound=BaseModel)
 MAX_ID = 100
+# Limits of the problem for an invalid body, because Lambda's responses are limited to 6 MB.
 MAX_FIELDS = 20
 MAX_FIELD_CHARACTERS = 200
-"""Of an invalid body: Lambda's responses end at 6 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Request:
 
     @property
     def caller(self) -> str | None:
-        """The ARN that signed the request; None if the route requires no signature."""
+        """The ARN that signed the request; None if the route needs no signature."""
         arn = self.event["requestContext"].get("authorizer", {}).get("iam", {}).get("userArn")
         return None if arn is None else str(arn)
 
@@ -59,12 +59,12 @@ class Request:
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Header names in lower case: API Gateway sends them so, other senders of such events may not."""
+        """The headers, with names in lower case."""
         return {name.lower(): value for name, value in (self.event.get("headers") or {}).items()}
 
     @property
     def customer_id(self) -> str:
-        """Raises CustomerNotFound for text that can't be an id."""
+        """Raises CustomerNotFound if the text can't be an id."""
         customer_id = str(self.event["pathParameters"]["customerId"])
         if not is_customer_id(customer_id):
             raise CustomerNotFound(customer_id[:MAX_ID])
@@ -73,7 +73,7 @@ class Request:
 
     @property
     def connection_id(self) -> str:
-        """Raises ConnectionNotFound for text that can't be an id."""
+        """Raises ConnectionNotFound if the text can't be an id."""
         connection_id = str(self.event["pathParameters"]["connectionId"])
         if not connection_id or len(connection_id) > MAX_ID:
             raise ConnectionNotFound(self.customer_id, connection_id[:MAX_ID])
@@ -82,7 +82,7 @@ class Request:
 
     @property
     def body(self) -> bytes:
-        """The body as the caller sent it: API Gateway encodes binary bodies as base64."""
+        """The body as the caller sent it. API Gateway encodes binary bodies as base64. Raises BadRequest."""
         body = self.event.get("body") or ""
         try:
             return b64decode(body) if self.event.get("isBase64Encoded") else body.encode()
@@ -90,10 +90,7 @@ class Request:
             raise BadRequest(Problem(MALFORMED_JSON, "The body could not be decoded.")) from error
 
     def read(self, model: type[_Model], **context: str) -> _Model:
-        """Parse the body; `context` is passed to the model's validators.
-
-        Raises BadRequest: 400 if it is no JSON, 422 with an error per field.
-        """
+        """Parse the body; `context` is for the model's validators. Raises BadRequest with an error for each field."""
         try:
             return model.model_validate_json(self.body, context=context)
         except ValidationError as error:
@@ -104,7 +101,7 @@ Route = Callable[[Request], Response]
 
 
 def http_handler(routes: Mapping[str, Route]) -> Handler:
-    """Return the Lambda handler for `routes`, each under its API Gateway route key ("GET /platforms")."""
+    """Return the Lambda handler for `routes`: functions by API Gateway route key, such as "GET /platforms"."""
 
     @observed
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -114,13 +111,10 @@ def http_handler(routes: Mapping[str, Route]) -> Handler:
         response = _respond(routes, request)
         milliseconds = round((monotonic() - started) * 1000)
         logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
+        content_type = {} if response.body is None else {"content-type": "application/json"}
         return {
             "statusCode": response.status,
-            "headers": {
-                **({} if response.body is None else {"content-type": "application/json"}),
-                "cache-control": "no-store",
-                **response.headers,
-            },
+            "headers": {**content_type, "cache-control": "no-store", **response.headers},
             "body": "" if response.body is None else json.dumps(response.body, ensure_ascii=False),
             "isBase64Encoded": False,
         }
@@ -129,27 +123,22 @@ def http_handler(routes: Mapping[str, Route]) -> Handler:
 
 
 def _respond(routes: Mapping[str, Route], request: Request) -> Response:
-    route = routes.get(request.event.get("routeKey", ""))
-    if route is None:
-        return _problem(Problem(NOT_FOUND, "This function does not serve the route."), request)
     try:
+        route = routes.get(request.event.get("routeKey", ""))
+        if route is None:
+            raise BadRequest(Problem(NOT_FOUND, "This function has no such route."))
         return route(request)
     except BadRequest as error:
-        return _problem(error.problem, request)
+        problem = error.problem
     except CodatCustomersError as error:
         problem = problem_of(error)
-        severe = problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-        (logger.error if severe else logger.info)("refused", extra={"problem": problem.kind.type, "detail": str(error)})
-        if severe:
-            Telemetry().count("Failed", problem=problem.kind.type)
-        return _problem(problem, request)
-    except Exception:  # noqa: BLE001  # a bug: its traceback is in the log, under the caller's id
+        log = logger.error if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logger.info
+        log("refused", extra={"problem": problem.kind.type, "detail": str(error)})
+    except Exception:  # noqa: BLE001  # a bug: the log has its traceback, with the request id
         logger.exception("unexpected error")
-        Telemetry().count("Failed", problem=INTERNAL.type)
-        return _problem(Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId."), request)
-
-
-def _problem(problem: Problem, request: Request) -> Response:
+        problem = Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId.")
+    if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        Telemetry().count("Failed", problem=problem.kind.type)
     headers = {"content-type": "application/problem+json"}
     if problem.retry_after is not None:
         headers["retry-after"] = str(problem.retry_after)

@@ -1,4 +1,4 @@
-"""Change events on an EventBridge bus."""
+"""Put change events on an EventBridge bus."""
 
 import json
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SOURCE = "codat.customers"
 MAX_ENTRIES = 10
-"""EventBridge accepts ten a call."""
+"""EventBridge's limit for one call."""
 
 
 class EventBus:
@@ -22,27 +22,23 @@ class EventBus:
         self._name = name
 
     def put(self, events: Sequence[ChangeEvent]) -> dict[int, str]:
-        """Return the position of each event that was not accepted, with the error code.
+        """Put the events, and return the error code of each failure by the event's position.
 
-        After a call that failed, all following events count as not accepted.
+        If a call fails, its events and all later ones count as failures.
         """
+        common = {"EventBusName": self._name, "Source": SOURCE}
         failures: dict[int, str] = {}
         for start in range(0, len(events), MAX_ENTRIES):
             batch = events[start : start + MAX_ENTRIES]
+            entries: Any = [
+                {**common, "DetailType": event.detail_type, "Detail": json.dumps(dict(event.detail))} for event in batch
+            ]
             try:
-                answer = self._client.put_events(Entries=[self._entry(event) for event in batch])
+                answer = self._client.put_events(Entries=entries)
             except (BotoCoreError, ClientError) as error:
                 code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
                 return failures | dict.fromkeys(range(start, len(events)), code)
             if answer["FailedEntryCount"]:
-                entries = enumerate(answer["Entries"], start)
-                failures |= {index: entry["ErrorCode"] for index, entry in entries if "ErrorCode" in entry}
+                results = enumerate(answer["Entries"], start)
+                failures |= {index: entry["ErrorCode"] for index, entry in results if "ErrorCode" in entry}
         return failures
-
-    def _entry(self, event: ChangeEvent) -> Any:
-        return {
-            "EventBusName": self._name,
-            "Source": SOURCE,
-            "DetailType": event.detail_type,
-            "Detail": json.dumps(dict(event.detail)),
-        }

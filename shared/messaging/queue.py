@@ -1,4 +1,4 @@
-"""Messages on an SQS queue."""
+"""Send messages to an SQS queue."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 MAX_MESSAGES = 10
-"""SQS accepts ten a call."""
+"""SQS's limit for one call."""
 
 
 class Queue:
@@ -22,10 +22,7 @@ class Queue:
         self._url = url
 
     def send(self, messages: Iterable[Mapping[str, Any]]) -> int:
-        """Send the messages as they are generated, so that their number needs no memory; return how many.
-
-        Raises QueueUnavailable if one was not accepted.
-        """
+        """Send the messages in batches as they are generated, and return their number. Raises QueueUnavailable."""
         remaining, sent = iter(messages), 0
         while batch := list(islice(remaining, MAX_MESSAGES)):
             entries: Any = [{"Id": str(index), "MessageBody": json.dumps(body)} for index, body in enumerate(batch)]

@@ -1,4 +1,4 @@
-"""The time, and how much of it a function has left."""
+"""The current time, and the time that a function has left."""
 
 from datetime import UTC, datetime
 from typing import Protocol
@@ -15,5 +15,5 @@ def now() -> datetime:
 
 
 def seconds_left(context: LambdaContext) -> float:
-    """Return the seconds until Lambda ends the function."""
+    """Return the seconds until Lambda stops the function."""
     return context.get_remaining_time_in_millis() / 1000

@@ -1,7 +1,6 @@
-"""Logs and metrics: JSON lines through Powertools, with the ids of the call and never a body, a link URL or a secret.
+"""Logs and metrics as JSON lines through Powertools. They contain ids, but no bodies, link URLs or secrets.
 
-Both are kept per invocation, because the stack on one machine serves requests concurrently in one process. Metrics are
-written once, when the invocation ends.
+Both are kept per invocation, because the local stack serves requests concurrently in one process.
 """
 
 import logging
@@ -17,25 +16,25 @@ from shared.runtime.clock import LambdaContext
 
 logger = Logger(location=None, use_rfc3339=True)
 
-# httpx logs every request's URL at INFO, botocore whole answers at DEBUG: the secret among them.
-for talkative in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
-    logging.getLogger(talkative).setLevel(logging.WARNING)
+# At INFO httpx logs the URLs of requests. At DEBUG botocore logs whole answers, including the secret.
+for library in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
+    logging.getLogger(library).setLevel(logging.WARNING)
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 _Values = dict[tuple[str, MetricUnit], float]
 
 _metrics: ContextVar[dict[tuple[tuple[str, str], ...], _Values] | None] = ContextVar("metrics", default=None)
-"""The current invocation's values by dimensions, name and unit. None: there is no invocation, and nothing is kept."""
+"""The invocation's values by dimensions, name and unit; None outside an invocation, where metrics are dropped."""
 
 _is_cold = True
 
 
 def observed(handler: Handler) -> Handler:
-    """Decorate a Lambda handler: logs carry its request id and `cold_start`, metrics are written when it ends."""
+    """Add the request id and `cold_start` to the handler's logs, and write its metrics when it ends."""
 
     @wraps(handler)
     def observed_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        global _is_cold  # noqa: PLW0603  # a process is cold once
+        global _is_cold  # noqa: PLW0603  # set once in a process
         logger.thread_safe_clear_keys()
         logger.thread_safe_append_keys(function_request_id=context.aws_request_id, cold_start=_is_cold)
         _is_cold = False
@@ -50,7 +49,7 @@ def observed(handler: Handler) -> Handler:
 
 
 def _write_metrics() -> None:
-    """Write a line for each set of dimensions: CloudWatch's embedded metric format has one set a line."""
+    """Write a line for each set of dimensions, as CloudWatch's embedded metric format requires."""
     for dimensions, values in (_metrics.get() or {}).items():
         line = EphemeralMetrics()
         for name, text in dimensions:
@@ -66,11 +65,10 @@ class Telemetry:
         values[key] = values.get(key, 0) + 1
 
     def measure(self, metric: str, value: float) -> None:
-        """Keep the latest value of this invocation."""
+        """Set the value; a later value of the same invocation replaces it."""
         self._values({})[metric, MetricUnit.Count] = value
 
     def measure_seconds(self, metric: str, seconds: float) -> None:
-        """Keep the latest value of this invocation."""
         self._values({})[metric, MetricUnit.Seconds] = seconds
 
     @staticmethod

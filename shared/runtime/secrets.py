@@ -1,8 +1,7 @@
-"""The one secret of a deployment: Codat's API key and the signing secrets of its webhooks.
+"""Read the deployment's secret from Secrets Manager: Codat's API key and the webhooks' signing secrets.
 
-Read from Secrets Manager and cached. A secret that was rotated is noticed when it fails (Codat's 401, a signature
-that no secret explains) and then read again, at most once a minute, so that a flood of forged webhooks can't turn
-into a flood of calls to Secrets Manager.
+The secret is cached. After a 401 from Codat, or a signature that matches no signing secret, it may have been rotated.
+Then it is read again, at most once a minute, so that forged webhooks can't cause many calls to Secrets Manager.
 """
 
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from shared.domain.errors import SecretsUnavailable
 CACHE_SECONDS = 300
 REFRESH_SECONDS = 60
 RETRY_SECONDS = 5
-"""After a refresh that failed: forged webhooks must not become calls to a Secrets Manager that is down."""
+"""Time between two refreshes if the first failed, so that forged webhooks don't add load during an outage."""
 
 
 class Content(BaseModel):
@@ -35,11 +34,11 @@ class _Malformed(SecretsUnavailable):
 
 
 class Secrets:
-    """Every method raises SecretsUnavailable where the secret can't be read, or isn't the JSON that it should be."""
+    """Every method raises SecretsUnavailable if the secret can't be read, or is not the required JSON."""
 
     def __init__(self, secret_id: str, provider: SecretsProvider | None = None) -> None:
         self._secret_id = secret_id
-        # Bounded well under the 15 s after which Codat counts a webhook as failed.
+        # Far less than the 15 s after which Codat retries a webhook.
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
         self._provider = provider or SecretsProvider(boto_config=config)
         self._refreshing = Lock()
@@ -74,8 +73,7 @@ class Secrets:
         try:
             return self._read()
         except _Malformed:
-            # It may have been put right since it was cached.
-            self._refresh()
+            self._refresh()  # it may have been corrected since it was cached
             return self._read()
 
     def _read(self, *, force_fetch: bool = False) -> Content:

@@ -1,4 +1,4 @@
-"""What a function is told by its environment: typed, read on first use, and never guessed."""
+"""Typed settings from the environment, read on first use."""
 
 import os
 from functools import cache
@@ -13,53 +13,42 @@ def _split(value: object) -> object:
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 _Listed = Annotated[tuple[str, ...], BeforeValidator(_split), Field(min_length=1)]
+_Text = Annotated[str, Field(min_length=1)]
+_Positive = Annotated[int, Field(gt=0)]
 
 
-# The environment holds the function's AWS credentials: no error may show it.
-_READING = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore", hide_input_in_errors=True)
+class _Environment(BaseModel):
+    """No setting has a default: if a variable is missing, the error contains its name."""
+
+    # The environment contains the function's AWS credentials, so errors must not quote it.
+    model_config = ConfigDict(frozen=True, alias_generator=str.upper, extra="ignore", hide_input_in_errors=True)
 
 
-class Settings(BaseModel):
-    """None has a default: a deployment that lacks one fails with its name, instead of using a wrong table."""
-
-    model_config = _READING
-
-    table_name: Annotated[str, Field(min_length=1)]
-    codat_secret_id: Annotated[str, Field(min_length=1)]
+class Settings(_Environment):
+    table_name: _Text
+    codat_secret_id: _Text
     codat_base_url: Annotated[str, Field(pattern=r"^https?://")]
     codat_tag_key: Annotated[str, Field(min_length=1, max_length=27)]
     platform_keys: _Listed
     allow_sandbox: bool
-    timeline_days: Annotated[int, Field(gt=0)]
+    timeline_days: _Positive
 
 
-class ChangesSettings(BaseModel):
-    """Of the function that tells the app."""
-
-    model_config = _READING
-
-    event_bus_name: Annotated[str, Field(min_length=1)]
+class ChangesSettings(_Environment):
+    event_bus_name: _Text
 
 
-class PlanSettings(BaseModel):
-    """Of the function that plans a reconcile."""
-
-    model_config = _READING
-
-    reconcile_queue_url: Annotated[str, Field(min_length=1)]
+class PlanSettings(_Environment):
+    reconcile_queue_url: _Text
 
 
-class ReconcileSettings(BaseModel):
-    """Of the function that does its parts."""
-
-    model_config = _READING
-
+class ReconcileSettings(_Environment):
     adopt_orphans: bool
-    abandoned_after_days: Annotated[int, Field(gt=0)]
+    abandoned_after_days: _Positive
 
 
 class MisconfiguredError(Exception):
-    """Names the environment variables that are missing or wrong."""
+    """The message contains the environment variables that are missing or invalid."""
 
 
 def settings() -> Settings:
@@ -73,5 +62,5 @@ def read(model: type[_Settings]) -> _Settings:
     try:
         return model.model_validate(os.environ)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors())
-        raise MisconfiguredError(f"environment: {wrong}") from error
+        invalid = "; ".join(f"{'.'.join(map(str, line['loc']))}: {line['msg']}" for line in error.errors())
+        raise MisconfiguredError(f"environment: {invalid}") from error

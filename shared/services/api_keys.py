@@ -5,6 +5,7 @@ can't find later, and every company of ours would look deleted. So a key must pr
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,15 +20,13 @@ MAX_SAMPLE = 5
 """Companies of ours that are read with an unknown API key."""
 
 
+@dataclass(frozen=True, slots=True)
 class ApiKeyTrust:
-    def __init__(
-        self, api_keys: "ApiKeys", customers: "Customers", now: Callable[[], datetime], trusted: set[str]
-    ) -> None:
-        """`trusted` is a cache of fingerprints that is kept across invocations."""
-        self._api_keys = api_keys
-        self._customers = customers
-        self._now = now
-        self._trusted = trusted
+    api_keys: "ApiKeys"
+    customers: "Customers"
+    now: Callable[[], datetime]
+    trusted: set[str]
+    """A cache of fingerprints, kept across invocations."""
 
     def require(self, codat: "Codat", company_id: str | None) -> None:
         """Raise CodatRejectedCredentials unless the API key in use is trusted, or becomes so by a proof.
@@ -36,9 +35,9 @@ class ApiKeyTrust:
         `company_id`, or one of a sample. A new deployment trusts the first key that Codat accepts.
         """
         fingerprint = codat.api_key_fingerprint()
-        if fingerprint in self._trusted:
+        if fingerprint in self.trusted:
             return
-        trusted = self._api_keys.trusted()
+        trusted = self.api_keys.trusted()
         if fingerprint not in trusted and not self._prove(fingerprint, trusted, codat, company_id):
             error = CodatRejectedCredentials(
                 "The Codat API key in the secret is not trusted: it can't read this deployment's companies. Nothing "
@@ -47,23 +46,23 @@ class ApiKeyTrust:
             )
             error.had_no_effect = True
             raise error
-        self._trusted.add(fingerprint)
+        self.trusted.add(fingerprint)
 
     def _prove(self, fingerprint: str, trusted: frozenset[str], codat: "Codat", company_id: str | None) -> bool:
-        if not trusted and not self._customers.has_any():
+        if not trusted and not self.customers.has_any():
             codat.company_count()  # raises if Codat rejects the key, so that a mistyped one is not trusted
-            return self._api_keys.trust_first(fingerprint, self._now())
+            return self.api_keys.trust_first(fingerprint, self.now())
         if trusted & codat.listed_fingerprints():
             proof = "listed beside a trusted key"
         elif self._can_read_own_company(codat, company_id):
             proof = "can read a company of ours"
         else:
             return False
-        self._api_keys.trust(fingerprint, proof, self._now())
+        self.api_keys.trust(fingerprint, proof, self.now())
         return True
 
     def _can_read_own_company(self, codat: "Codat", company_id: str | None) -> bool:
-        if company_id is not None and self._customers.ownership(company_id).customer_id and codat.can_read(company_id):
+        if company_id is not None and self.customers.ownership(company_id).customer_id and codat.can_read(company_id):
             return True
-        sample = self._customers.page(MAX_SAMPLE, None).items
+        sample = self.customers.page(MAX_SAMPLE, None).items
         return any(codat.can_read(customer.company_id) for customer in sample if customer.company_id != company_id)

@@ -27,9 +27,6 @@ from shared.services.context import CodatContext, Context
 MAX_CONFLICTS = 25
 """Each conflict is another writer's success, so more than this in one call are a fault."""
 
-_Change = Callable[[Connection, Timestamp], Connection]
-_Entry = Callable[[Connection | None, Connection], TimelineEntry | None]
-
 
 def record_update(
     update: StatusUpdate,
@@ -115,7 +112,7 @@ def sync_connection(
     try:
         snapshot = context.codat.connection(customer.company_id, connection_id)
     except CodatNotFound:
-        return None if stored is None else record_missing(stored, context)
+        return None if stored is None else record_deletion(stored, context)
     update = update_from_answer(snapshot, customer.company_id, stored, context)
     event_type = event_type if stored is None else "read"
     return record_update(update, context, customer_id=customer.customer_id, event_type=event_type, stored=stored)
@@ -128,10 +125,12 @@ def _record_sync(listed: ConnectionSnapshot, stored: Connection, context: Contex
 
 
 def record_deletion(
-    stored: Connection, at: Timestamp, precedence: Precedence, context: Context, *, event_type: str
+    stored: Connection, context: Context, *, deleted_at: Timestamp | None = None, event_type: str = "read"
 ) -> Connection:
+    """Store the connection as deleted by our request at `deleted_at`, on Codat's clock; after a 404, as deleted now."""
+    precedence = Precedence.READ if deleted_at is None else Precedence.OUR_CHANGE
     update = StatusUpdate(
-        stamp=stamp_of_answer(at, precedence, stored, context.new_id()),
+        stamp=stamp_of_answer(deleted_at or context.timestamp(), precedence, stored, context.new_id()),
         company_id=stored.company_id,
         connection_id=stored.connection_id,
         source=stored.source,
@@ -139,11 +138,6 @@ def record_deletion(
         status=Status.DELETED,
     )
     return record_update(update, context, customer_id=stored.customer_id, event_type=event_type, stored=stored)
-
-
-def record_missing(stored: Connection, context: Context, *, event_type: str = "read") -> Connection:
-    """Store the connection as deleted now, after a 404: Codat's answer contains no time of the deletion."""
-    return record_deletion(stored, context.timestamp(), Precedence.READ, context, event_type=event_type)
 
 
 def record_initial_read(
@@ -173,8 +167,8 @@ def record_abandoned(stored: Connection, before: Timestamp, context: Context) ->
 
 def _save(
     identity: tuple[str, str, str],
-    change: _Change,
-    entry: _Entry,
+    change: Callable[[Connection, Timestamp], Connection],
+    entry: Callable[[Connection | None, Connection], TimelineEntry | None],
     context: Context,
     *,
     stored: Connection | None,

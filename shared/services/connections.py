@@ -6,13 +6,10 @@ from shared.domain import errors
 from shared.domain.connections import Connection, ConnectionSnapshot, Precedence, Source, Status
 from shared.domain.customers import Customer
 from shared.domain.leases import CreationLease
-from shared.domain.pages import Page
 from shared.domain.platforms import ACCOUNTING, PLATFORM_NAMES, Platform
-from shared.domain.timeline import TimelineEntry
 from shared.domain.timestamps import CLOCK_TOLERANCE, datetime_of, timestamp_of
 from shared.services.connection_state import (
     record_deletion,
-    record_missing,
     record_update,
     sync_connections,
     update_from_answer,
@@ -48,10 +45,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         context.leases.discard(lease)
         return result
 
-    def find_existing() -> ConnectionSnapshot | None:
-        return next(filter(None, map(read_again, _candidates(customer, platform, lease, context))), None)
-
-    def read_again(snapshot: ConnectionSnapshot) -> ConnectionSnapshot | None:
+    def reread(snapshot: ConnectionSnapshot) -> ConnectionSnapshot | None:
         """Return the current connection: a list lags behind, and the link of a replayed answer may have been used."""
         try:
             return context.codat.connection(customer.company_id, snapshot.connection_id)
@@ -62,8 +56,8 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         lease,
         context,
         send=lambda lease: context.codat.create_connection(customer.company_id, platform.key, lease.idempotency_key),
-        find_existing=find_existing,
-        verify=read_again,
+        find_existing=lambda: next(filter(None, map(reread, _candidates(customer, platform, lease, context))), None),
+        verify=reread,
     )
     try:
         snapshot = creation.run()
@@ -168,7 +162,7 @@ def unlink_connection(customer_id: str, connection_id: str, context: CodatContex
     try:
         snapshot = context.codat.unlink(stored.company_id, connection_id)
     except errors.CodatNotFound as error:
-        record_missing(stored, context)
+        record_deletion(stored, context)
         raise errors.ConnectionIsDeleted(connection_id) from error
     except errors.CodatRejected as rejection:
         connection, snapshot = read_from_codat(stored, context)
@@ -193,7 +187,7 @@ def read_from_codat(
     try:
         snapshot = context.codat.connection(stored.company_id, stored.connection_id)
     except errors.CodatNotFound as error:
-        record_missing(stored, context)
+        record_deletion(stored, context)
         raise errors.ConnectionIsDeleted(stored.connection_id) from error
     answer = _with_platform(snapshot, platform) if platform is not None else snapshot
     update = update_from_answer(answer, stored.company_id, stored, context)
@@ -224,15 +218,5 @@ def delete_connection(customer_id: str, connection_id: str, context: CodatContex
     try:
         deleted_at = context.codat.delete_connection(stored.company_id, connection_id)
     except errors.CodatNotFound:
-        # It was deleted elsewhere, or by a first attempt of this call whose answer was lost.
-        record_missing(stored, context, event_type="deleted")
-    else:
-        record_deletion(stored, deleted_at, Precedence.OUR_CHANGE, context, event_type="deleted")
-
-
-def connection_timeline(
-    customer_id: str, connection_id: str, limit: int, cursor: str | None, context: Context
-) -> Page[TimelineEntry]:
-    """Return the connection's history, newest first. Raises CustomerNotFound, ConnectionNotFound, InvalidQuery."""
-    connection = find_connection(customer_id, connection_id, context)
-    return context.connections.timeline(connection, limit, cursor)
+        deleted_at = None  # it was deleted elsewhere, or by a first attempt of this call whose answer was lost
+    record_deletion(stored, context, deleted_at=deleted_at, event_type="deleted")

@@ -16,13 +16,13 @@ Source: https://docs.codat.io/using-the-api/idempotency.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Generic, TypeVar
 
 from shared.domain import errors
 from shared.domain.leases import CreationLease, seconds_until
-from shared.retrying import is_retryable, retrying
+from shared.retrying import retrying
 from shared.services.context import CodatContext
 
 SEND_WINDOW = timedelta(seconds=60)
@@ -40,28 +40,19 @@ MAX_RETRY_AFTER = 30
 _Thing = TypeVar("_Thing")
 
 
+@dataclass(slots=True)
 class IdempotentCreation(Generic[_Thing]):
-    def __init__(
-        self,
-        lease: CreationLease,
-        context: CodatContext,
-        *,
-        send: Callable[[CreationLease], _Thing],
-        find_existing: Callable[[], _Thing | None],
-        verify: Callable[[_Thing], _Thing | None],
-    ) -> None:
-        """`send` sends the request under the lease's key. `find_existing` looks up the thing of this creation. `verify`
-        reads again the thing of a replayed answer, and returns None if it was deleted.
-        """
-        self.lease = lease
-        self._context = context
-        self._send = send
-        self._find_existing = find_existing
-        self._verify = verify
-        self._may_send = True
-        self._answers: set[str | None] = set()
-        self._is_refused = False
-        self._unproven: errors.CodatError | None = None
+    lease: CreationLease
+    context: CodatContext
+    send: Callable[[CreationLease], _Thing]
+    """Sends the request under the lease's key."""
+    find_existing: Callable[[], _Thing | None]
+    """Looks up the thing of this creation."""
+    verify: Callable[[_Thing], _Thing | None]
+    """Reads again the thing of a replayed answer; returns None if it was deleted."""
+    _may_send: bool = field(default=True, init=False)
+    _answers: set[str | None] = field(default_factory=set, init=False)
+    _is_refused: bool = field(default=False, init=False)
 
     def run(self) -> _Thing:
         """Return the thing, created or found. The caller still holds `self.lease`, which may have a new key.
@@ -84,22 +75,22 @@ class IdempotentCreation(Generic[_Thing]):
 
     def _run(self) -> _Thing | None:
         if self.lease.last_sent_at is not None:
-            self._context.telemetry.count("CreationTakenOver")
+            self.context.telemetry.count("CreationTakenOver")
         try:
-            return retrying(self._context.codat.seconds_left, retry_if=self._is_worth_retrying)(self._attempt)
+            return retrying(self.context.codat.seconds_left)(self._attempt)
         except (errors.CodatError, errors.SecretsUnavailable, errors.CreationInProgress) as error:
             is_over = self._is_refused or self.lease.last_sent_at is None
-            (self._context.leases.discard if is_over else self._context.leases.release)(self.lease)
+            (self.context.leases.discard if is_over else self.context.leases.release)(self.lease)
             if isinstance(error, errors.CodatBusy):
                 raise self._in_progress() from error
             raise
 
     def _attempt(self) -> _Thing | None:
-        self._is_refused, self._unproven = False, None
+        self._is_refused = False
         if self.lease.last_sent_at is None:
             return self._request() if self._may_send else None
-        looked_up_at = self._context.now()
-        if (existing := self._find_existing()) is not None:
+        looked_up_at = self.context.now()
+        if (existing := self.find_existing()) is not None:
             return existing
         is_in_window = looked_up_at < self.lease.key_issued_at + SEND_WINDOW
         if self._may_send and is_in_window and not self.lease.is_settled:
@@ -115,12 +106,12 @@ class IdempotentCreation(Generic[_Thing]):
     def _request(self) -> _Thing:
         was_settled = self.lease.is_settled
         try:
-            thing = self._send(self.lease)
+            thing = self.send(self.lease)
         except errors.CodatError as error:
             self._learn_from(error, was_settled=was_settled)
             raise
         self._note_sent(is_settled=True)
-        current = thing if was_settled else self._verify(thing)
+        current = thing if was_settled else self.verify(thing)
         if current is None:
             # The replayed answer is about a thing that was deleted since. The next call looks it up and uses a new key.
             raise self._in_progress()
@@ -141,17 +132,14 @@ class IdempotentCreation(Generic[_Thing]):
             return
         self._is_refused = settled
         if not settled and error.answer_id is not None:
-            self._unproven = error  # retried, because a second identical answer proves a replay
-
-    def _is_worth_retrying(self, error: BaseException) -> bool:
-        return is_retryable(error) or error is self._unproven
+            error.retryable = True  # because a second identical answer proves a replay
 
     def _in_progress(self, retry_after: int = int(LOOKUP_LAG.total_seconds())) -> errors.CreationInProgress:
         return errors.CreationInProgress(self.lease.subject, retry_after)
 
     def _note_sent(self, *, is_settled: bool) -> None:
-        self.lease = replace(self.lease, is_settled=is_settled, last_sent_at=self._context.now())
+        self.lease = replace(self.lease, is_settled=is_settled, last_sent_at=self.context.now())
 
     def _rotate_key(self) -> None:
-        self.lease = self._context.leases.rotate_key(self.lease, self._context.new_id(), self._context.now())
+        self.lease = self.context.leases.rotate_key(self.lease, self.context.new_id(), self.context.now())
         self._answers.clear()

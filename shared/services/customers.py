@@ -1,7 +1,7 @@
 """Create, adopt and read customers with their companies."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from shared.domain import errors
 from shared.domain.connections import Connection, ConnectionSnapshot
@@ -16,18 +16,13 @@ from shared.domain.customers import (
     split_tags,
 )
 from shared.domain.leases import CreationLease
-from shared.domain.pages import Page
 from shared.services.connection_state import sync_connections
 from shared.services.context import CodatContext, Context
 from shared.services.creation import IdempotentCreation
-from shared.services.profile import ensure_profile, get_customer
+from shared.services.profile import ensure_profile
 
-
-@dataclass(frozen=True, slots=True)
-class CustomerView:
-    customer: Customer
-    connections: list[Connection]
-    """Without deleted ones."""
+ADOPTION_REFUSALS = (errors.CompanyUnknown, errors.CompanyTaken, errors.TooManyTags, errors.CodatRejected)
+"""After these errors of an adoption, it is undone."""
 
 
 def create_customer(
@@ -128,13 +123,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
         context.codat.update_company(company_id, customer_id, profile, existing_tags)
         snapshots = context.codat.connections(company_id).snapshots  # reconcile reports those that can't be parsed
         customer = context.customers.activate(lease, company_id, context.now(), existing_tags)
-    except (
-        errors.CompanyUnknown,
-        errors.CompanyTaken,
-        errors.TooManyTags,
-        errors.CodatNotFound,
-        errors.CodatRejected,
-    ) as error:
+    except (*ADOPTION_REFUSALS, errors.CodatNotFound) as error:
         discard_adoption(lease, context)  # so that a corrected call can start again
         if isinstance(error, errors.CodatNotFound):
             raise errors.CompanyUnknown(company_id) from error
@@ -210,26 +199,15 @@ def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Con
     context.telemetry.warn("two companies for one customer", customer_id=customer_id, companies=company_ids)
 
 
-def read_customer(customer_id: str, context: Context) -> CustomerView:
-    """Return the customer with its connections. Raises CustomerNotFound."""
-    return with_connections(get_customer(customer_id, context), context)
-
-
-def list_customers(limit: int, cursor: str | None, context: Context) -> Page[CustomerView]:
-    """Return a page of customers. Raises InvalidQuery for a cursor of another list."""
-    page = context.customers.page(limit, cursor)
-    return Page([with_connections(customer, context) for customer in page.items], page.cursor)
-
-
-def find_by_company(company_id: str, context: Context) -> Page[CustomerView]:
-    """Return the company's customer, or an empty page. Codat's redirect after linking contains the company's id."""
+def find_by_company(company_id: str, context: Context) -> Customer | None:
+    """Return the company's customer. Codat's redirect after linking contains only the company's id."""
     company_id = normalize_company_id(company_id)
     customer_id = context.customers.ownership(company_id).owner
     customer = context.customers.find(customer_id) if customer_id else None
-    is_owner = customer is not None and customer.company_id == company_id
-    return Page([with_connections(customer, context)] if customer is not None and is_owner else [], None)
+    return customer if customer is not None and customer.company_id == company_id else None
 
 
-def with_connections(customer: Customer, context: Context) -> CustomerView:
+def existing_connections(customer: Customer, context: Context) -> list[Connection]:
+    """Return the connections that are not deleted, oldest first."""
     connections = context.connections.of_company(customer.company_id)
-    return CustomerView(customer, [connection for connection in connections if not connection.is_deleted])
+    return [connection for connection in connections if not connection.is_deleted]

@@ -38,8 +38,8 @@ def _resolve(lease: CreationLease, context: CodatContext) -> None:
     if not customers.is_adoption(lease):
         customers.find_out_creation(lease, context)
     elif customers.adopts_own_company(lease):
-        # If the adoption were undone, reconcile would adopt the orphan again. These errors have undone it.
-        with suppress(errors.CompanyUnknown, errors.CompanyTaken, errors.TooManyTags, errors.CodatRejected):
+        # If the adoption were undone, reconcile would adopt the orphan again.
+        with suppress(*customers.ADOPTION_REFUSALS):
             customers.finish_creation(lease, context)
     else:
         customers.discard_adoption(lease, context)

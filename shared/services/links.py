@@ -1,34 +1,25 @@
 """One-time credentials for the customer: read from Codat and returned, but not stored."""
 
-from dataclasses import dataclass, field
-
 from shared.domain.customers import AccessToken
 from shared.domain.errors import CodatInvalidResponse, CodatNotFound, CompanyGone, ConnectionIsDeleted
-from shared.domain.timestamps import Timestamp
 from shared.services.connections import find_connection, read_from_codat
 from shared.services.context import CodatContext
 from shared.services.profile import get_customer
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    url: str = field(repr=False)
-    issued_at: Timestamp
-
-
-def company_link(customer_id: str, context: CodatContext) -> Link:
-    """Return a link to the Hosted Link page, where the customer chooses the platform.
+def company_link(customer_id: str, context: CodatContext) -> str:
+    """Return the URL of the Hosted Link page, where the customer chooses the platform.
 
     Raises CustomerNotFound, CompanyGone and Codat's errors.
     """
     company = context.codat.company(get_customer(customer_id, context).company_id)
     if company is None:
         raise CompanyGone(customer_id)
-    return _link(company.link_url, context)
+    return _require_link(company.link_url)
 
 
-def connection_link(customer_id: str, connection_id: str, context: CodatContext) -> Link:
-    """Return a link for authorising this connection, for the first time or again.
+def connection_link(customer_id: str, connection_id: str, context: CodatContext) -> str:
+    """Return a URL for authorising this connection, for the first time or again.
 
     Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors.
     """
@@ -36,7 +27,7 @@ def connection_link(customer_id: str, connection_id: str, context: CodatContext)
     if stored.is_deleted:
         raise ConnectionIsDeleted(connection_id)
     _, snapshot = read_from_codat(stored, context, link_issued=True)
-    return _link(snapshot.link_url, context)
+    return _require_link(snapshot.link_url)
 
 
 def access_token(customer_id: str, context: CodatContext) -> AccessToken:
@@ -47,7 +38,7 @@ def access_token(customer_id: str, context: CodatContext) -> AccessToken:
         raise CompanyGone(customer_id) from error
 
 
-def _link(url: str | None, context: CodatContext) -> Link:
+def _require_link(url: str | None) -> str:
     if not url:
         raise CodatInvalidResponse("Codat returned an invalid response (no link).")
-    return Link(url, context.timestamp())
+    return url

@@ -62,14 +62,8 @@ def ensure_profile(customer: Customer, profile: Profile, context: CodatContext) 
 def _set_profile(before: Customer, profile: Profile, context: CodatContext) -> Customer | None:
     """Store and send the profile, and return the customer; None, with no change, if it was changed since `before`."""
     merge_tags(profile, before.existing_tags)  # raises TooManyTags before the profile is stored
-    changed = replace(
-        before,
-        profile=profile,
-        confirmed_profile=before.confirmed_profile or before.profile,
-        updated_at=context.timestamp(),
-        version=before.version + 1,
-        profile_unset=False,
-    )
+    confirmed = before.confirmed_profile or before.profile
+    changed = _next_version(before, context, profile=profile, confirmed_profile=confirmed, profile_unset=False)
     return send_profile(changed, context, replaced=before) if context.customers.change(changed, before) else None
 
 
@@ -108,11 +102,10 @@ def _roll_back(rejected: Customer, replaced: Customer | None, context: CodatCont
     profile = replaced.profile if replaced else rejected.confirmed_profile
     if profile is None or profile == rejected.profile:
         return
-    rolled_back = replace(
-        rejected,
-        profile=profile,
-        profile_unset=replaced is not None and replaced.profile_unset,
-        updated_at=context.timestamp(),
-        version=rejected.version + 1,
-    )
+    is_unset = replaced is not None and replaced.profile_unset
+    rolled_back = _next_version(rejected, context, profile=profile, profile_unset=is_unset)
     context.customers.change(rolled_back, rejected)
+
+
+def _next_version(customer: Customer, context: Context, **changes: Any) -> Customer:
+    return replace(customer, **changes, updated_at=context.timestamp(), version=customer.version + 1)

@@ -26,20 +26,15 @@ def receive(body: bytes, headers: Mapping[str, str], context: WebhookContext) ->
         raise
     context.telemetry.note(webhook_id=webhook_id)
 
-    def quarantine(cause: str) -> None:
-        context.quarantine.add(webhook_id, body, cause, context.now())
-        context.telemetry.count("WebhookUnreadable")
-        context.telemetry.warn("authentic webhook quarantined", cause=cause)
-
     try:
         apply(context.parse_event(body, context.now()), webhook_id, context)
-    except UnparseableEvent as error:
-        quarantine(str(error))
-    except CodatCustomersError:
-        raise
-    except Exception as bug:
-        quarantine(_bug_name(bug))
-        raise
+    except Exception as error:
+        if isinstance(error, UnparseableEvent) or not isinstance(error, CodatCustomersError):
+            context.quarantine.add(webhook_id, body, _cause(error), context.now())
+            context.telemetry.count("WebhookUnreadable")
+            context.telemetry.warn("authentic webhook quarantined", cause=_cause(error))
+        if not isinstance(error, UnparseableEvent):
+            raise
 
 
 def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[QuarantinedWebhook]]:
@@ -53,18 +48,16 @@ def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[Quar
         try:
             apply(context.parse_event(webhook.body, context.now()), webhook.webhook_id, context)
             context.quarantine.remove(webhook)
-        except CodatCustomersError as error:
-            remaining.append(replace(webhook, cause=str(error)))
-        except Exception as bug:  # noqa: BLE001  # reported as the cause
-            remaining.append(replace(webhook, cause=_bug_name(bug)))
+        except Exception as error:  # noqa: BLE001  # reported as the cause
+            remaining.append(replace(webhook, cause=_cause(error)))
         else:
             stored.append(webhook)
     return stored, remaining
 
 
-def _bug_name(bug: Exception) -> str:
-    """Return only the exception's type: its message may quote the body."""
-    return f"failed with {type(bug).__name__}"
+def _cause(error: Exception) -> str:
+    """Return the message; only the type of a bug, whose message may quote the body."""
+    return str(error) if isinstance(error, CodatCustomersError) else f"failed with {type(error).__name__}"
 
 
 def apply(event: Event, webhook_id: str, context: Context) -> None:
@@ -96,8 +89,7 @@ def _apply_connection_event(event: ConnectionEvent, context: Context) -> None:
         context.telemetry.count("WebhookStale", eventType=event.event_type)
         return
     context.telemetry.count("WebhookAccepted", eventType=event.event_type)
-    lag = context.now() - datetime_of(event.generated_at)
-    context.telemetry.measure_seconds("WebhookLag", lag.total_seconds())
+    context.telemetry.measure_seconds("WebhookLag", (context.now() - datetime_of(event.generated_at)).total_seconds())
 
 
 def _apply_initial_read(event: InitialReadEvent, context: Context) -> None:

@@ -1,6 +1,6 @@
 """Compare our customers with their companies at Codat."""
 
-from collections.abc import Iterable
+from contextlib import suppress
 from http import HTTPStatus
 
 from shared.domain import errors
@@ -26,21 +26,17 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
     tagged = _tagged_companies(customer_ids, context)
     context.require_quota()
     results = Results()
-    visible: list[tuple[Customer, list[Connection], Company]] = []
+    visible: list[Customer] = []
     missing: list[Customer] = []
     for customer, connections in customers:
         with results.collect_error():
             # The tag filter lags behind, and a tag can be removed by hand, so other companies are read by their id.
             company = tagged.get(customer.company_id) or context.codat.company(customer.company_id)
-            if company is None:
-                missing.append(customer)
-            else:
-                visible.append((customer, connections, company))
-    for customer, connections, company in visible:
-        with results.collect_error():
-            results.counts["companies"] += 1
-            _compare_connections(customer, connections, company, context, results)
-            _compare_profile(customer, company, context, results.counts)
+            (missing if company is None else visible).append(customer)
+            if company is not None:
+                results.counts["companies"] += 1
+                _compare_connections(customer, connections, company, context, results)
+                _compare_profile(customer, company, context, results.counts)
     with results.collect_error():
         if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _returns_own_company(context):
             raise errors.NoCompanyVisible(len(missing))
@@ -48,7 +44,10 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
             with results.collect_error():
                 close_company(customer.company_id, customer.customer_id, context)
                 results.counts.update(companies=1, companiesDeleted=1, drift=1)
-    _finish_all(context.customers.unfinished(customer_ids), context, results)
+    for customer_id in context.customers.unfinished(customer_ids):
+        # These errors mean that another process is working on it, or that a request may still be running at Codat.
+        with results.collect_error(), suppress(errors.CreationInProgress, errors.DeletionInProgress):
+            _finish_unfinished(customer_id, context, results.counts)
     return results.finish()
 
 
@@ -118,17 +117,8 @@ def _has_profile(company: Company, customer: Customer) -> bool:
     return actual == expected and company.tagged_customer_id == customer.customer_id
 
 
-def _finish_all(customer_ids: Iterable[str], context: ReconcileContext, results: Results) -> None:
-    """Finish the creations and deletions whose process crashed."""
-    for customer_id in customer_ids:
-        with results.collect_error():
-            try:
-                _finish(customer_id, context, results.counts)
-            except (errors.CreationInProgress, errors.DeletionInProgress):
-                continue  # another process is working on it, or a request may still be running at Codat
-
-
-def _finish(customer_id: str, context: ReconcileContext, counts: Counts) -> None:
+def _finish_unfinished(customer_id: str, context: ReconcileContext, counts: Counts) -> None:
+    """Finish a creation or deletion whose process crashed."""
     if deletion := context.customers.resume_deletion(customer_id, context.lease_request()):
         finish_deletion(deletion, context)
         counts.update(deletionsFinished=1, drift=1)

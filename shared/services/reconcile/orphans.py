@@ -1,6 +1,7 @@
 """Count and adopt orphans: companies at Codat that carry our tag but have no customer."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from shared.domain import errors
@@ -73,7 +74,7 @@ def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts
     oldest = next((each for each in candidates if _is_free(context.customers.ownership(each.company_id))), company)
     tags, _ = split_tags(oldest.tags)
     profile = Profile(oldest.name, oldest.description, tags)
-    try:
+    with suppress(errors.CreationInProgress, errors.DeletionInProgress, errors.CompanyTaken, errors.CompanyUnknown):
         acquired = context.customers.acquire(
             customer_id, profile, context.lease_request(), oldest.company_id, profile_unset=True
         )
@@ -81,5 +82,3 @@ def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts
             report_duplicates(customer_id, [acquired.company_id, company.company_id], context)
         elif find_out_creation(acquired, context) is not None:
             counts.update(straysAdopted=1, drift=1)
-    except (errors.CreationInProgress, errors.DeletionInProgress, errors.CompanyTaken, errors.CompanyUnknown):
-        return

@@ -141,9 +141,9 @@ def test_a_refused_adoption_leaves_the_company_to_others(app: App) -> None:
     """Codat rejects its content: nothing is left of the customer, and another may have the company."""
     company = existing(app)
     app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
-    assert adopt(app, company.id, "c-1").json()["type"] == "codat-rejected"
+    assert adopt(app, company.id, "shop-1").json()["type"] == "codat-rejected"
     assert app.items("CUSTOMER#") == []
-    assert "c-1" not in str(app.items())
+    assert "shop-1" not in str(app.items())
     assert adopt(app, company.id, "c-2").status_code == 201
 
 
