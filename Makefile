@@ -21,6 +21,9 @@ SAM := .sam/bin/sam
 RUNTIME := .sam/bin/python3.13
 WHEELS := .cache/wheels-$(ARCH)
 
+# Files are started in the order of tests/conftest.py: xdist would start those with the most tests.
+PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo run test unit coverage soak check package replay restore bench clean
@@ -36,13 +39,13 @@ run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 	@exec $(PYTHON) -m local.run
 
 test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
-	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile
+	$(PYTHON) -m pytest $(PARALLEL)
 
 unit: .venv/.synced ## run the unit tests: no server, a few seconds
 	$(PYTHON) -m pytest tests/unit
 
 coverage: .venv/.synced .sam/.synced ## run every test and report the branch coverage of shared/ and functions/
-	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --cov
+	$(PYTHON) -m pytest $(PARALLEL) --cov
 
 soak: SECONDS := 60
 soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)

@@ -42,9 +42,17 @@ hypothesis.settings.load_profile("any machine")
 pytest_plugins = ["tests.infrastructure.disclosure.plugin", "tests.infrastructure.permissions.plugin"]
 
 
+_SLOW_FOLDERS = ("tests/properties/", "tests/e2e/")
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """Return three workers for two processors: tests wait for webhooks and leases more than they compute."""
     return (os.cpu_count() or 1) * 3 // 2 or 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the slow files: a worker that begins one of them last would keep the others waiting."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_SLOW_FOLDERS))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

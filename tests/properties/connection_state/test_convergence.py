@@ -210,7 +210,7 @@ def test_the_newest_status_is_shown_in_any_order_of_arrival(app: App) -> None:
         def __init__(self) -> None:
             super().__init__(app)
 
-    run_state_machine_as_test(OnThisStack, settings=settings(intensity(15), stateful_step_count=8))
+    run_state_machine_as_test(OnThisStack, settings=settings(intensity(10), stateful_step_count=8))
 
 
 def test_two_orders_of_the_same_webhooks_end_in_the_same_state(app: App) -> None:

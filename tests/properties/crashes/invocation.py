@@ -91,7 +91,13 @@ def invoke(
 
 
 SECONDS_LEFT = 20
-_ADDRESSES = {"CODAT_BASE_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER"}
+_ADDRESSES = {
+    "CODAT_BASE_URL",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_EVENTBRIDGE",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SQS",
+}
 
 
 class _Context:
@@ -112,12 +118,13 @@ def _run(  # noqa: PLR0917  # a process's arguments are positional
     later: float,
     environment: dict[str, str],
 ) -> None:
-    from local.stack import _forget_caches  # noqa: PLC0415
     from tests.properties.crashes.preloaded import BUILT_FOR  # noqa: PLC0415
 
     os.environ.clear()
     os.environ.update(environment)
     if {name for name in environment if environment[name] != BUILT_FOR.get(name)} & _ADDRESSES:
+        from local.stack import _forget_caches  # noqa: PLC0415  # the import costs more than most invocations
+
         _forget_caches()  # the preloaded clients belong to another stack
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # its logs are not needed
     _shift_clock(later)

@@ -3,16 +3,31 @@
 No client has connected yet, so the processes share no connection.
 """
 
+import gc
 import importlib
 import os
-from pathlib import Path
+import pkgutil
 
+import functions
+import shared
 from shared import bootstrap
 
-for app in sorted(Path("functions").glob("*/app.py")):
-    importlib.import_module(f"functions.{app.parent.name}.app")
+for package in (functions, shared):
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
 
-for build in (bootstrap._dynamodb, bootstrap._http, bootstrap.platform_catalog, bootstrap.secrets):
+for build in (
+    bootstrap._dynamodb,
+    bootstrap._http,
+    bootstrap.event_bus,
+    bootstrap.platform_catalog,
+    bootstrap.queue,
+    bootstrap.secrets,
+):
     build()
 
 BUILT_FOR = dict(os.environ)
+
+# A garbage collection in a forked process would copy every page.
+gc.collect()
+gc.freeze()
