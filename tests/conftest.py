@@ -17,7 +17,7 @@ import tenacity
 from codat_simulator.server import CodatServer
 
 from local.settings import LocalSettings, new_webhook_secret
-from local.stack import Stack, _forget_caches, running_stack
+from local.stack import Stack, clear_caches, running_stack
 from shared import bootstrap
 from shared.runtime import clock as runtime_clock
 from shared.store.table import Table, unmarshal
@@ -184,6 +184,6 @@ def _between(proxy: Proxy, variable: str, monkeypatch: pytest.MonkeyPatch) -> It
     """Until the test is over the functions know the wire alone; then they start afresh."""
     with monkeypatch.context() as patched:
         patched.setenv(variable, proxy.url)
-        _forget_caches()
+        clear_caches()
         yield proxy
-        _forget_caches()
+        clear_caches()

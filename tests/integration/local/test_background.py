@@ -92,7 +92,7 @@ def test_entries_that_the_bus_refuses_are_put_again(monkeypatch: pytest.MonkeyPa
 
 def test_a_function_that_hangs_does_not_hold_up_the_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a publish function that never ends THEN what is on the bus is shown all the same, after a while."""
-    monkeypatch.setattr("local.background._DRAINED_WITHIN", 0.1)
+    monkeypatch.setattr("local.aws.background._DRAINED_WITHIN", 0.1)
     ends = threading.Event()
     with running(PublishChangesFunction=lambda *_: ends.wait(10) and None) as stack:
         put(stack, "CUSTOMER")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local import batches
-from local.batches import Batches, failed_items
-from local.event_sources import StreamSource
+from local.aws.batches import Batches, failed_items
+from local.aws.event_sources import StreamSource
 from local.gateway.invocation import FunctionError
 
 SOURCE = StreamSource(

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local import aws
-from local.bus import Bus, BusEndpoint
+from local.aws.bus import Bus, BusEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

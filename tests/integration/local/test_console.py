@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.console import Console
+from local.terminal import Console
 
 
 class Stream(io.StringIO):

@@ -5,7 +5,7 @@ from textwrap import dedent
 
 import pytest
 
-from local.event_sources import QueueSource, Schedule, StreamSource, queue_sources, schedules, stream_sources
+from local.aws.event_sources import QueueSource, Schedule, StreamSource, queue_sources, schedules, stream_sources
 from local.template import Template, TemplateError
 
 

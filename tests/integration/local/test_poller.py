@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import EndpointConnectionError
 
-from local.poller import Poller
+from local.aws.poller import Poller
 
 
 class Reader:
@@ -97,7 +97,7 @@ def test_drain_gives_up_in_time() -> None:
 
 def test_a_stream_out_of_reach_is_tried_again(monkeypatch: Any) -> None:
     """What was written meanwhile is not lost."""
-    monkeypatch.setattr("local.poller._AFTER_AN_ERROR", 0.01)
+    monkeypatch.setattr("local.aws.poller._AFTER_AN_ERROR", 0.01)
     reader, got, poller = parts()
     reader.failures = 2
     reader.written += [1]

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from local import aws
-from local.background import Background
-from local.exchanges import Exchanges, webhook_event
-from local.http_server import bind
+from local.aws.background import Background
+from local.gateway.exchanges import Exchanges, webhook_event
+from local.gateway.server import bind
 from local.settings import LocalSettings
 from local.stack import Stack, running_stack
 from local.template import Template

@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from local import aws, moto_memory
-from local.stream import StreamReader, lambda_record
+from local.aws.stream import StreamReader, lambda_record
 from tests.dynamodb_local import dynamodb_local
 
 if TYPE_CHECKING:

@@ -114,13 +114,13 @@ def _live(  # noqa: PLR0917  # a process's arguments are positional
     later: float,
     environment: dict[str, str],
 ) -> None:
-    from local.stack import _forget_caches  # noqa: PLC0415
+    from local.stack import clear_caches  # noqa: PLC0415
     from tests.properties.crashes.preloaded import BUILT_FOR  # noqa: PLC0415
 
     os.environ.clear()
     os.environ.update(environment)
     if {name for name in environment if environment[name] != BUILT_FOR.get(name)} & _ADDRESSES:
-        _forget_caches()  # what was built speaks to another stack
+        clear_caches()  # what was built speaks to another stack
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # the logs of a process about to die
     _shift_clock(later)
     _watch(told, kill_point)

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from local.gateway.app import Exchange, Gateway, application
+from local.gateway.console_routes import local_routes
 from local.gateway.lambda_context import LambdaContext
-from local.gateway.local_routes import local_routes
-from local.http_server import bind, serving
+from local.gateway.server import bind, serving
 from local.template import Function, Route
 
 Handler = Callable[[dict[str, Any], LambdaContext], Any]

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.gateway.app import Gateway
-from local.http_server import bind, serving
+from local.gateway.server import bind, serving
 from local.template import Template
 from tests.e2e.artifact.make import ROOT, SAM, make
 from tests.servers import free_ports, running_server

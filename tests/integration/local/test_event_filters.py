@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-
 from local.event_patterns import PatternError, passes
 
 RECORD = {"eventName": "MODIFY", "dynamodb": {"Keys": {"sk": {"S": "CONNECTION#1"}}}}
