@@ -63,7 +63,7 @@ def main() -> int:
         _line("difference after the loss", dataset.difference().count)
         codat.calls.clear()
         with _timed("reconcile"):
-            found = _reconcile(workers=queue_sources(template)[0].workers)
+            found = _reconcile(workers=queue_sources(template)[0].concurrency)
         for what, times in sorted(found.items()):
             _line(f"found: {what}", times)
         _report_calls(codat, options.companies)
@@ -75,7 +75,7 @@ def main() -> int:
                 print(f"    {name.replace('_', ' ')}: {key}")
         codat.calls.clear()
         with _timed("reconcile again"):
-            again = _reconcile(workers=queue_sources(template)[0].workers)
+            again = _reconcile(workers=queue_sources(template)[0].concurrency)
         _line("drift found again", again["drift"])
         return 1 if left.count or dead or again["drift"] else 0
 
