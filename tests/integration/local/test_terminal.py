@@ -1,4 +1,4 @@
-"""What a person reads."""
+"""Lines on the terminal."""
 
 import io
 import os
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from local.terminal import Console
+from local.terminal import Terminal
 
 
 class Stream(io.StringIO):
@@ -19,7 +19,7 @@ class Stream(io.StringIO):
 
 
 @pytest.mark.parametrize(
-    ("terminal", "environment", "coloured"),
+    ("terminal", "environment", "has_colour"),
     [
         (True, {}, True),
         (True, {"NO_COLOR": ""}, True),
@@ -28,27 +28,29 @@ class Stream(io.StringIO):
         (False, {}, False),
     ],
 )
-def test_colour_only_where_it_is_wanted(terminal: bool, environment: dict[str, str], coloured: bool) -> None:  # noqa: FBT001 - parameters of the test
-    """On a terminal, unless NO_COLOR holds anything or the terminal is a dumb one."""
+def test_colour_is_used_on_a_terminal_without_no_color(
+    terminal: bool, environment: dict[str, str], has_colour: bool
+) -> None:  # noqa: FBT001 - parameters of the test
+    """An empty NO_COLOR has no effect; TERM=dumb disables colour, too."""
     stream = Stream(terminal=terminal)
-    console = Console.on(stream, environment)
-    console.line(console.bold("word"))
-    assert ("\x1b[" in stream.getvalue()) == coloured
+    output = Terminal.on(stream, environment)
+    output.line(output.bold("word"))
+    assert ("\x1b[" in stream.getvalue()) == has_colour
 
 
-def test_a_terminal_without_unicode_still_gets_its_lines() -> None:
-    """What its encoding lacks is replaced; nothing is raised."""
+def test_characters_that_the_encoding_lacks_are_replaced() -> None:
+    """GIVEN an ASCII terminal THEN an arrow becomes a question mark."""
     raw: Any = io.BytesIO()
-    console = Console.on(io.TextIOWrapper(raw, "ascii", write_through=True), {})
-    console.line("PendingAuth → Linked")
+    output = Terminal.on(io.TextIOWrapper(raw, "ascii", write_through=True), {})
+    output.line("PendingAuth → Linked")
     assert raw.getvalue() == b"PendingAuth ? Linked\n"
 
 
-def test_a_reader_that_has_gone_stops_nothing() -> None:
-    """GIVEN a pipe whose other end was closed (`| head`) THEN lines go nowhere, without an error."""
+def test_a_closed_pipe_is_ignored() -> None:
+    """GIVEN a pipe that its reader has closed (`| head`) THEN printing raises no error."""
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w") as stream:
-        console = Console(stream)
-        console.line("one")
-        console.line("two")
+        output = Terminal(stream)
+        output.line("first")
+        output.line("second")
