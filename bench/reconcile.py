@@ -22,8 +22,9 @@ from codat_simulator.server import CodatServer
 from codat_simulator.settings import Settings
 
 from bench.dataset import Dataset
-from local import aws
-from local.event_sources import queue_sources
+from local.aws.event_sources import queue_sources
+from local.aws.moto_server import ACCESS_KEY_ID, ENDPOINT_VARIABLES, SECRET_ACCESS_KEY, moto_server
+from local.aws.resources import create_queue, create_secret, create_table
 from local.template import DEFAULT_REGION, Template
 from tests.dynamodb_local import running_dynamodb_local
 
@@ -46,7 +47,7 @@ def main() -> int:
     options = parser.parse_args()
     with ExitStack() as parts:
         dynamodb_url = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or parts.enter_context(running_dynamodb_local())
-        moto_url = parts.enter_context(aws.moto_server())
+        moto_url = parts.enter_context(moto_server())
         # No consumer of webhooks: all of them are lost.
         codat = parts.enter_context(CodatServer(Settings(api_keys=(_API_KEY,))))
         template = Template.load()
@@ -62,7 +63,7 @@ def main() -> int:
         _line("difference after the loss", dataset.difference().count)
         codat.calls.clear()
         with _timed("reconcile"):
-            found = _reconcile(workers=queue_sources(template)[0].workers)
+            found = _reconcile(workers=queue_sources(template)[0].concurrency)
         for what, times in sorted(found.items()):
             _line(f"found: {what}", times)
         _report_calls(codat, options.companies)
@@ -74,7 +75,7 @@ def main() -> int:
                 print(f"    {name.replace('_', ' ')}: {key}")
         codat.calls.clear()
         with _timed("reconcile again"):
-            again = _reconcile(workers=queue_sources(template)[0].workers)
+            again = _reconcile(workers=queue_sources(template)[0].concurrency)
         _line("drift found again", again["drift"])
         return 1 if left.count or dead or again["drift"] else 0
 
@@ -113,29 +114,29 @@ def _report_calls(codat: CodatServer, companies: int) -> None:
 
 def _resources(template: Template) -> str:
     """The URL of the queue of dead letters."""
-    aws.create_table(boto3.client("dynamodb"), template.table())
-    aws.create_secret(
+    create_table(boto3.client("dynamodb"), template.table())
+    create_secret(
         boto3.client("secretsmanager"), template.physical_id("CodatSecret"), api_key=_API_KEY, webhook_secrets=()
     )
     sqs = boto3.client("sqs")
     [source] = queue_sources(template)
     queue = template.queue(source.queue)
     assert queue.dead_letters
-    dead_letters_url = aws.create_queue(sqs, template.queue(queue.dead_letters))
-    aws.create_queue(sqs, queue, dead_letters_url=dead_letters_url)
+    dead_letters_url = create_queue(sqs, template.queue(queue.dead_letters))
+    create_queue(sqs, queue, dead_letters_url=dead_letters_url)
     return dead_letters_url
 
 
 @contextmanager
 def _environment(template: Template, dynamodb_url: str, moto_url: str, codat_url: str) -> Iterator[None]:
     os.environ.update(template.environment())
-    os.environ.update(dict.fromkeys(aws.ENDPOINT_VARIABLES, moto_url))
+    os.environ.update(dict.fromkeys(ENDPOINT_VARIABLES, moto_url))
     os.environ.update(
         AWS_ENDPOINT_URL_DYNAMODB=dynamodb_url,
         AWS_REGION=DEFAULT_REGION,
         AWS_DEFAULT_REGION=DEFAULT_REGION,
-        AWS_ACCESS_KEY_ID=aws.ACCESS_KEY_ID,
-        AWS_SECRET_ACCESS_KEY=aws.SECRET_ACCESS_KEY,
+        AWS_ACCESS_KEY_ID=ACCESS_KEY_ID,
+        AWS_SECRET_ACCESS_KEY=SECRET_ACCESS_KEY,
         CODAT_BASE_URL=codat_url,
         NO_PROXY="127.0.0.1",
     )

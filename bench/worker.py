@@ -15,10 +15,10 @@ from typing import Any
 
 import boto3
 
-from local.event_sources import queue_sources, schedules
+from local.aws.event_sources import queue_sources, scheduled_functions
+from local.aws.queue_runner import QueueRunner
+from local.aws.reconcile import schedule_event
 from local.gateway.invocation import invoke_and_wait
-from local.queue_runner import QueueRunner
-from local.reconcile import schedule_event
 from local.stack import load_handlers
 from local.template import Template
 
@@ -28,14 +28,14 @@ def main(part: str) -> dict[str, Any]:
     handlers = load_handlers(template)
     imported = _peak_mebibytes()
     if part == "plan":
-        [schedule] = schedules(template)
-        invoke_and_wait(template.functions[schedule.function], handlers[schedule.function], schedule_event())
+        [function] = scheduled_functions(template)
+        invoke_and_wait(template.functions[function], handlers[function], schedule_event())
         return {"imported": imported, "peak": _peak_mebibytes()}
     [source] = queue_sources(template)
     # One at a time, as an instance of a Lambda works.
     runner = QueueRunner(
         boto3.client("sqs"),
-        replace(source, workers=1),
+        replace(source, concurrency=1),
         os.environ["RECONCILE_QUEUE_URL"],
         lambda event: invoke_and_wait(template.functions[source.function], handlers[source.function], event),
     )

@@ -1,104 +1,86 @@
-"""What `make run` and `make demo` take from the environment."""
+"""Settings of `make run` and `make demo`, from environment variables."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DEFAULT_PORT = 3000
-_PREFIX = "whsec_"
+_SECRET_PREFIX = "whsec_"
+_EXPECTED = {
+    "CODAT_BASE_URL": "an http or https URL",
+    "CODAT_WEBHOOK_SECRETS": f"{_SECRET_PREFIX} and base64, comma-separated",
+    "AWS_ENDPOINT_URL_DYNAMODB": "an http or https URL",
+    "ADOPT_ORPHANS": "true or false",
+    "ADOPT_STRAYS": "true or false",
+    "PORT": "a number from 0 to 65535; 0 is any free port",
+}
 
 
 class SettingsError(Exception):
-    """A variable holds something that can't be used; the message names it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocalSettings:
-    """
-    codat_base_url: None starts the simulated Codat.
-    webhook_secrets: the first one signs what the simulated Codat sends.
-    dynamodb_endpoint: None is moto.
-    """
-
-    codat_base_url: str | None = None
-    codat_api_key: str
-    webhook_secrets: tuple[str, ...]
-    own_webhook_secrets: bool = False
-    dynamodb_endpoint: str | None = None
-    adopt_strays: str | None = None
-    port: int = DEFAULT_PORT
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> LocalSettings:
-        """Raises SettingsError. An empty variable counts as one that isn't set."""
-
-        def given(name: str) -> str | None:
-            return environment.get(name, "").strip() or None
-
-        base_url = given("CODAT_BASE_URL")
-        api_key = given("CODAT_API_KEY")
-        if base_url and not api_key:
-            raise SettingsError("CODAT_BASE_URL is set, so CODAT_API_KEY must be too: the key for that Codat")
-        own_secrets = _webhook_secrets(given("CODAT_WEBHOOK_SECRETS"))
-        return cls(
-            codat_base_url=_url("CODAT_BASE_URL", base_url),
-            codat_api_key=api_key or f"local-{secrets.token_hex(16)}",
-            webhook_secrets=own_secrets or (new_webhook_secret(),),
-            own_webhook_secrets=bool(own_secrets),
-            dynamodb_endpoint=_url("AWS_ENDPOINT_URL_DYNAMODB", given("AWS_ENDPOINT_URL_DYNAMODB")),
-            adopt_strays=_boolean("ADOPT_STRAYS", given("ADOPT_STRAYS")),
-            port=_port(given("PORT")),
-        )
+    """A variable is invalid; the message names it and doesn't contain its value."""
 
 
 def new_webhook_secret() -> str:
-    return _PREFIX + base64.b64encode(secrets.token_bytes(24)).decode("ascii")
+    return _SECRET_PREFIX + base64.b64encode(secrets.token_bytes(24)).decode("ascii")
 
 
-def _webhook_secrets(text: str | None) -> tuple[str, ...]:
-    given = tuple(part.strip() for part in (text or "").split(",") if part.strip())
-    for secret in given:
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _check_secret(secret: str) -> str:
+    encoded = secret.removeprefix(_SECRET_PREFIX)
+    try:
+        is_valid = encoded != secret and bool(base64.b64decode(encoded, validate=True))
+    except binascii.Error:
+        is_valid = False
+    if not is_valid:
+        raise ValueError
+    return secret
+
+
+_Url = Annotated[str, Field(pattern=r"^https?://[^/?#\s:]+"), AfterValidator(lambda url: url.rstrip("/"))]
+_WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(validate_by_name=True))
+class LocalSettings:
+    # None starts the Codat simulator.
+    codat_base_url: Annotated[_Url | None, Field(validation_alias="CODAT_BASE_URL")] = None
+    codat_api_key: Annotated[str, Field(validation_alias="CODAT_API_KEY")]
+    # The Codat simulator signs with the first.
+    webhook_secrets: Annotated[
+        tuple[_WebhookSecret, ...],
+        BeforeValidator(_split),
+        Field(validation_alias="CODAT_WEBHOOK_SECRETS", min_length=1),
+    ]
+    own_webhook_secrets: bool = False
+    # None is moto.
+    dynamodb_endpoint: Annotated[_Url | None, Field(validation_alias="AWS_ENDPOINT_URL_DYNAMODB")] = None
+    # None keeps the template's default. ADOPT_STRAYS is the variable's former name.
+    adopt_orphans: Annotated[bool | None, Field(validation_alias=AliasChoices("ADOPT_ORPHANS", "ADOPT_STRAYS"))] = None
+    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 3000
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> LocalSettings:
+        """Read the variables; an empty one counts as unset. Raises SettingsError."""
+        names = ("CODAT_API_KEY", *_EXPECTED)
+        variables: dict[str, Any] = {name: text for name in names if (text := environment.get(name, "").strip())}
+        if "CODAT_BASE_URL" in variables and "CODAT_API_KEY" not in variables:
+            raise SettingsError("CODAT_BASE_URL is set, so CODAT_API_KEY must be set, too: the key for that Codat")
+        variables["own_webhook_secrets"] = "CODAT_WEBHOOK_SECRETS" in variables
+        variables.setdefault("CODAT_API_KEY", f"local-{secrets.token_hex(16)}")
+        variables.setdefault("CODAT_WEBHOOK_SECRETS", new_webhook_secret())
         try:
-            valid = secret.startswith(_PREFIX) and base64.b64decode(secret[len(_PREFIX) :], validate=True)
-        except binascii.Error:
-            valid = False
-        if not valid:
-            raise SettingsError(
-                f"CODAT_WEBHOOK_SECRETS must be {_PREFIX} and base64, comma-separated; one of them is not"
-            )
-    return given
-
-
-def _url(name: str, text: str | None) -> str | None:
-    if text is None:
-        return None
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise SettingsError(f"{name} must be an http or https URL")
-    return text.rstrip("/")
-
-
-def _boolean(name: str, text: str | None) -> str | None:
-    if text is None:
-        return None
-    if text.lower() in {"1", "true", "yes", "on"}:
-        return "true"
-    if text.lower() in {"0", "false", "no", "off"}:
-        return "false"
-    raise SettingsError(f"{name} must be true or false")
-
-
-def _port(text: str | None) -> int:
-    if text is None:
-        return DEFAULT_PORT
-    if not text.isascii() or not text.isdigit() or not 0 <= int(text) <= 65535:  # noqa: PLR2004 - TCP's range
-        raise SettingsError("PORT must be a number from 0 to 65535; 0 takes a free one")
-    return int(text)
+            return TypeAdapter(cls).validate_python(variables)
+        except ValidationError as error:
+            name = str(error.errors()[0]["loc"][0])
+            raise SettingsError(f"{name} must be {_EXPECTED[name]}") from None

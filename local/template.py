@@ -1,8 +1,7 @@
-"""template.yaml as the stack on one machine reads it: routes, functions, the table.
+"""Read template.yaml: routes, functions, the table, queues.
 
-What runs here is what would be deployed, so nothing that the template says is said a second time. Only the
-part of CloudFormation that the template uses is understood; anything else fails by its name instead of being
-guessed.
+The stack on one machine runs what would be deployed. Only the part of CloudFormation that the template uses is
+supported; anything else raises TemplateError with its name.
 """
 
 from __future__ import annotations
@@ -16,25 +15,25 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 DEFAULT_PATH = Path(__file__).resolve().parent.parent / "template.yaml"
 
 ACCOUNT_ID = "123456789012"
 DEFAULT_REGION = "eu-west-1"
 
-# Lambda's own defaults, for a function that says nothing else.
+# Lambda's defaults.
 _LAMBDA_TIMEOUT = 3
 _LAMBDA_MEMORY = 128
 
 
 class TemplateError(Exception):
-    """The template says something that can't be run on one machine."""
+    """The template contains something that isn't supported on one machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function; `handler` is the dotted path of the callable, `timeout` is in seconds."""
+    """`handler` is the dotted path of the callable; `timeout` is in seconds."""
 
     name: str
     handler: str
@@ -57,7 +56,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`definition` holds the keyword arguments of `create_table`; `ttl` those of `update_time_to_live`."""
+    """`definition` contains the arguments of `create_table`, `ttl` those of `update_time_to_live`."""
 
     name: str
     definition: Mapping[str, Any]
@@ -66,8 +65,8 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """`attributes` are those of `create_queue`, without the redrive policy: `dead_letters` is the logical id of
-    the queue to which a message goes after `max_receives`.
+    """`attributes` are those of `create_queue`. `dead_letters` is the logical id of the dead-letter queue, which
+    receives a message after `max_receives`.
     """
 
     name: str
@@ -77,10 +76,10 @@ class Queue:
 
 
 class Template:
-    """A template with its parameters' defaults (or `parameters`) in place.
+    """A template with `parameters`, or their defaults.
 
-    Logical resources become local names, `STACK-LogicalId` where the template leaves the name to
-    CloudFormation. `physical_ids` replaces what `!Ref` gives for single resources, e.g. a queue's URL.
+    A resource without a name gets the name `STACK-LogicalId`. `physical_ids` replaces the value of `!Ref` for
+    single resources, e.g. a queue's URL.
     """
 
     def __init__(
@@ -94,7 +93,6 @@ class Template:
         self._resources: Mapping[str, Any] = body.get("Resources", {})
         self._globals: Mapping[str, Any] = body.get("Globals", {})
         self._conditions: Mapping[str, Any] = body.get("Conditions", {})
-        self._mappings: Mapping[str, Any] = body.get("Mappings", {})
         self._physical_ids = dict(physical_ids or {})
         self._stack_name = stack_name
         self._parameters = _parameter_values(body.get("Parameters", {}), parameters or {})
@@ -104,7 +102,7 @@ class Template:
         return cls(yaml.load(path.read_text("utf-8"), _loader()), **options)  # noqa: S506 - a SafeLoader
 
     def of_type(self, resource_type: str) -> dict[str, Mapping[str, Any]]:
-        """The unresolved properties of every resource of a type, by logical id, where its condition holds."""
+        """Return the unresolved properties of a type's resources, by logical id, if their condition holds."""
         return {
             logical_id: resource.get("Properties", {})
             for logical_id, resource in self._resources.items()
@@ -132,31 +130,27 @@ class Template:
 
     @property
     def routes(self) -> list[Route]:
-        """The HTTP API's routes, the most specific first."""
+        """Return the HTTP API's routes, the most specific first."""
         routes = []
         for name, properties in self.of_type("AWS::Serverless::Function").items():
             for event in properties.get("Events", {}).values():
                 if event["Type"] != "HttpApi":
                     continue
-                asked = event["Properties"]
-                authorizer = asked.get("Auth", {}).get("Authorizer", self._default_authorizer(asked.get("ApiId")))
-                routes.append(Route(asked["Method"].upper(), asked["Path"], name, iam=authorizer == "AWS_IAM"))
-        # API Gateway prefers a literal segment to a parameter, and a parameter to a greedy one.
+                route = event["Properties"]
+                authorizer = route.get("Auth", {}).get("Authorizer", self._default_authorizer(route.get("ApiId")))
+                routes.append(Route(route["Method"].upper(), route["Path"], name, iam=authorizer == "AWS_IAM"))
+        # API Gateway prefers a literal segment to a parameter, and a parameter to a greedy parameter.
         return sorted(routes, key=lambda route: [_generality(segment) for segment in route.path.split("/")])
 
     def environment(self) -> dict[str, str]:
-        """The variables of all functions together.
-
-        On one machine they share a process, so two functions that want different values of one variable
-        can't both be right.
-        """
+        """Return the variables of all functions, which share a process. Raises TemplateError if two differ."""
         merged: dict[str, tuple[str, str]] = {}
         for function in self.functions.values():
             for key, value in function.environment.items():
-                owner, known = merged.setdefault(key, (function.name, value))
-                if known != value:
+                other, other_value = merged.setdefault(key, (function.name, value))
+                if other_value != value:
                     raise TemplateError(
-                        f"{key} differs between {owner} and {function.name}, which share one process on one machine"
+                        f"{key} differs between {other} and {function.name}, which share a process on one machine"
                     )
         return {key: value for key, (_, value) in merged.items()}
 
@@ -188,12 +182,12 @@ class Template:
                 for key in ("DelaySeconds", "MessageRetentionPeriod", "VisibilityTimeout")
                 if key in properties
             },
-            referred(redrive["deadLetterTargetArn"]) if redrive else None,
+            resource_of(redrive["deadLetterTargetArn"]) if redrive else None,
             int(redrive["maxReceiveCount"]) if redrive else 0,
         )
 
     def physical_id(self, logical_id: str) -> str:
-        """What `!Ref` gives for a resource: its name, but a queue's URL."""
+        """Return the value of `!Ref`: a queue's URL, or the resource's name."""
         if logical_id in self._physical_ids:
             return self._physical_ids[logical_id]
         if self._resources[logical_id]["Type"] == "AWS::SQS::Queue":
@@ -201,7 +195,7 @@ class Template:
         return self.name(logical_id)
 
     def name(self, logical_id: str) -> str:
-        """A resource's name: its own where the template sets one."""
+        """Return the resource's name in the template, or a generated one."""
         properties = self._resources[logical_id].get("Properties", {})
         for key in ("TableName", "FunctionName", "QueueName", "TopicName", "Name"):
             if key in properties:
@@ -209,7 +203,7 @@ class Template:
         return f"{self._stack_name}-{logical_id}"
 
     def resolve(self, value: Any) -> Any:
-        """The value with every intrinsic function carried out."""
+        """Return the value with every intrinsic function evaluated."""
         if isinstance(value, list):
             resolved = [self.resolve(item) for item in value]
             return [item for item in resolved if item is not _NO_VALUE]
@@ -228,13 +222,10 @@ class Template:
             "Sub": self._sub,
             "GetAtt": self._get_att,
             "Join": lambda argument: argument[0].join(map(_text, self.resolve(argument[1]))),
-            "Select": lambda argument: self.resolve(argument[1])[int(self.resolve(argument[0]))],
-            "Split": lambda argument: _text(self.resolve(argument[1])).split(argument[0]),
             "If": lambda argument: self.resolve(argument[1 if self._condition(argument[0]) else 2]),
-            "FindInMap": self._find_in_map,
         }
         if name not in intrinsics:
-            raise TemplateError(f"the function !{name} is not understood on one machine")
+            raise TemplateError(f"the function !{name} is not supported on one machine")
         return intrinsics[name](argument)
 
     def _ref(self, name: str) -> Any:
@@ -276,13 +267,9 @@ class Template:
         if attribute.endswith("Name"):
             return self.name(logical_id)
         if not attribute.endswith("Arn"):
-            raise TemplateError(f"{logical_id}.{attribute} is not known on one machine")
+            raise TemplateError(f"{logical_id}.{attribute} is not supported on one machine")
         service = self._resources[logical_id]["Type"].split("::")[1].lower()
         return f"arn:aws:{service}:{DEFAULT_REGION}:{ACCOUNT_ID}:{self._stack_name}-{logical_id}"
-
-    def _find_in_map(self, argument: list[Any]) -> Any:
-        name, first, second = (_text(self.resolve(part)) for part in argument)
-        return self._mappings[name][first][second]
 
     def _condition(self, expression: Any) -> bool:
         if isinstance(expression, str):
@@ -299,7 +286,7 @@ class Template:
                 return all(map(self._condition, argument))
             case "Fn::Or":
                 return any(map(self._condition, argument))
-        raise TemplateError(f"the condition function {name} is not understood on one machine")
+        raise TemplateError(f"the condition function {name} is not supported on one machine")
 
     def _default_authorizer(self, api: Any) -> str | None:
         auth = self._globals.get("HttpApi", {}).get("Auth", {})
@@ -312,32 +299,30 @@ class Template:
 _NO_VALUE = object()
 
 
-def referred(value: Any) -> str:
-    """The logical id that `!Ref X`, `!GetAtt X.Attribute` or `!GetAtt [X, Attribute]` names."""
+def resource_of(value: Any) -> str:
+    """Return the logical id in `!Ref X`, `!GetAtt X.Attribute` or `!GetAtt [X, Attribute]`."""
     if isinstance(value, dict) and set(value) <= {"Ref", "Fn::GetAtt"}:
         [argument] = value.values()
         logical_id: str = argument.partition(".")[0] if isinstance(argument, str) else argument[0]
         return logical_id
-    raise TemplateError(f"{value!r} names no resource of the template")
+    raise TemplateError(f"{value!r} is not a resource of the template")
 
 
-def _parameter_values(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    if unknown := set(given) - set(declared):
+def _parameter_values(declared: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
+    if unknown := set(overrides) - set(declared):
         raise TemplateError(f"the template has no parameter {', '.join(sorted(unknown))}")
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
-        value = given.get(name, declaration.get("Default"))
+        # A parameter without a default is empty.
+        value = _text(overrides.get(name, declaration.get("Default", "")))
         is_list = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
-        # A parameter without a default is "" here: nobody is there to be asked for it.
-        values[name] = _text(value or "").split(",") if is_list else _text("" if value is None else value)
+        values[name] = value.split(",") if is_list else value
     return values
 
 
 def _text(value: Any) -> str:
-    """A value as CloudFormation hands it on: everything is a string there, booleans in lower case."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
+    """Convert a value to a string as CloudFormation does: booleans in lower case."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _generality(segment: str) -> int:
@@ -346,7 +331,7 @@ def _generality(segment: str) -> int:
 
 @cache
 def _loader() -> type[yaml.SafeLoader]:
-    """A SafeLoader that reads `!Tag value` as `{"Fn::Tag": value}`, its long form."""
+    """Return a SafeLoader that reads `!Tag value` as `{"Fn::Tag": value}`."""
 
     class Loader(yaml.SafeLoader):
         pass
@@ -359,10 +344,7 @@ def _loader() -> type[yaml.SafeLoader]:
             value = loader.construct_sequence(node, deep=True)
         elif isinstance(node, yaml.MappingNode):
             value = loader.construct_mapping(node, deep=True)
-        return {tag if tag in _UNPREFIXED else f"Fn::{tag}": value}
+        return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
 
     Loader.add_multi_constructor("!", construct)
     return Loader
-
-
-_UNPREFIXED: Iterable[str] = frozenset({"Ref", "Condition"})

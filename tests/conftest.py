@@ -207,11 +207,11 @@ def dynamodb_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 def _proxied(upstream: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """Let the functions reach `upstream` only through the proxy, until the test ends."""
-    from local.stack import _forget_caches  # noqa: PLC0415
+    from local.stack import clear_caches  # noqa: PLC0415
     from tests.integration.faults.proxy import Proxy  # noqa: PLC0415
 
     with Proxy(upstream) as proxy, monkeypatch.context() as patched:
         patched.setenv(variable, proxy.url)
-        _forget_caches()
+        clear_caches()
         yield proxy
-        _forget_caches()
+        clear_caches()

@@ -1,29 +1,28 @@
-"""API Gateway and Lambda on one machine: requests in, the real handlers' answers out.
+"""API Gateway on one machine: the routes of template.yaml, answered by the real handlers.
 
-Routes come from template.yaml. Unlike on AWS, callers of IAM routes needn't sign.
+Unlike on AWS, requests to IAM routes need no signature.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import time
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse
-from starlette.routing import Mount, Route as AsgiRoute
+from starlette.routing import Mount, Route as AsgiRoute, compile_path
 
 from local.gateway.events import HttpRequest, api_gateway_event
+from local.gateway.exchanges import Exchange
 from local.gateway.invocation import FunctionError, InvocationTimeoutError, invoke
 from local.gateway.responses import MalformedResponseError, http_response, message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -38,26 +37,10 @@ INTEGRATION_TIMEOUT = 30.0
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """A request that was answered, for whoever shows it. Bodies hold link URLs: show, never store."""
-
-    method: str
-    path: str
-    query_string: str
-    headers: Mapping[str, str]
-    request_body: bytes
-    function: str | None
-    status: int
-    response_body: bytes
-    seconds: float
-    request_id: str
-
-
 class Gateway:
-    """The ASGI app that stands for API Gateway, with Lambda behind it.
+    """The ASGI app that replaces API Gateway and Lambda.
 
-    `handlers` are by the function's logical id. `on_exchange` is called on the event loop: it must be quick.
+    `handlers` are by the function's logical id. `on_exchange` runs on the event loop, so it must be quick.
     """
 
     def __init__(
@@ -69,7 +52,8 @@ class Gateway:
         on_exchange: Callable[[Exchange], None] | None = None,
         integration_timeout: float = INTEGRATION_TIMEOUT,
     ) -> None:
-        self._routes = [(route, _pattern(route.path)) for route in routes]
+        # Starlette writes API Gateway's greedy parameter {name+} as {name:path}.
+        self._routes = [(route, compile_path(route.path.replace("+}", ":path}"))[0]) for route in routes]
         self._functions = functions
         self._handlers = handlers
         self._on_exchange = on_exchange
@@ -83,75 +67,70 @@ class Gateway:
             body = await _read(asgi_request)
         except ClientDisconnect:
             return
-        matched = self._match(scope["method"], scope["path"])
+        request = _http_request(asgi_request, body or b"")
+        matched = self._match(request)
         if body is None:
             response = message(413, "Request Entity Too Large")
         elif matched is None:
             response = message(404, "Not Found")
         else:
-            event = api_gateway_event(_http_request(asgi_request, body), *matched, request_id)
+            event = api_gateway_event(request, *matched, request_id)
             response = await self._invoke(matched[0].function, event)
         response.headers["apigw-requestid"] = request_id
         if self._on_exchange:
             self._on_exchange(
                 Exchange(
-                    method=scope["method"],
-                    path=scope["path"],
-                    query_string=scope["query_string"].decode("latin-1"),
+                    method=request.method,
+                    path=request.path,
                     headers=dict(asgi_request.headers),
-                    request_body=body or b"",
-                    function=matched[0].function if matched else None,
+                    request_body=request.body,
                     status=response.status_code,
-                    response_body=bytes(response.body),
                     seconds=time.monotonic() - started,
-                    request_id=request_id,
                 )
             )
         await response(scope, receive, send)
 
-    def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
+    def _match(self, request: HttpRequest) -> tuple[Route, dict[str, str]] | None:
         for route, pattern in self._routes:
-            if route.method in {method, "ANY"} and (match := pattern.fullmatch(path)):
+            if route.method in {request.method, "ANY"} and (match := pattern.fullmatch(request.path)):
                 return route, match.groupdict()
         return None
 
     async def _invoke(self, name: str, event: dict[str, Any]) -> Response:
         try:
-            result = await invoke(
-                self._functions[name], self._handlers[name], event, patience=self._integration_timeout
-            )
+            result = await invoke(self._functions[name], self._handlers[name], event, timeout=self._integration_timeout)
             return http_response(result)
         except InvocationTimeoutError as error:
-            logger.error("%s", error)  # noqa: TRY400 - no traceback tells where a thread hangs
+            logger.error("%s", error)  # noqa: TRY400 - the traceback isn't that of the function's thread
             return message(503, "Service Unavailable")
         except (FunctionError, MalformedResponseError):
             logger.exception("Function failed")
             return message(500, "Internal Server Error")
 
 
-def application(gateway: ASGIApp, local: ASGIApp) -> Starlette:
-    """The gateway with `local` under /_local/, which no deployed API has."""
+def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
+    """Return the gateway with `console` under /_local/."""
 
-    async def to_console(_: Request) -> RedirectResponse:
+    async def redirect_to_console(_: Request) -> RedirectResponse:
         return RedirectResponse("/_local/")
 
     return Starlette(
         routes=[
-            AsgiRoute("/_local", to_console),
-            Mount("/_local", app=local),
+            AsgiRoute("/_local", redirect_to_console),
+            Mount("/_local", app=console),
             Mount("/", app=gateway),
         ]
     )
 
 
 async def _read(request: Request) -> bytes | None:
-    """The body, or None where it is larger than API Gateway takes; read to its end all the same, since a
-    client that is still sending would see a reset instead of the answer.
+    """Return the body, or None if it exceeds API Gateway's limit.
+
+    It is read to its end in any case: a client that is still sending would get a reset instead of the response.
     """
     size = 0
     chunks: list[bytes] = []
-    stream: AsyncIterator[bytes] = request.stream()
-    async for chunk in stream:
+    async for chunk in request.stream():
         size += len(chunk)
         if size <= MAX_BODY_BYTES:
             chunks.append(chunk)
@@ -173,12 +152,3 @@ def _http_request(request: Request, body: bytes) -> HttpRequest:
         protocol=f"HTTP/{scope['http_version']}",
         port=scope["server"][1] if scope.get("server") else 80,
     )
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    """`/customers/{customerId}` as an expression; `{proxy+}` takes the rest of the path."""
-    parts = re.split(r"\{(\w+)(\+?)\}", path)
-    expression = re.escape(parts[0])
-    for name, greedy, literal in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-        expression += f"(?P<{name}>{'.+' if greedy else '[^/]+'}){re.escape(literal)}"
-    return re.compile(expression, re.DOTALL)

@@ -1,7 +1,7 @@
-"""Events of an API Gateway HTTP API, payload format 2.0, from HTTP requests.
+"""Convert HTTP requests to events of an API Gateway HTTP API, payload format 2.0.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
-What is empty is shown as AWS SAM shows it (`cookies: []`, `body: ""`).
+Empty fields have AWS SAM's form (`cookies: []`, `body: ""`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 API_ID = "1234567890"
 DOMAIN = "localhost"
 
-# Nobody signs on one machine; every caller of an IAM route is this one.
+# Requests are not signed on one machine: every caller of an IAM route is this role.
 _CALLER = {
     "accessKey": "ASIALOCALONEMACHINE",
     "accountId": ACCOUNT_ID,
@@ -33,13 +33,13 @@ _CALLER = {
     "userId": "AROALOCALONEMACHINE:developer",
 }
 
-# All that an HTTP API hands on as text. Forms, other +json types and bodies without a type count as binary.
+# The types that an HTTP API passes on as text. Forms, other +json types and bodies without a type are binary.
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/javascript"})
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as it came: `path` is percent-decoded, headers are in order and may repeat."""
+    """`path` is percent-decoded; headers are in order and may repeat."""
 
     method: str
     path: str
@@ -96,7 +96,7 @@ def api_gateway_event(
 
 
 def encoded_body(body: bytes, content_type: str) -> tuple[str, bool]:
-    """The event's body and whether it is base64: what is not of a text type, or not UTF-8, is."""
+    """Return the event's body, and whether it is base64: for binary types and invalid UTF-8."""
     media_type = content_type.partition(";")[0].strip().lower()
     if not body:
         return "", False
@@ -104,7 +104,7 @@ def encoded_body(body: bytes, content_type: str) -> tuple[str, bool]:
         try:
             return body.decode("utf-8"), False
         except UnicodeDecodeError:
-            pass  # text by name only
+            pass  # binary despite its type
     return base64.b64encode(body).decode("ascii"), True
 
 

@@ -1,14 +1,14 @@
-"""Lambda on one machine: every invocation on a thread of its own, given up on after the function's timeout.
+"""Lambda on one machine: each invocation runs in a thread of its own.
 
-On AWS a function that outlives its timeout is killed. A thread can't be: here it is only no longer waited for.
+Lambda stops a function at its timeout. A thread can't be stopped: after the timeout its result is ignored.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from local.gateway.lambda_context import LambdaContext
@@ -16,80 +16,56 @@ from local.gateway.lambda_context import LambdaContext
 if TYPE_CHECKING:
     from local.template import Function
 
-logger = logging.getLogger("local.gateway")
-
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
-_Report = Callable[[Any, BaseException | None], None]
+# The result and what was raised instead. Not the future's own exception, which asyncio would log if it comes too late.
+_Outcome = tuple[Any, BaseException | None]
 
 
 class FunctionError(Exception):
-    """The handler raised, or ran into its own timeout."""
+    """The handler raised, or exceeded its own timeout."""
 
 
 class InvocationTimeoutError(Exception):
-    """No answer yet, and the caller waits no longer."""
+    """The handler exceeded the caller's timeout."""
 
 
-async def invoke(function: Function, handler: Handler, event: dict[str, Any], *, patience: float) -> Any:
-    """What the handler returns. `patience` is how many seconds the caller waits.
+async def invoke(function: Function, handler: Handler, event: dict[str, Any], *, timeout: float) -> Any:  # noqa: ASYNC109 - not the time of the coroutine alone
+    """Return the handler's result. `timeout` is the caller's, in seconds.
 
     Raises FunctionError, InvocationTimeoutError.
     """
-    loop = asyncio.get_running_loop()
-    outcome: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-
-    def settle(result: Any, error: BaseException | None) -> None:
-        if not outcome.done():
-            outcome.set_result((result, error))
-
-    def report(result: Any, error: BaseException | None) -> None:
-        try:
-            loop.call_soon_threadsafe(settle, result, error)
-        except RuntimeError:
-            logger.warning("%s ended after the gateway had stopped", function.name)
-
-    _start(function, handler, event, report)
-    await asyncio.wait([outcome], timeout=min(function.timeout, patience))
-    if outcome.done():
-        return _returned(function, *outcome.result())
-    if function.timeout < patience:
-        raise _timed_out(function)
-    raise InvocationTimeoutError(f"{function.name} has not answered within {patience:g} seconds")
+    outcome = _start(function, handler, event)
+    await asyncio.wait([asyncio.wrap_future(outcome)], timeout=min(function.timeout, timeout))
+    if timeout <= function.timeout and not outcome.done():
+        raise InvocationTimeoutError(f"{function.name} has not answered within {timeout:g} seconds")
+    return _result(function, outcome, 0)
 
 
 def invoke_and_wait(function: Function, handler: Handler, event: dict[str, Any]) -> Any:
-    """What the handler returns, for whoever has a thread to wait on. Raises FunctionError."""
-    ended = threading.Event()
-    outcomes: list[tuple[Any, BaseException | None]] = []
-
-    def report(result: Any, error: BaseException | None) -> None:
-        outcomes.append((result, error))
-        ended.set()
-
-    _start(function, handler, event, report)
-    if not ended.wait(function.timeout):
-        raise _timed_out(function)
-    return _returned(function, *outcomes[0])
+    """Return the handler's result; block the calling thread meanwhile. Raises FunctionError."""
+    return _result(function, _start(function, handler, event), function.timeout)
 
 
-def _start(function: Function, handler: Handler, event: dict[str, Any], report: _Report) -> None:
+def _start(function: Function, handler: Handler, event: dict[str, Any]) -> Future[_Outcome]:
+    future: Future[_Outcome] = Future()
+
     def run() -> None:
-        result, error = None, None
         try:
-            result = handler(event, LambdaContext(function))
-        except BaseException as raised:  # noqa: BLE001 - Lambda's runtime too outlives whatever is raised
-            error = raised
-        report(result, error)
+            outcome: _Outcome = handler(event, LambdaContext(function)), None
+        except BaseException as error:  # noqa: BLE001 - Lambda's runtime survives SystemExit, too
+            outcome = None, error
+        future.set_result(outcome)
 
-    # A daemon thread each, not a pool: a pool's threads would hold up the end of the process.
+    # Daemon threads instead of a pool: a pool's threads would delay the end of the process.
     threading.Thread(target=run, name=function.name, daemon=True).start()
+    return future
 
 
-def _returned(function: Function, result: Any, error: BaseException | None) -> Any:
-    if error is None:
-        return result
-    raise FunctionError(f"{function.name} failed") from error
-
-
-def _timed_out(function: Function) -> FunctionError:
-    return FunctionError(f"{function.name}: task timed out after {function.timeout:.2f} seconds")
+def _result(function: Function, outcome: Future[_Outcome], timeout: float) -> Any:
+    try:
+        result, error = outcome.result(timeout)
+    except TimeoutError:
+        raise FunctionError(f"{function.name}: task timed out after {function.timeout:.2f} seconds") from None
+    if error:
+        raise FunctionError(f"{function.name} failed") from error
+    return result

@@ -1,4 +1,4 @@
-"""The context object that Lambda hands to a Python handler."""
+"""The context object that Lambda passes to a Python handler."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class LambdaContext:
-    """Counts down from the function's timeout, from the moment it is made."""
+    """The timeout starts when the object is created."""
 
     function_version = "$LATEST"
     identity = None
@@ -22,8 +22,7 @@ class LambdaContext:
     def __init__(self, function: Function) -> None:
         self.aws_request_id = str(uuid.uuid4())
         self.function_name = function.name
-        # A string on Lambda too: it is an environment variable handed on.
-        self.memory_limit_in_mb = str(function.memory)
+        self.memory_limit_in_mb = str(function.memory)  # a string on Lambda, too
         self.invoked_function_arn = f"arn:aws:lambda:{DEFAULT_REGION}:{ACCOUNT_ID}:function:{function.name}"
         self.log_group_name = f"/aws/lambda/{function.name}"
         self.log_stream_name = "local"

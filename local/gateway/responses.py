@@ -1,4 +1,4 @@
-"""HTTP answers from what a handler returns, by the rules of payload format 2.0."""
+"""Convert a handler's result to an HTTP response by the rules of payload format 2.0."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _NO_BODY = frozenset({204, 304})
 
 
 class MalformedResponseError(Exception):
-    """What the handler returned is no response; API Gateway answers 500."""
+    """The handler's result is not a valid response; API Gateway answers 500."""
 
 
 def http_response(result: Any) -> Response:
     if not isinstance(result, dict) or "statusCode" not in result:
-        # API Gateway takes anything without a status for the body of a 200.
+        # API Gateway uses a result without a status as the body of a 200.
         return Response(_json(result), 200, media_type="application/json")
     status = _status(result["statusCode"])
     response = Response(b"" if status in _NO_BODY else _body(result), status)
     headers = result.get("headers") or {}
     for name, value in headers.items():
-        # Length and transfer are the server's to say.
+        # The server sets these.
         if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
             response.headers[name] = str(value).lower() if isinstance(value, bool) else str(value)
     if response.body and "content-type" not in response.headers:
@@ -34,7 +34,7 @@ def http_response(result: Any) -> Response:
 
 
 def message(status: int, text: str) -> Response:
-    """API Gateway's own words, where no handler answered."""
+    """Return an error response of API Gateway itself."""
     return Response(json.dumps({"message": text}, separators=(",", ":")), status, media_type="application/json")
 
 
@@ -52,7 +52,7 @@ def _status(value: Any) -> int:
         status = int(value)
     except (TypeError, ValueError):
         raise MalformedResponseError(f"statusCode is {value!r}") from None
-    if not 100 <= status <= 599:  # noqa: PLR2004 - the range of HTTP
+    if not 100 <= status <= 599:  # noqa: PLR2004 - HTTP's range
         raise MalformedResponseError(f"statusCode is {value!r}")
     return status
 
@@ -68,4 +68,4 @@ def _body(result: dict[str, Any]) -> bytes:
     try:
         return base64.b64decode(body, validate=True)
     except ValueError:
-        raise MalformedResponseError("body is not the base64 that isBase64Encoded says it is") from None
+        raise MalformedResponseError("isBase64Encoded is set, but the body is not base64") from None

@@ -12,15 +12,15 @@ from typing import Any
 import boto3
 import httpx
 import pytest
+from local.narration import document_lines, shortened
 
 from local import steps
-from local.console import CACHE, Console
 from local.demo import demonstrate
 from local.gateway.invocation import Handler
-from local.narration import document_lines, shortened
 from local.settings import LocalSettings, new_webhook_secret
 from local.stack import load_handlers
 from local.template import Template
+from local.terminal import CACHE, Console
 
 
 def demo(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

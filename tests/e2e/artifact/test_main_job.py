@@ -14,7 +14,7 @@ import httpx
 import pytest
 from codat_simulator.faults import Fault
 
-from local import aws
+from local.aws.moto_server import ENDPOINT_VARIABLES
 from local.settings import LocalSettings, new_webhook_secret
 from local.stack import Stack, running_stack
 from local.template import Template
@@ -26,7 +26,7 @@ from tests.infrastructure.disclosure.plugin import disclosed
 from tests.payloads import webhook
 
 # What Lambda gives to every function, and where AWS is on one machine.
-GIVEN = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *aws.ENDPOINT_VARIABLES)
+GIVEN = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *ENDPOINT_VARIABLES)
 
 
 @pytest.fixture(scope="module")

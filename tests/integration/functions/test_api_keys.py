@@ -12,7 +12,7 @@ from codat_simulator.server import CodatServer
 from codat_simulator.settings import Settings
 from codat_simulator.state import CompanyChange
 
-from local.stack import _forget_caches
+from local.stack import clear_caches
 from shared.codat.transport import api_key_fingerprint
 from shared.store.api_keys import ApiKeys
 from shared.store.table import Table
@@ -29,12 +29,12 @@ def api_key(app: App, key: str) -> Iterator[None]:
     secrets, secret_id = boto3.client("secretsmanager"), app.stack.template.physical_id("CodatSecret")
     before = secrets.get_secret_value(SecretId=secret_id)["SecretString"]
     secrets.put_secret_value(SecretId=secret_id, SecretString=json.dumps(json.loads(before) | {"apiKey": key}))
-    _forget_caches()
+    clear_caches()
     try:
         yield
     finally:
         secrets.put_secret_value(SecretId=secret_id, SecretString=before)
-        _forget_caches()
+        clear_caches()
 
 
 @contextmanager

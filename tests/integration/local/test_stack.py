@@ -1,4 +1,4 @@
-"""The stack as a whole, with handlers of a few lines."""
+"""The stack as a whole, with fake handlers."""
 
 import json
 import os
@@ -14,10 +14,10 @@ import boto3
 import httpx
 import pytest
 
-from local import aws
-from local.background import Background
-from local.exchanges import Exchanges, webhook_event
-from local.http_server import bind
+from local.aws.background import Background
+from local.aws.moto_server import moto_server
+from local.gateway.exchanges import Exchanges
+from local.gateway.server import bind
 from local.settings import LocalSettings
 from local.stack import Stack, running_stack
 from local.template import Template
@@ -43,8 +43,8 @@ def stack(settings: LocalSettings) -> Iterator[Stack]:
         yield running
 
 
-def test_functions_find_everything_in_their_environment(stack: Stack) -> None:
-    """GIVEN a running stack THEN the template's variables, endpoints and made-up credentials are set."""
+def test_the_environment_of_the_functions(stack: Stack) -> None:
+    """GIVEN a running stack THEN the template's variables, endpoints and fake credentials are set."""
     assert httpx.get(f"{stack.url}/platforms").text == stack.table_name
     assert os.environ["CODAT_BASE_URL"] == stack.codat_url
     assert os.environ["AWS_ACCESS_KEY_ID"].isalnum()
@@ -57,8 +57,8 @@ def test_functions_find_everything_in_their_environment(stack: Stack) -> None:
     assert {index["IndexName"] for index in described["GlobalSecondaryIndexes"]} == {"byStatus", "byCustomer"}
 
 
-def test_the_environment_is_given_back(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """WHEN the stack is taken down THEN every variable is as before, and its ports are free."""
+def test_the_environment_is_restored(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """WHEN the stack stops THEN every variable has its earlier value, and the port is free."""
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.delenv("TABLE_NAME", raising=False)
     before = dict(os.environ)
@@ -69,7 +69,7 @@ def test_the_environment_is_given_back(settings: LocalSettings, monkeypatch: pyt
 
 
 def test_each_stack_starts_empty(settings: LocalSettings) -> None:
-    """GIVEN a stack that stored something WHEN another is started in the process THEN it starts with nothing."""
+    """GIVEN a stack that stored an item WHEN the process starts another THEN its table is empty."""
     with running_stack(settings, handlers=HANDLERS) as stack:
         stack.dynamodb.put_item(TableName=stack.table_name, Item={"pk": {"S": "a"}, "sk": {"S": "b"}})
         assert len(httpx.get(f"{stack.url}/_local/table").json()) == 1
@@ -77,8 +77,8 @@ def test_each_stack_starts_empty(settings: LocalSettings) -> None:
         assert httpx.get(f"{stack.url}/_local/table").json() == []
 
 
-def test_a_stack_inside_another_leaves_it_alone(settings: LocalSettings) -> None:
-    """WHEN the inner one has ended THEN the outer one serves again, with what it had stored."""
+def test_a_stack_inside_another_doesnt_change_it(settings: LocalSettings) -> None:
+    """WHEN the inner stack has ended THEN the outer stack serves again, with its items."""
     item: Any = {"pk": {"S": "a"}, "sk": {"S": "b"}}
     with running_stack(settings, handlers=HANDLERS) as outer:
         outer.dynamodb.put_item(TableName=outer.table_name, Item=item)
@@ -88,7 +88,7 @@ def test_a_stack_inside_another_leaves_it_alone(settings: LocalSettings) -> None
         assert os.environ["CODAT_BASE_URL"] == outer.codat_url
 
 
-def test_the_table_as_plain_json(stack: Stack) -> None:
+def test_the_table_as_json(stack: Stack) -> None:
     """Numbers are numbers, binary is base64, sets are sorted lists."""
     item: Any = {
         "pk": {"S": "a"},
@@ -97,7 +97,7 @@ def test_the_table_as_plain_json(stack: Stack) -> None:
         "ratio": {"N": "0.5"},
         "body": {"B": b"\xff\x00"},
         "keys": {"SS": ["z", "y"]},
-        "tags": {"M": {"one": {"L": [{"N": "1"}, {"NULL": True}]}}},
+        "tags": {"M": {"list": {"L": [{"N": "1"}, {"NULL": True}]}}},
     }
     stack.dynamodb.put_item(TableName=stack.table_name, Item=item)
     assert httpx.get(f"{stack.url}/_local/table").json() == [
@@ -108,20 +108,20 @@ def test_the_table_as_plain_json(stack: Stack) -> None:
             "ratio": 0.5,
             "body": "/wA=",
             "keys": ["y", "z"],
-            "tags": {"one": [1, None]},
+            "tags": {"list": [1, None]},
         }
     ]
 
 
-def test_no_update_is_lost_under_threads(stack: Stack) -> None:
-    """GIVEN 8 threads that each add 1 to a number 10 times THEN all 80 are in it."""
+def test_no_concurrent_update_is_lost(stack: Stack) -> None:
+    """GIVEN 8 threads that add 1 to a number 80 times in all THEN it is 80."""
 
     def add(_: int) -> None:
         stack.dynamodb.update_item(
             TableName=stack.table_name,
             Key={"pk": {"S": "n"}, "sk": {"S": "n"}},
-            UpdateExpression="ADD amount :one",
-            ExpressionAttributeValues={":one": {"N": "1"}},
+            UpdateExpression="ADD amount :increment",
+            ExpressionAttributeValues={":increment": {"N": "1"}},
         )
 
     with ThreadPoolExecutor(8) as pool:
@@ -130,34 +130,34 @@ def test_no_update_is_lost_under_threads(stack: Stack) -> None:
     assert item["amount"] == 80
 
 
-def test_codats_webhooks_reach_the_gateway(settings: LocalSettings) -> None:
-    """GIVEN the simulated Codat WHEN a company is made there THEN the API gets the signed event."""
+def test_the_simulators_webhooks_arrive(settings: LocalSettings) -> None:
+    """WHEN a company is created in the simulator THEN the API receives the signed event."""
     exchanges = Exchanges()
     with running_stack(settings, handlers=HANDLERS, on_exchange=exchanges.add) as stack:
         assert stack.codat is not None
         headers = {"authorization": stack.codat.authorization}
         httpx.post(f"{stack.codat_url}/companies", json={"name": "Acme"}, headers=headers).raise_for_status()
-        arrived = exchanges.wait_for(lambda exchange: webhook_event(exchange) is not None, 5)
-    assert arrived is not None
-    assert arrived.status == 204
-    assert arrived.headers["webhook-signature"].startswith("v1,")
+        webhook = exchanges.wait_for(lambda exchange: exchange.webhook_event() is not None, 5)
+    assert webhook is not None
+    assert webhook.status == 204
+    assert webhook.headers["webhook-signature"].startswith("v1,")
 
 
-def test_a_webhook_that_nobody_can_parse_is_answered_and_shown(settings: LocalSettings) -> None:
-    """GIVEN whoever watches looks at every webhook WHEN one is nested too deep THEN the handler's answer stands."""
-    shown: list[Any] = []
-    with running_stack(settings, handlers=HANDLERS, on_exchange=lambda one: shown.append(webhook_event(one))) as stack:
+def test_an_invalid_webhook_has_no_event(settings: LocalSettings) -> None:
+    """GIVEN bodies that are too deep or no JSON THEN the handler's response is sent, and the event is None."""
+    exchanges = Exchanges()
+    with running_stack(settings, handlers=HANDLERS, on_exchange=exchanges.add) as stack:
         for body in (b"[" * 100_000, b"\xff", b"7"):
             assert httpx.post(f"{stack.url}/webhooks/codat", content=body).status_code == 204
-    assert shown == [None] * 3
+    assert [exchange.webhook_event() for exchange in exchanges.all()] == [None] * 3
 
 
-def test_another_codat_keeps_the_simulated_one_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN CODAT_BASE_URL THEN the simulated Codat is neither started nor imported."""
+def test_with_codat_base_url_the_simulator_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN CODAT_BASE_URL THEN the functions use that Codat."""
     for name in [name for name in sys.modules if name.startswith("codat_simulator")]:
         monkeypatch.delitem(sys.modules, name)
     settings = LocalSettings.from_environment(
-        {**ENVIRONMENT, "CODAT_BASE_URL": "http://127.0.0.1:9", "CODAT_API_KEY": "theirs"}
+        {**ENVIRONMENT, "CODAT_BASE_URL": "http://127.0.0.1:9", "CODAT_API_KEY": "key"}
     )
     with running_stack(settings, handlers=HANDLERS) as stack:
         assert stack.codat is None
@@ -165,37 +165,37 @@ def test_another_codat_keeps_the_simulated_one_out(monkeypatch: pytest.MonkeyPat
         assert not any(name.startswith("codat_simulator") for name in sys.modules)
 
 
-def test_another_dynamodb_is_used_with_its_owners_key(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN AWS_ENDPOINT_URL_DYNAMODB, with a table from before, THEN it is taken as it is."""
-    with aws.moto_server() as url:
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWNER")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "owner")
+def test_another_dynamodb_is_used_with_the_users_access_key(
+    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN AWS_ENDPOINT_URL_DYNAMODB WHEN the stack starts again THEN it uses the existing table."""
+    with moto_server() as url:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "USER")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "user")
         for _ in range(2):
             with running_stack(replace(settings, dynamodb_endpoint=url), handlers=HANDLERS) as stack:
                 assert os.environ["AWS_ENDPOINT_URL_DYNAMODB"] == url
                 assert os.environ["AWS_ENDPOINT_URL_SECRETS_MANAGER"] != url
-                assert os.environ["AWS_ACCESS_KEY_ID"] == "OWNER"
+                assert os.environ["AWS_ACCESS_KEY_ID"] == "USER"
                 key = {"pk": {"S": "kept"}, "sk": {"S": "kept"}}
                 stack.dynamodb.put_item(TableName=stack.table_name, Item=key)
 
 
-def test_credentials_stand_where_dynamodb_is_elsewhere(
-    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Made-up credentials never leave the machine."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "OWNER")
-    monkeypatch.setattr(aws, "create_table", lambda *_: True)
+def test_a_remote_dynamodb_gets_the_users_credentials(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fake credentials are for servers on this machine only."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "USER")
+    monkeypatch.setattr("local.stack.create_table", lambda *_: True)
     monkeypatch.setattr(Background, "running", lambda *_, **__: nullcontext())
-    elsewhere = replace(settings, dynamodb_endpoint="https://dynamodb.eu-west-1.amazonaws.com")
-    with running_stack(elsewhere, handlers=HANDLERS):
-        assert os.environ["AWS_ACCESS_KEY_ID"] == "OWNER"
+    remote = replace(settings, dynamodb_endpoint="https://dynamodb.eu-west-1.amazonaws.com")
+    with running_stack(remote, handlers=HANDLERS):
+        assert os.environ["AWS_ACCESS_KEY_ID"] == "USER"
 
 
-def test_a_failed_start_leaves_nothing_behind(settings: LocalSettings) -> None:
-    """GIVEN a port that is taken THEN the start fails, and the environment is as before."""
+def test_a_failed_start_restores_the_environment(settings: LocalSettings) -> None:
+    """GIVEN a port in use THEN the start fails, and every variable has its earlier value."""
     before = dict(os.environ)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        stack = running_stack(replace(settings, port=taken.getsockname()[1]), handlers=HANDLERS)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        stack = running_stack(replace(settings, port=server.getsockname()[1]), handlers=HANDLERS)
         with pytest.raises(OSError, match="in use"):
             stack.__enter__()
     assert dict(os.environ) == before

@@ -1,4 +1,4 @@
-"""template.yaml as the stack on one machine reads it."""
+"""Reading template.yaml."""
 
 from textwrap import dedent
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def template(tmp_path: "Path", text: str, **options: dict[str, str]) -> Template:
+def load(tmp_path: "Path", text: str, **options: dict[str, str]) -> Template:
     path = tmp_path / "template.yaml"
     path.write_text(dedent(text), "utf-8")
     return Template.load(path, **options)
@@ -24,17 +24,14 @@ SMALL = """
       Days: {Type: Number, Default: 400}
     Conditions:
       IsProd: !Equals [!Ref Stage, prod]
-    Mappings:
-      Sizes: {dev: {memory: 256}, prod: {memory: 1024}}
     Globals:
       Function:
         Timeout: 29
-        MemorySize: !FindInMap [Sizes, !Ref Stage, memory]
+        MemorySize: !If [IsProd, 1024, 256]
         Environment:
           Variables:
             TABLE_NAME: !Ref Table
             KEYS: !Join [";", !Ref Keys]
-            FIRST: !Select [0, !Ref Keys]
             DAYS: !Ref Days
             STRICT: true
             MODE: !If [IsProd, hard, soft]
@@ -53,7 +50,7 @@ SMALL = """
           Timeout: 5
           Events:
             Any: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: get, Path: "/things/{id}"}}
-            One: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /things/first}}
+            First: {Type: HttpApi, Properties: {ApiId: !Ref Api, Method: GET, Path: /things/first}}
             Daily: {Type: Schedule, Properties: {Schedule: rate(1 day)}}
       HookFunction:
         Type: AWS::Serverless::Function
@@ -80,13 +77,12 @@ SMALL = """
     """
 
 
-def test_resolves_what_cloudformation_would(tmp_path: "Path") -> None:
-    """Intrinsic functions end as the strings that a function finds in its environment."""
-    environment = template(tmp_path, SMALL, physical_ids={"Queue": "http://q"}).functions["ReadFunction"].environment
+def test_intrinsic_functions_are_evaluated(tmp_path: "Path") -> None:
+    """A function's environment variables are strings."""
+    environment = load(tmp_path, SMALL, physical_ids={"Queue": "http://q"}).functions["ReadFunction"].environment
     expected = {
         "TABLE_NAME": "codat-customers-Table",
         "KEYS": "a;b",
-        "FIRST": "a",
         "DAYS": "400",
         "STRICT": "true",
         "MODE": "soft",
@@ -98,38 +94,38 @@ def test_resolves_what_cloudformation_would(tmp_path: "Path") -> None:
 
 
 def test_parameters_replace_defaults(tmp_path: "Path") -> None:
-    """GIVEN parameters WHEN the template is read THEN conditions and values follow them."""
-    functions = template(tmp_path, SMALL, parameters={"Stage": "prod"}).functions
+    """GIVEN parameters THEN conditions and values use them."""
+    functions = load(tmp_path, SMALL, parameters={"Stage": "prod"}).functions
     assert set(functions) == {"ReadFunction", "HookFunction", "ProdFunction"}
     assert functions["HookFunction"].memory == 1024
     assert functions["HookFunction"].environment["MODE"] == "hard"
 
 
-def test_unknown_parameter_is_refused(tmp_path: "Path") -> None:
-    """A misspelt parameter is named instead of being without effect."""
+def test_an_unknown_parameter_is_an_error(tmp_path: "Path") -> None:
+    """The message names it."""
     with pytest.raises(TemplateError, match="Stge"):
-        template(tmp_path, SMALL, parameters={"Stge": "prod"})
+        load(tmp_path, SMALL, parameters={"Stge": "prod"})
 
 
 def test_functions_inherit_globals(tmp_path: "Path") -> None:
     """A function's own properties win over Globals, which win over Lambda's defaults."""
-    functions = template(tmp_path, SMALL).functions
+    functions = load(tmp_path, SMALL).functions
     assert (functions["ReadFunction"].timeout, functions["ReadFunction"].memory) == (5, 256)
     assert functions["HookFunction"].timeout == 29
 
 
-def test_routes_come_most_specific_first_with_their_authorizer(tmp_path: "Path") -> None:
-    """A literal path wins over a parameter, and only what opts out goes without IAM."""
-    assert template(tmp_path, SMALL).routes == [
+def test_routes_are_sorted_by_specificity_and_have_their_authorizer(tmp_path: "Path") -> None:
+    """A literal path precedes a parameter, and IAM is the default."""
+    assert load(tmp_path, SMALL).routes == [
         Route("POST", "/hook", "HookFunction", iam=False),
         Route("GET", "/things/first", "ReadFunction", iam=True),
         Route("GET", "/things/{id}", "ReadFunction", iam=True),
     ]
 
 
-def test_table_is_what_create_table_takes(tmp_path: "Path") -> None:
-    """Streams are switched on by naming their view; what only CloudFormation knows is left out."""
-    table = template(tmp_path, SMALL).table()
+def test_a_table_has_the_arguments_of_create_table(tmp_path: "Path") -> None:
+    """A view type enables the stream; properties that create_table lacks are omitted."""
+    table = load(tmp_path, SMALL).table()
     assert table.definition == {
         "TableName": "codat-customers-Table",
         "BillingMode": "PAY_PER_REQUEST",
@@ -140,44 +136,44 @@ def test_table_is_what_create_table_takes(tmp_path: "Path") -> None:
     assert table.ttl is None
 
 
-def test_variables_that_differ_between_functions_are_refused(tmp_path: "Path") -> None:
-    """Functions share a process here: one value of a variable would silently win."""
+def test_variables_that_differ_between_functions_are_an_error(tmp_path: "Path") -> None:
+    """Functions share a process, so a variable has a single value."""
     conflicting = template(
         tmp_path,
         """
         Resources:
-          One:
+          First:
             Type: AWS::Serverless::Function
             Properties: {Handler: a.b, Environment: {Variables: {MODE: x}}}
-          Two:
+          Second:
             Type: AWS::Serverless::Function
             Properties: {Handler: a.b, Environment: {Variables: {MODE: y}}}
         """,
     )
-    with pytest.raises(TemplateError, match="MODE differs between One and Two"):
+    with pytest.raises(TemplateError, match="MODE differs between First and Second"):
         conflicting.environment()
 
 
 @pytest.mark.parametrize(
-    ("value", "named"), [("!Cidr [a, b, c]", "!Cidr"), ("!Ref Nobody", "Nobody"), ("!GetAtt Nobody.Arn", "Nobody")]
+    ("value", "name"), [("!Cidr [a, b, c]", "!Cidr"), ("!Ref Missing", "Missing"), ("!GetAtt Missing.Arn", "Missing")]
 )
-def test_what_is_not_understood_fails_by_its_name(tmp_path: "Path", value: str, named: str) -> None:
-    """Nothing of the template is guessed."""
+def test_an_unsupported_value_is_an_error_with_its_name(tmp_path: "Path", value: str, name: str) -> None:
+    """The error is raised when the value is resolved."""
     unknown = template(
         tmp_path,
         f"""
         Resources:
-          One:
+          First:
             Type: AWS::Serverless::Function
             Properties: {{Handler: a.b, Environment: {{Variables: {{MODE: {value}}}}}}}
         """,
     )
-    with pytest.raises(TemplateError, match=named):
+    with pytest.raises(TemplateError, match=name):
         unknown.environment()
 
 
-def test_the_real_template_is_understood_whole() -> None:
-    """GIVEN the project's template THEN routes, functions, environment and table can all be run here."""
+def test_the_projects_template_is_supported() -> None:
+    """GIVEN template.yaml THEN its routes, functions, environment and table are complete."""
     real = Template.load()
     assert Route("POST", "/webhooks/codat", "CodatWebhookFunction", iam=False) in real.routes
     assert Route("POST", "/customers", "CreateCompanyFunction", iam=True) in real.routes

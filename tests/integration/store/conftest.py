@@ -10,7 +10,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local import aws
+from local.aws.moto_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, moto_server
+from local.aws.resources import create_table
 from local.template import Template
 from shared.domain.leases import LeaseRequest
 from shared.store.table import Table
@@ -31,7 +32,7 @@ IMPATIENT_TIMEOUT = 0.5
 def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
     with ExitStack() as parts:
         if request.param == "moto":
-            yield parts.enter_context(aws.moto_server())
+            yield parts.enter_context(moto_server())
         else:
             yield request.getfixturevalue("dynamodb_local")
 
@@ -45,8 +46,8 @@ def client(url: str, *, timeout: float = 10.0) -> "DynamoDBClient":
         "dynamodb",
         endpoint_url=url,
         region_name="eu-west-1",
-        aws_access_key_id=aws.ACCESS_KEY_ID,
-        aws_secret_access_key=aws.SECRET_ACCESS_KEY,
+        aws_access_key_id=ACCESS_KEY_ID,
+        aws_secret_access_key=SECRET_ACCESS_KEY,
         config=Config(
             connect_timeout=timeout, read_timeout=timeout, retries={"total_max_attempts": 1, "mode": "standard"}
         ),
@@ -58,7 +59,7 @@ def table_name(endpoint: str) -> str:
     """The table of template.yaml, empty."""
     template = Template.load(stack_name=f"store-{uuid4().hex[:8]}")
     definition = template.table("Table")
-    aws.create_table(client(endpoint), definition)
+    create_table(client(endpoint), definition)
     return definition.name
 
 

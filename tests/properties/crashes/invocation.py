@@ -123,9 +123,9 @@ def _run(  # noqa: PLR0917  # a process's arguments are positional
     os.environ.clear()
     os.environ.update(environment)
     if {name for name in environment if environment[name] != BUILT_FOR.get(name)} & _ADDRESSES:
-        from local.stack import _forget_caches  # noqa: PLC0415  # the import costs more than most invocations
+        from local.stack import clear_caches  # noqa: PLC0415  # the import costs more than most invocations
 
-        _forget_caches()  # the preloaded clients belong to another stack
+        clear_caches()  # the preloaded clients belong to another stack
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # its logs are not needed
     _shift_clock(later)
     _intercept_requests(pipe, kill_point)

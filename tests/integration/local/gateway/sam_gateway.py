@@ -1,6 +1,6 @@
-"""Answers every request with the event that SAM's own constructor makes of it.
+"""Answer every request with the event that SAM CLI constructs.
 
-It needs SAM CLI's environment: `.sam/bin/python -m tests.integration.local.gateway.sam_gateway PORT SHOWN_PORT ROUTE…`.
+Run it in SAM CLI's environment: `.sam/bin/python -m tests.integration.local.gateway.sam_gateway PORT SHOWN_PORT ROUTE…`.
 """
 
 import sys
@@ -11,7 +11,7 @@ from samcli.local.apigw.event_constructor import construct_v2_event_http
 from samcli.local.apigw.path_converter import PathConverter
 from werkzeug.serving import WSGIRequestHandler
 
-# A REST API's template lists them; an HTTP API has none to tell SAM.
+# A REST API's template lists them; an HTTP API's can't.
 BINARY_TYPES = ["application/octet-stream"]
 
 

@@ -1,4 +1,4 @@
-"""The gateway over HTTP, with handlers of a few lines."""
+"""The gateway over HTTP, with fake handlers."""
 
 import json
 import logging
@@ -13,10 +13,11 @@ from typing import Any
 import httpx
 import pytest
 
-from local.gateway.app import Exchange, Gateway, application
+from local.gateway.app import Gateway, application
+from local.gateway.console_routes import console_routes
+from local.gateway.exchanges import Exchange
 from local.gateway.lambda_context import LambdaContext
-from local.gateway.local_routes import local_routes
-from local.http_server import bind, serving
+from local.gateway.server import bind, serving
 from local.template import Function, Route
 
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
@@ -35,20 +36,28 @@ def echo(event: dict[str, Any], _: LambdaContext) -> Any:
 
 @contextmanager
 def gateway(
-    handler: Handler, *, timeout: int = 29, patience: float = 30, on_exchange: Callable[[Exchange], None] | None = None
+    handler: Handler,
+    *,
+    timeout: int = 29,
+    integration_timeout: float = 30,
+    on_exchange: Callable[[Exchange], None] | None = None,
 ) -> Iterator[httpx.Client]:
     functions = {name: Function(name, f"functions.{name}.app.handler", timeout, 512, {}) for name in ("F", "First")}
     handlers: dict[str, Handler] = {"F": handler, "First": lambda *_: {"statusCode": 200, "body": "the first"}}
     app = Gateway(
-        routes=ROUTES, functions=functions, handlers=handlers, on_exchange=on_exchange, integration_timeout=patience
+        routes=ROUTES,
+        functions=functions,
+        handlers=handlers,
+        on_exchange=on_exchange,
+        integration_timeout=integration_timeout,
     )
-    local = local_routes(table=list, events=list)
-    with serving(application(app, local), bind(0)) as url, httpx.Client(base_url=url, timeout=20) as client:
+    console = console_routes(table=list, events=list)
+    with serving(application(app, console), bind(0)) as url, httpx.Client(base_url=url, timeout=20) as client:
         yield client
 
 
-def test_routes_as_the_template_says() -> None:
-    """The most specific route wins; parameters are decoded, and a greedy one takes the rest."""
+def test_the_most_specific_route_is_used() -> None:
+    """Parameters are decoded, and a greedy parameter matches the rest of the path."""
     with gateway(echo) as client:
         assert client.get("/things/first").text == "the first"
         event = client.get("/things/caf%C3%A9%20a?x=1").json()
@@ -62,15 +71,15 @@ def test_routes_as_the_template_says() -> None:
     ("method", "path"),
     [("GET", "/"), ("GET", "/nowhere"), ("GET", "/things/"), ("GET", "/things/a/b"), ("DELETE", "/things/a")],
 )
-def test_what_no_route_has_is_api_gateways_own_404(method: str, path: str) -> None:
-    """An unknown path and an unknown method alike."""
+def test_a_request_without_a_route_gets_api_gateways_404(method: str, path: str) -> None:
+    """The path or the method is unknown."""
     with gateway(echo) as client:
         response = client.request(method, path)
     assert (response.status_code, response.json()) == (404, {"message": "Not Found"})
 
 
-def test_the_context_counts_down_from_the_timeout() -> None:
-    """GIVEN a timeout of 7 s THEN the handler sees a little less, and less and less."""
+def test_the_context_returns_the_remaining_time() -> None:
+    """GIVEN a timeout of 7 s THEN the remaining time is less, and decreases."""
 
     def handler(_: dict[str, Any], context: LambdaContext) -> Any:
         first = context.get_remaining_time_in_millis()
@@ -87,8 +96,8 @@ def test_the_context_counts_down_from_the_timeout() -> None:
     assert arn == "arn:aws:lambda:eu-west-1:123456789012:function:F"
 
 
-def test_a_handler_that_raises_is_500_without_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    """The traceback is in the log, and nowhere else."""
+def test_a_handler_that_raises_gets_500_without_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has the traceback."""
 
     def handler(*_: Any) -> Any:
         raise RuntimeError("secret detail")
@@ -100,8 +109,8 @@ def test_a_handler_that_raises_is_500_without_its_traceback(caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("raised", [SystemExit(3), TimeoutError("mine")])
-def test_nothing_that_a_handler_raises_ends_the_gateway(raised: BaseException) -> None:
-    """It is that call's 500; the next call is served."""
+def test_the_gateway_survives_every_exception_of_a_handler(raised: BaseException) -> None:
+    """The request gets 500; the next is served."""
     calls: list[str] = []
 
     def handler(*_: Any) -> Any:
@@ -115,21 +124,21 @@ def test_nothing_that_a_handler_raises_ends_the_gateway(raised: BaseException) -
         assert client.post("/things").status_code == 204
 
 
-def test_a_malformed_answer_is_500() -> None:
-    """As API Gateway does."""
+def test_a_malformed_result_gets_500() -> None:
+    """API Gateway does the same."""
     with gateway(lambda *_: {"statusCode": 200, "body": {"not": "text"}}) as client:
         assert client.post("/things").json() == {"message": "Internal Server Error"}
 
 
-def test_after_30_seconds_api_gateway_gives_up(caplog: pytest.LogCaptureFixture) -> None:
-    """GIVEN a handler slower than API Gateway's patience (shortened here) THEN 503, and the late answer is lost."""
+def test_api_gateway_returns_503_after_30_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    """GIVEN a handler slower than the integration timeout (shortened here) THEN its result is ignored."""
     released = threading.Event()
 
     def handler(*_: Any) -> Any:
         released.wait(10)
         return {"statusCode": 200}
 
-    with gateway(handler, patience=0.1) as client:
+    with gateway(handler, integration_timeout=0.1) as client:
         response = client.post("/things")
         released.set()
         assert client.get("/things/first").status_code == 200
@@ -137,8 +146,8 @@ def test_after_30_seconds_api_gateway_gives_up(caplog: pytest.LogCaptureFixture)
     assert "has not answered within 0.1 seconds" in caplog.text
 
 
-def test_a_function_past_its_own_timeout_is_500() -> None:
-    """Lambda ends it first, which API Gateway reports as any failure."""
+def test_a_function_that_exceeds_its_own_timeout_gets_500() -> None:
+    """Lambda stops it before API Gateway's timeout."""
     released = threading.Event()
 
     def handler(*_: Any) -> Any:
@@ -151,7 +160,7 @@ def test_a_function_past_its_own_timeout_is_500() -> None:
 
 
 def test_requests_are_served_concurrently() -> None:
-    """GIVEN 32 handlers that wait for each other THEN all are answered: none waits for another's end."""
+    """GIVEN 32 handlers that wait for each other THEN all requests are answered."""
     together = threading.Barrier(32, timeout=15)
 
     def handler(*_: Any) -> Any:
@@ -164,8 +173,8 @@ def test_requests_are_served_concurrently() -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_over_10_mb_is_413(chunked: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """Whether the length is told first or not; the function never sees it."""
+def test_a_body_over_10_mb_gets_413(chunked: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """With and without Content-Length. The function is not invoked."""
     megabyte = b"x" * 1024 * 1024
 
     def chunks() -> Iterator[bytes]:
@@ -178,36 +187,35 @@ def test_over_10_mb_is_413(chunked: bool) -> None:  # noqa: FBT001 - a parameter
     assert (response.status_code, response.json()) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_every_exchange_is_told() -> None:
-    """What the console shows: also of requests that no function answered."""
-    told: list[Exchange] = []
-    with gateway(lambda *_: {"statusCode": 201, "body": "ok"}, on_exchange=told.append) as client:
+def test_on_exchange_is_called_for_each_request() -> None:
+    """Also for requests without a function."""
+    exchanges: list[Exchange] = []
+    with gateway(lambda *_: {"statusCode": 201, "body": "ok"}, on_exchange=exchanges.append) as client:
         response = client.post("/things?a=1", content=b"in")
         client.get("/nowhere")
-    first, second = told
-    assert (first.method, first.path, first.query_string, first.function) == ("POST", "/things", "a=1", "F")
-    assert (first.request_body, first.status, first.response_body) == (b"in", 201, b"ok")
-    assert response.headers["apigw-requestid"] == first.request_id
-    assert (second.status, second.function) == (404, None)
+    first, second = exchanges
+    assert (first.method, first.path, first.request_body, first.status) == ("POST", "/things", b"in", 201)
+    assert (second.method, second.path, second.status) == ("GET", "/nowhere", 404)
+    assert response.headers["apigw-requestid"]
 
 
-def test_headers_larger_than_api_gateways_reach_the_function() -> None:
-    """Its own refusal of absurd signatures can be seen."""
+def test_headers_above_api_gateways_limit_reach_the_function() -> None:
+    """So tests can send oversized signatures to it."""
     with gateway(echo) as client:
         event = client.post("/things", headers={"webhook-signature": "v1," + "A" * 200_000}).json()
     assert len(event["headers"]["webhook-signature"]) == 200_003
 
 
-def test_a_client_that_goes_away_harms_nobody() -> None:
-    """GIVEN a client that hangs up in the middle of its body THEN the next one is served."""
+def test_a_client_that_disconnects_is_ignored() -> None:
+    """GIVEN a client that disconnects within its body THEN the next request is served."""
     with gateway(echo) as client:
         with socket.create_connection(("127.0.0.1", client.base_url.port or 0)) as connection:
             connection.sendall(b"POST /things HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
         assert client.get("/things/first").status_code == 200
 
 
-def test_what_is_only_local_stands_beside_the_api() -> None:
-    """The console, the table and the bus; reconcile says that it isn't there."""
+def test_the_console_routes_are_beside_the_api() -> None:
+    """The console, the table and the bus; without a reconcile function, reconcile returns 501."""
     with gateway(echo) as client:
         page = client.get("/_local", follow_redirects=True)
         assert "<title>codat-customers on one machine</title>" in page.text
@@ -219,8 +227,8 @@ def test_what_is_only_local_stands_beside_the_api() -> None:
         assert client.get("/_local/nowhere").status_code == 404
 
 
-def test_the_log_is_quiet_about_what_went_well(caplog: pytest.LogCaptureFixture) -> None:
-    """No body or path of a request gets into it."""
+def test_successful_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The log contains no body and no path."""
     with caplog.at_level(logging.DEBUG, "local"), gateway(echo) as client:
         client.post("/things", content=b"private")
     assert [record for record in caplog.records if record.name.startswith("local")] == []

@@ -1,4 +1,4 @@
-"""Events of payload format 2.0, against what API Gateway documents and sends."""
+"""Events of payload format 2.0, as API Gateway documents and sends them."""
 
 import base64
 from dataclasses import replace
@@ -18,8 +18,8 @@ REQUEST = HttpRequest(
         ("Host", "localhost:3000"),
         ("Content-Type", "application/json"),
         ("User-Agent", "curl/8.5"),
-        ("X-Many", "one"),
-        ("x-many", "two"),
+        ("X-Many", "first"),
+        ("x-many", "second"),
         ("Cookie", "first=1; second=2"),
     ],
     body=b'{"platformKey": "qhyg"}',
@@ -29,7 +29,7 @@ REQUEST = HttpRequest(
 
 
 def test_an_iam_route() -> None:
-    """GIVEN a request to an IAM route THEN the event is API Gateway's, field by field."""
+    """GIVEN a request to an IAM route THEN each field of the event is API Gateway's."""
     assert api_gateway_event(REQUEST, ROUTE, {"customerId": "café 1"}, "request-1") == {
         "version": "2.0",
         "routeKey": "POST /customers/{customerId}/connections",
@@ -40,7 +40,7 @@ def test_an_iam_route() -> None:
             "host": "localhost:3000",
             "content-type": "application/json",
             "user-agent": "curl/8.5",
-            "x-many": "one,two",
+            "x-many": "first,second",
             "cookie": "first=1; second=2",
             "x-forwarded-proto": "http",
             "x-forwarded-port": "3000",
@@ -82,8 +82,8 @@ def test_an_iam_route() -> None:
     }
 
 
-def test_an_open_route_without_anything() -> None:
-    """No authorizer where nobody signs; no query parameters where there is no query."""
+def test_a_route_without_iam_and_a_request_without_headers() -> None:
+    """The event has no authorizer and no query parameters."""
     request = replace(REQUEST, query_string="", headers=[], body=b"")
     event = api_gateway_event(request, replace(ROUTE, iam=False), {}, "request-1")
     assert "authorizer" not in event["requestContext"]
@@ -95,8 +95,8 @@ def test_an_open_route_without_anything() -> None:
     "content_type",
     ["application/json", "application/json; charset=utf-8", "Application/JSON", "text/plain", "application/xml"],
 )
-def test_text_stays_text(content_type: str) -> None:
-    """The types that an HTTP API hands on as text."""
+def test_text_types_stay_text(content_type: str) -> None:
+    """The types that an HTTP API passes on as text."""
     assert encoded_body("{é}".encode(), content_type) == ("{é}", False)
 
 
@@ -104,13 +104,13 @@ def test_text_stays_text(content_type: str) -> None:
     "content_type",
     ["", "application/octet-stream", "application/x-www-form-urlencoded", "application/problem+json", "image/png"],
 )
-def test_anything_else_is_base64(content_type: str) -> None:
-    """Forms and bodies without a type too: curl's `-d` alone sends one."""
+def test_other_types_are_base64(content_type: str) -> None:
+    """Also forms, which `curl -d` sends, and bodies without a type."""
     assert encoded_body(b"{}", content_type) == ("e30=", True)
 
 
 def test_a_body_that_is_not_utf_8_is_base64_whatever_its_type() -> None:
-    """Nothing of it gets lost: its signature is over the raw bytes."""
+    """A signature is over the raw bytes, so they must be kept."""
     body = b'{"name": "\xff"}'
     encoded, is_base64 = encoded_body(body, "application/json")
     assert is_base64

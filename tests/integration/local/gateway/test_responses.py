@@ -1,4 +1,4 @@
-"""HTTP answers from what handlers return."""
+"""HTTP responses from handlers' results."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from local.gateway.responses import MalformedResponseError, http_response
 
 
 def test_status_headers_cookies_and_body() -> None:
-    """Everything of payload format 2.0 arrives, and only one content-length."""
+    """Each field of payload format 2.0 is used; the handler's content-length is replaced."""
     response = http_response(
         {
             "statusCode": 201,
@@ -27,21 +27,21 @@ def test_status_headers_cookies_and_body() -> None:
 
 
 def test_a_base64_body_is_decoded() -> None:
-    """Binary answers leave as the bytes that they stand for."""
+    """The response contains the bytes."""
     response = http_response({"statusCode": "200", "body": "/w==", "isBase64Encoded": True})
     assert response.body == b"\xff"
 
 
 def test_204_has_no_body() -> None:
-    """HTTP has no place for one, whatever the handler returned."""
+    """The handler's body is ignored."""
     response = http_response({"statusCode": 204, "headers": {"content-type": "application/json"}, "body": "{}"})
     assert response.body == b""
     assert "content-length" not in response.headers
 
 
 @pytest.mark.parametrize(("result", "body"), [({"ok": True}, b'{"ok": true}'), ("text", b"text"), (None, b"null")])
-def test_without_a_status_it_is_the_body_of_a_200(result: Any, body: bytes) -> None:
-    """As API Gateway infers it."""
+def test_a_result_without_a_status_is_the_body_of_a_200(result: Any, body: bytes) -> None:
+    """API Gateway infers the rest."""
     response = http_response(result)
     assert (response.status_code, response.body) == (200, body)
     assert response.headers["content-type"] == "application/json"
@@ -58,7 +58,7 @@ def test_without_a_status_it_is_the_body_of_a_200(result: Any, body: bytes) -> N
         {1, 2},
     ],
 )
-def test_what_is_no_response_is_refused(result: Any) -> None:
-    """API Gateway answers 500 to it."""
+def test_an_invalid_result_is_an_error(result: Any) -> None:
+    """API Gateway returns 500."""
     with pytest.raises(MalformedResponseError):
         http_response(result)

@@ -1,4 +1,4 @@
-"""The gateway's events against those of SAM's own constructor: the same bytes are sent to both."""
+"""The gateway's events are those that SAM CLI constructs: both get the same bytes."""
 
 import json
 from collections.abc import Iterator
@@ -11,17 +11,17 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.gateway.app import Gateway
-from local.http_server import bind, serving
+from local.gateway.server import bind, serving
 from local.template import Template
 from tests.e2e.artifact.make import ROOT, SAM, make
 from tests.servers import free_ports, running_server
 
 NOT_COMPARED = {
-    # Each request's own.
+    # Unique in each request.
     "requestContext.requestId",
     "requestContext.time",
     "requestContext.timeEpoch",
-    # SAM says nothing of the caller, and "Custom User Agent String" of every user agent.
+    # SAM has no caller, and replaces each user agent.
     "requestContext.authorizer",
     "requestContext.http.userAgent",
 }
@@ -29,7 +29,7 @@ NOT_COMPARED = {
 
 @dataclass(frozen=True)
 class Case:
-    """A request, and the fields in which its event is API Gateway's and not SAM's."""
+    """A request, and the fields in which the event of API Gateway differs from SAM's."""
 
     name: str
     target: str
@@ -43,7 +43,7 @@ CREATE = "/customers"
 CONNECT = "/customers/bank-of-dave/connections"
 JSON = ("Content-Type", "application/json")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
-# Of bodies API Gateway hands on as text only what is of a text type; SAM, what no list of binary types names.
+# API Gateway passes on text types as text; SAM, all types that are not listed as binary.
 BODY = ("body", "isBase64Encoded")
 
 CASES = [
@@ -52,9 +52,9 @@ CASES = [
     Case("repeated and encoded", "/connections?status=Linked&status=a%2Cb&cursor=x%20y+z%2Bq%3D&caf%C3%A9=%E2%82%AC"),
     Case("values that are empty", "/customers?companyId=&cursor"),
     Case("headers", "/platforms", headers=(("X-Request-Id", "a"), ("User-Agent", "curl/8.5"), ("Accept", "*/*"))),
-    Case("repeated headers", "/platforms", headers=(("X-Many", "one"), ("x-many", "two, three"), ("X-Many", "four"))),
-    Case("cookies", "/platforms", headers=(("Cookie", "first=1; second=two"),)),
-    # SAM takes them apart, and puts together what it understood.
+    Case("repeated headers", "/platforms", headers=(("X-Many", "a"), ("x-many", "b, c"), ("X-Many", "d"))),
+    Case("cookies", "/platforms", headers=(("Cookie", "first=1; second=b"),)),
+    # SAM parses cookies and formats the result.
     Case("odd cookies", "/platforms", headers=(("Cookie", 'a=1; a=2; quoted="x"; bare'),), differs=("cookies",)),
     Case("path parameters", "/customers/bank-of-dave/connections/7f0a"),
     Case("encoded path parameters", "/customers/caf%C3%A9%20a%40b:c/connections/%25"),
@@ -76,7 +76,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def ports() -> Iterator[tuple[int, int]]:
-    """Of the gateway, and of SAM's events, on the routes of the template."""
+    """Return the ports of the gateway and of SAM's events, with the template's routes."""
     make(".sam/.synced")
     template = Template.load()
     handlers = dict.fromkeys(template.functions, lambda event, _: {"statusCode": 200, "body": json.dumps(event)})
@@ -91,8 +91,8 @@ def ports() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_events_are_sams(ports: tuple[int, int], case: Case) -> None:
-    """Field by field, except header case (API Gateway's is lower), and no more differs than is said here."""
+def test_events_equal_sams(ports: tuple[int, int], case: Case) -> None:
+    """Only the case's fields differ. Header names are compared in lower case, which API Gateway uses."""
     own, sams = (event(port, case) for port in ports)
     sams["headers"] = {name.lower(): value for name, value in sams["headers"].items()}
     own_fields, sams_fields = dict(fields(own)), dict(fields(sams))
@@ -114,14 +114,14 @@ def event(port: int, case: Case) -> dict[str, Any]:
         connection.endheaders(case.body)
         response = connection.getresponse()
         assert response.status == 200
-        made: dict[str, Any] = json.load(response)
-        return made
+        result: dict[str, Any] = json.load(response)
+        return result
 
 
 def fields(value: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every field by its dotted path. The caller is one."""
-    for name, one in value.items():
-        if isinstance(one, dict) and one and name != "authorizer":
-            yield from fields(one, f"{path}{name}.")
+    """Yield each field with its dotted path. The caller is a single field."""
+    for name, item in value.items():
+        if isinstance(item, dict) and item and name != "authorizer":
+            yield from fields(item, f"{path}{name}.")
         else:
-            yield f"{path}{name}", one
+            yield f"{path}{name}", item

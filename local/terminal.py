@@ -1,4 +1,4 @@
-"""Where the stack writes: a person's console, and the functions' log beside it."""
+"""Output of `make run` and `make demo`: lines on the terminal, and the functions' log in a file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,56 +15,52 @@ if TYPE_CHECKING:
 CACHE = Path(__file__).resolve().parent.parent / ".cache"
 
 
-class Console:
-    """Lines for a person; colour only where there is a terminal to show it."""
-
+class Terminal:
     def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
         self._stream = stream
         self._colour = colour
 
     @classmethod
-    def on(cls, stream: TextIO, environment: Mapping[str, str]) -> Console:
-        """Colour on a terminal that has it, unless NO_COLOR (https://no-color.org) says otherwise."""
+    def on(cls, stream: TextIO, environment: Mapping[str, str]) -> Self:
+        """Use colour if the stream is a terminal that has it and NO_COLOR (https://no-color.org) is empty."""
         colour = stream.isatty() and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
         return cls(stream, colour=colour)
 
     def line(self, text: str = "") -> None:
-        # Flushed, so that whoever reads through a pipe sees it when it happens.
+        """Print and flush; replace characters that the stream's encoding lacks."""
         encoding = self._stream.encoding or "utf-8"
         try:
             print(text.encode(encoding, "replace").decode(encoding), file=self._stream, flush=True)
         except BrokenPipeError:
-            # Whoever read has gone (`| head`). The work goes on; what is left to say goes nowhere.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            # The reader has closed the pipe (`| head`). Continue, and discard the rest.
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, self._stream.fileno())
+            os.close(devnull)
 
     def bold(self, text: str) -> str:
-        return self._painted("1", text)
+        return self._escape("1", text)
 
     def dim(self, text: str) -> str:
-        return self._painted("2", text)
+        return self._escape("2", text)
 
-    def good(self, text: str) -> str:
-        return self._painted("32", text)
+    def green(self, text: str) -> str:
+        return self._escape("32", text)
 
-    def bad(self, text: str) -> str:
-        return self._painted("31", text)
+    def red(self, text: str) -> str:
+        return self._escape("31", text)
 
     def status(self, status: int) -> str:
-        text = str(status)
-        return self.good(text) if status < 400 else self.bad(text)  # noqa: PLR2004 - where HTTP's errors begin
+        return self.green(str(status)) if status < 400 else self.red(str(status))  # noqa: PLR2004 - HTTP's errors
 
-    def _painted(self, code: str, text: str) -> str:
+    def _escape(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
 @contextmanager
 def function_logs(name: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Sends what the functions print, their JSON logs and metrics, to `.cache/NAME.log`, or with LOGS=1 to
-    stderr; gives the place in words.
+    """Redirect logs and stdout to `.cache/NAME.log`, or to stderr if LOGS=1. Yield the name of the place.
 
-    On Lambda all of stdout is the log, so all of stdout goes there: keep the console's own stream first.
+    The functions print their JSON logs and metrics to stdout, as on Lambda.
     """
     if environment.get("LOGS") in {"1", "true", "yes"}:
         with _logging_to(sys.stderr):
@@ -72,7 +68,7 @@ def function_logs(name: str, environment: Mapping[str, str]) -> Iterator[str]:
         return
     CACHE.mkdir(exist_ok=True)
     path = CACHE / f"{name}.log"
-    # Only the owner's: customers' ids are in there.
+    # Readable by the owner only, because it contains customer ids.
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", 1, "utf-8") as log, _logging_to(log):  # noqa: PTH123 - Path.open sets no mode
         yield str(path.relative_to(CACHE.parent))
 

@@ -1,4 +1,4 @@
-"""What the gateway answers under /_local/, and no deployed function does: the console, the table, the bus."""
+"""Routes under /_local/, which no deployed API has: the web console, the table, the events, reconcile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
 
@@ -24,40 +23,31 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("local.gateway")
 
-CONSOLE = Path(__file__).with_name("console.html")
+_PAGE = Path(__file__).with_name("console.html")
 
 
-def local_routes(
+def console_routes(
     *,
     table: Callable[[], list[dict[str, Any]]],
     events: Callable[[], list[dict[str, Any]]],
     reconcile: Callable[[], dict[str, Any]] | None = None,
 ) -> Starlette:
-    """All of them may be slow: they are called on a thread."""
+    """Starlette runs each route in a thread."""
 
-    async def show_console(_: Request) -> Response:
-        return FileResponse(CONSOLE, headers={"cache-control": "no-store"})
-
-    async def show_table(_: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(table))
-
-    async def show_events(_: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(events))
-
-    async def run_reconcile(_: Request) -> Response:
+    def run_reconcile(_: Request) -> Response:
         if reconcile is None:
             return _problem(501, "Not Implemented", "There is no reconcile function in template.yaml.")
         try:
-            return JSONResponse(await run_in_threadpool(reconcile))
+            return JSONResponse(reconcile())
         except FunctionError as error:
             logger.exception("Reconcile failed")
-            return _problem(502, "Bad Gateway", f"{error}; the log says why.")
+            return _problem(502, "Bad Gateway", f"{error}; see the log.")
 
     return Starlette(
         routes=[
-            Route("/", show_console),
-            Route("/table", show_table),
-            Route("/events", show_events),
+            Route("/", lambda _: FileResponse(_PAGE, headers={"cache-control": "no-store"})),
+            Route("/table", lambda _: JSONResponse(table())),
+            Route("/events", lambda _: JSONResponse(events())),
             Route("/reconcile", run_reconcile, methods=["POST"]),
         ]
     )
@@ -69,26 +59,27 @@ def _problem(status: int, title: str, detail: str) -> Response:
 
 
 def table_items(client: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:
-    """Every item as plain JSON: numbers as numbers, binary as base64, sets as sorted lists."""
+    """Return every item as JSON: binary as base64, sets as sorted lists."""
     from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 - boto3 is slow to import
 
     deserialize = TypeDeserializer().deserialize
     return [
-        {name: _plain(deserialize(value)) for name, value in item.items()}
+        {name: _to_json(deserialize(value)) for name, value in item.items()}
         for page in client.get_paginator("scan").paginate(TableName=table_name, ConsistentRead=True)
         for item in page["Items"]
     ]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, set):
-        return sorted(_plain(item) for item in value)
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    if hasattr(value, "value") and isinstance(value.value, bytes):  # boto3's Binary
+def _to_json(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _to_json(item) for key, item in value.items()}
+        case list():
+            return [_to_json(item) for item in value]
+        case set():
+            return sorted(map(_to_json, value))
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(getattr(value, "value", None), bytes):  # boto3's Binary
         return base64.b64encode(value.value).decode("ascii")
     return value

@@ -1,4 +1,4 @@
-"""The table's stream, on moto and, where it is asked for, on DynamoDB Local."""
+"""The table's stream, on moto and (with DYNAMODB_LOCAL=1) on DynamoDB Local."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from local import aws, moto_memory
-from local.stream import StreamReader, lambda_record
+from local.aws.moto_server import moto_server
+from local.aws.stream import StreamReader, lambda_record
 from tests.dynamodb_local import dynamodb_local
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OPTIONS: Any = {
 @pytest.fixture(params=["moto", "dynamodb-local"])
 def endpoint(request: pytest.FixtureRequest) -> Iterator[str]:
     if request.param == "moto":
-        with aws.moto_server() as url:
+        with moto_server() as url:
             yield url
     else:
         yield request.getfixturevalue("dynamodb_local")
@@ -60,35 +60,35 @@ def put(table: "DynamoDBClient", key: str, **attributes: Any) -> None:
     table.put_item(TableName=TABLE, Item={"pk": {"S": key}, **attributes})
 
 
-def responds(stream: StreamReader) -> list[tuple[str, str]]:
-    """Event name and key of what is new."""
+def changes(stream: StreamReader) -> list[tuple[str, str]]:
+    """Return event name and key of the new records."""
     return [(record["eventName"], record["dynamodb"]["Keys"]["pk"]["S"]) for page in stream.read() for record in page]
 
 
-def test_changes_in_their_order_once(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
-    """GIVEN puts and deletes THEN each is read once, in order, from the stream's beginning on."""
+def test_each_change_is_read_once_and_in_order(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
+    """GIVEN puts and deletes before and between reads THEN each is read once, from the beginning of the stream."""
     put(table, "a")
     stream = reader(endpoint, stream_arn)
     put(table, "a", n={"N": "1"})
-    assert responds(stream) == [("INSERT", "a"), ("MODIFY", "a")]
-    assert responds(stream) == []
+    assert changes(stream) == [("INSERT", "a"), ("MODIFY", "a")]
+    assert changes(stream) == []
     put(table, "b")
     table.delete_item(TableName=TABLE, Key={"pk": {"S": "a"}})
-    assert responds(stream) == [("INSERT", "b"), ("REMOVE", "a")]
+    assert changes(stream) == [("INSERT", "b"), ("REMOVE", "a")]
 
 
-def test_from_now_on(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
-    """GIVEN a table from before THEN what happened to it then stays in the past."""
+def test_from_now_skips_earlier_changes(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
+    """GIVEN a change before the reader starts THEN only later changes are read."""
     put(table, "a")
     stream = reader(endpoint, stream_arn, from_now=True)
-    assert responds(stream) == []
-    assert responds(stream) == []
+    assert changes(stream) == []
+    assert changes(stream) == []
     put(table, "b")
-    assert responds(stream) == [("INSERT", "b")]
+    assert changes(stream) == [("INSERT", "b")]
 
 
-def test_a_transaction_that_failed_is_no_change(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
-    """GIVEN a transaction rolled back in between THEN nothing of it is read, and nothing after it is missed."""
+def test_a_failed_transaction_is_not_in_the_stream(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
+    """GIVEN failed transactions between the reads THEN no change of theirs is read, and no later change is missed."""
     stream = reader(endpoint, stream_arn)
     for key in ("a", "b"):
         put(table, key)
@@ -105,25 +105,11 @@ def test_a_transaction_that_failed_is_no_change(table: "DynamoDBClient", endpoin
                     },
                 ]
             )
-        assert responds(stream) == [("INSERT", key)]
+        assert changes(stream) == [("INSERT", key)]
 
 
-def test_what_was_read_may_be_forgotten(table: "DynamoDBClient", stream_arn: str, endpoint: str) -> None:
-    """GIVEN moto, which keeps each record for ever, WHEN what was read is dropped THEN reading goes on as before."""
-    if "ddblocal" in stream_arn:
-        pytest.skip("DynamoDB Local forgets by itself")
-    stream = reader(endpoint, stream_arn)
-    for key in ("a", "b", "c"):
-        put(table, key)
-        pages = list(stream.read())
-        assert [record["dynamodb"]["Keys"]["pk"]["S"] for page in pages for record in page] == [key]
-        moto_memory.forget_stream(stream_arn, through=pages[-1][-1]["dynamodb"]["SequenceNumber"])
-        moto_memory.forget_stream(stream_arn, through=None)
-    assert responds(reader(endpoint, stream_arn)) == []
-
-
-def test_records_are_those_of_a_lambda_event(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
-    """Numbers are text, binary is base64, times are seconds: what JSON can hold, and Lambda's own field names."""
+def test_records_have_the_form_of_a_lambda_event(table: "DynamoDBClient", endpoint: str, stream_arn: str) -> None:
+    """Numbers are text, binary is base64, times are seconds."""
     put(
         table,
         "a",
@@ -158,8 +144,8 @@ def test_records_are_those_of_a_lambda_event(table: "DynamoDBClient", endpoint: 
     }
 
 
-def test_what_ttl_removed_says_so() -> None:
-    """In Lambda's spelling, which is not that of the streams' API."""
+def test_a_deletion_by_ttl_has_a_user_identity() -> None:
+    """Lambda's field names start with a lower-case letter."""
     record = lambda_record(
         {
             "eventID": "1",
@@ -174,25 +160,25 @@ def test_what_ttl_removed_says_so() -> None:
 
 
 class Shards:
-    """A stream whose first shard closes, as DynamoDB does every few hours."""
+    """A stream whose first shard is closed when `split` is set. DynamoDB closes a shard after some hours."""
 
     def __init__(self) -> None:
         self.split = False
 
     def describe_stream(self, **_: Any) -> Any:
-        # The child first: the answer's order means nothing.
+        # The child first: the order of the response has no meaning.
         shards = [{"ShardId": "shard-1", "SequenceNumberRange": {}}]
         if self.split:
             shards.insert(0, {"ShardId": "shard-2", "SequenceNumberRange": {}})
         return {"StreamDescription": {"Shards": shards}}
 
-    def get_shard_iterator(self, *, ShardId: str, SequenceNumber: str = "", **_: Any) -> Any:  # noqa: N803 - boto3's names
-        return {"ShardIterator": f"{ShardId}/{SequenceNumber}"}
+    def get_shard_iterator(self, *, ShardId: str, **_: Any) -> Any:  # noqa: N803 - boto3's name
+        return {"ShardIterator": f"{ShardId}/0"}
 
-    def get_records(self, *, ShardIterator: str, **_: Any) -> Any:  # noqa: N803 - see above
+    def get_records(self, *, ShardIterator: str, **_: Any) -> Any:  # noqa: N803 - boto3's name
         shard, after = ShardIterator.split("/")
         first, last = {"shard-1": (1, 2), "shard-2": (3, 4)}[shard]
-        new = range(max(first, int(after or 0) + 1), last + 1)
+        new = range(max(first, int(after) + 1), last + 1)
         records: list[dict[str, Any]] = [
             {
                 "eventID": str(number),
@@ -206,11 +192,11 @@ class Shards:
             for number in new
         ]
         is_closed = self.split and shard == "shard-1"
-        return {"Records": records} if is_closed else {"Records": records, "NextShardIterator": "on"}
+        return {"Records": records} if is_closed else {"Records": records, "NextShardIterator": f"{shard}/{last}"}
 
 
-def test_a_shard_that_closes_is_followed_by_its_children() -> None:
-    """WHEN the shard is split THEN its last records come before those of what follows it, and none twice."""
+def test_a_closed_shard_is_read_to_its_end_before_its_children() -> None:
+    """WHEN the shard is split THEN each record is read once, the parent's first."""
     client: Any = Shards()
     stream = StreamReader(client, "arn:stream")
     assert [record["eventID"] for page in stream.read() for record in page] == ["1", "2"]
@@ -219,8 +205,8 @@ def test_a_shard_that_closes_is_followed_by_its_children() -> None:
     assert list(stream.read()) == []
 
 
-def test_two_shards_at_the_start_are_read_in_their_order() -> None:
-    """The parent first, to its end."""
+def test_shards_are_read_in_the_order_of_their_lineage() -> None:
+    """GIVEN two shards at the start THEN the parent is read first."""
     client: Any = Shards()
     client.split = True
     assert [record["eventID"] for page in StreamReader(client, "arn:stream").read() for record in page] == list("1234")

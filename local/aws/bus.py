@@ -1,4 +1,4 @@
-"""EventBridge on one machine, as far as it is used: PutEvents, recorded in order."""
+"""EventBridge on one machine: PutEvents, recorded in order."""
 
 from __future__ import annotations
 
@@ -17,42 +17,40 @@ if TYPE_CHECKING:
 
 _PUT_EVENTS = "AWSEvents.PutEvents"
 # Quotas of one call.
-_MOST_ENTRIES = 10
-_MOST_BYTES = 1024 * 1024
-# A stack that runs for days is not to grow without end.
-_REMEMBERED = 100_000
-_REQUIRED = ("Source", "DetailType", "Detail")
+_MAX_ENTRIES = 10
+_MAX_BYTES = 1024 * 1024
+# Bounds the memory of a stack that runs for days.
+_MAX_EVENTS = 100_000
 
 
 class Bus:
-    """The events of every bus together. For any thread."""
+    """The events of all buses. Thread-safe."""
 
     def __init__(self) -> None:
-        self._events: deque[dict[str, Any]] = deque(maxlen=_REMEMBERED)
+        self._events: deque[dict[str, Any]] = deque(maxlen=_MAX_EVENTS)
         self._failures = 0
         self._lock = threading.Lock()
 
     def events(self) -> list[dict[str, Any]]:
-        """As a rule's target would get them, oldest first."""
+        """Return the events in the form a rule's target receives, oldest first."""
         with self._lock:
             return list(self._events)
 
     def fail(self, entries: int) -> None:
-        """The next entries, and no calls, are answered as failed: EventBridge's way of throttling."""
+        """Throttle the next entries as EventBridge does: the call succeeds and the entries fail."""
         with self._lock:
             self._failures = entries
 
     def put(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """What PutEvents answers: an answer an entry, in their order."""
+        """Return the response of PutEvents."""
         with self._lock:
-            answers = [self._put(entry) for entry in entries]
-        return {"FailedEntryCount": sum("ErrorCode" in answer for answer in answers), "Entries": answers}
+            results = [self._put(entry) for entry in entries]
+        return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
 
     def _put(self, entry: dict[str, Any]) -> dict[str, str]:
-        for name in _REQUIRED:
+        for name in ("Source", "DetailType", "Detail"):
             if not entry.get(name):
-                words = f"Parameter {name} is not valid. Reason: {name} is a required argument."
-                return {"ErrorCode": "InvalidArgument", "ErrorMessage": words}
+                return {"ErrorCode": "InvalidArgument", "ErrorMessage": f"{name} is a required argument."}
         try:
             detail = json.loads(entry["Detail"])
         except ValueError:
@@ -63,6 +61,8 @@ class Bus:
             self._failures -= 1
             return {"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"}
         event_id = str(uuid.uuid4())
+        seconds = entry.get("Time")
+        time = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
         self._events.append(
             {
                 "version": "0",
@@ -70,7 +70,7 @@ class Bus:
                 "detail-type": entry["DetailType"],
                 "source": entry["Source"],
                 "account": ACCOUNT_ID,
-                "time": _time(entry.get("Time")),
+                "time": f"{time:%Y-%m-%dT%H:%M:%SZ}",
                 "region": DEFAULT_REGION,
                 "resources": entry.get("Resources", []),
                 "detail": detail,
@@ -79,30 +79,22 @@ class Bus:
         return {"EventId": event_id}
 
 
-class BusEndpoint:
-    """A WSGI app that takes PutEvents and leaves every other request to `app`."""
+def bus_endpoint(bus: Bus, app: WSGIApplication) -> WSGIApplication:
+    """Handle PutEvents, and pass all other requests to `app`."""
 
-    def __init__(self, bus: Bus, app: WSGIApplication) -> None:
-        self._bus = bus
-        self._app = app
-
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ.get("HTTP_X_AMZ_TARGET") != _PUT_EVENTS:
-            return self._app(environ, start_response)
+            return app(environ, start_response)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         entries = json.loads(body)["Entries"]
-        if 0 < len(entries) <= _MOST_ENTRIES and len(body) <= _MOST_BYTES:
-            status, answer = "200 OK", self._bus.put(entries)
+        if 0 < len(entries) <= _MAX_ENTRIES and len(body) <= _MAX_BYTES:
+            status, response = "200 OK", bus.put(entries)
         else:
             status = "400 Bad Request"
-            words = f"PutEvents takes 1 to {_MOST_ENTRIES} entries and {_MOST_BYTES} bytes."
-            answer = {"__type": "ValidationException", "message": words}
-        content = json.dumps(answer).encode()
+            message = f"PutEvents takes 1 to {_MAX_ENTRIES} entries and {_MAX_BYTES} bytes."
+            response = {"__type": "ValidationException", "message": message}
+        content = json.dumps(response).encode()
         start_response(status, [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(content)))])
         return [content]
 
-
-def _time(given: float | None) -> str:
-    """Epoch seconds, as the client sends a time, in EventBridge's form."""
-    moment = datetime.now(UTC) if given is None else datetime.fromtimestamp(given, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return call

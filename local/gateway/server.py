@@ -1,7 +1,6 @@
-"""An ASGI app served on loopback by uvicorn, in a thread, on a socket that is bound first.
+"""Serve an ASGI app on 127.0.0.1 from a thread.
 
-Binding first tells the port before anything runs, and lets a port that is taken fail where it can be
-reported: in the caller.
+The socket is bound by the caller, who then knows the port and can report a port that is in use.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 
-_START_WITHIN = 10.0
+_START_TIMEOUT = 10.0
 _BACKLOG = 2048
-# Connections that a browser keeps open would otherwise hold up Ctrl-C.
-_GRACE = 1
-# Far above what API Gateway lets in, so that headers of an absurd size reach the function that must refuse them.
+# Connections that a browser keeps open would otherwise delay Ctrl-C.
+_SHUTDOWN_TIMEOUT = 1
+# Higher than API Gateway's limit, so that tests can send oversized headers to a function.
 _MAX_HEADER_BYTES = 1 << 20
 
 
 def bind(port: int) -> socket.socket:
-    """A socket on loopback; 0 takes any free port. Raises OSError where the port is taken."""
+    """Return a listening socket; port 0 is any free port. Raises OSError if the port is in use."""
+    # With the protocol: asyncio disables Nagle's algorithm (40 ms a response) only on sockets created with it.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # Without it a port stays taken for a minute after its last connection closed.
+        # Otherwise a port stays in use for a minute after its last connection.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
-        # Until it listens, another could still take the same port.
         listener.listen(_BACKLOG)
     except OSError:
         listener.close()
@@ -44,8 +43,8 @@ def bind(port: int) -> socket.socket:
 
 @contextmanager
 def serving(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
-    """Serves the app on the socket and gives its URL; closes the socket at the end."""
-    import uvicorn  # noqa: PLC0415 - slow, and not needed to say that a port is taken
+    """Serve the app on the socket and yield its URL; close the socket at the end."""
+    import uvicorn  # noqa: PLC0415 - slow to import
 
     port = listener.getsockname()[1]
     config = uvicorn.Config(
@@ -55,24 +54,20 @@ def serving(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
         lifespan="off",
         ws="none",
         server_header=False,
-        timeout_graceful_shutdown=_GRACE,
+        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT,
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name=f"http-{port}", daemon=True)
     thread.start()
+    deadline = time.monotonic() + _START_TIMEOUT
     try:
-        _wait_for(server, thread)
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > deadline:
+                raise RuntimeError("the HTTP server did not start; see its log")
+            time.sleep(0.005)
         yield f"http://{HOST}:{port}"
     finally:
         server.should_exit = True
-        thread.join(_GRACE + 5)
+        thread.join(_SHUTDOWN_TIMEOUT + 5)
         listener.close()
-
-
-def _wait_for(server: object, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + _START_WITHIN
-    while not getattr(server, "started", False):
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the HTTP server did not start; its log says why")
-        time.sleep(0.005)

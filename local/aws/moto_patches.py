@@ -1,0 +1,66 @@
+"""Patches of moto 5.2.5 for processes that run for hours.
+
+- A transaction deep-copies the whole table once for each of its writes (DynamoDBBackend.transact_write_items).
+- Each model object, including each of these copies, is kept for moto's dashboard (BaseModel.instances_tracked).
+- Stream records and shard iterators are kept although they have been read.
+- After a failed transaction, existing shard iterators refer to the discarded table, and miss later records.
+
+In a table of 1,000 items, a transaction of two writes takes 9 times as long without the patches, and keeps 6 MB.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any
+
+
+@cache
+def apply() -> None:
+    """Patch moto. Afterwards a stream has a single reader: records are dropped once they have been read."""
+    # Imported here because moto is slow to import.
+    from moto.core.common_models import BaseModel  # noqa: PLC0415
+    from moto.dynamodb.models.table import Table  # noqa: PLC0415
+    from moto.dynamodbstreams.models import ShardIterator  # noqa: PLC0415
+
+    base_model: Any = BaseModel
+    base_model.__new__ = lambda cls, *_, **__: object.__new__(cls)
+    table_model: Any = Table
+    table_model.__deepcopy__ = _copy_table
+    iterator_model: Any = ShardIterator
+    get_records = iterator_model.get
+
+    def get(iterator: Any, limit: int = 1000) -> Any:
+        shard = iterator.stream_shard
+        already_read = iterator.sequence_number - shard.starting_sequence_number
+        del shard.items[:already_read]
+        shard.starting_sequence_number += already_read
+        del iterator.streams_backend.shard_iterators[iterator.arn]
+        return get_records(iterator, limit)
+
+    iterator_model.get = get
+    iterator_model.stream_shard = property(_current_shard, _set_table_name)
+
+
+def _copy_table(table: Any, _: dict[int, Any]) -> Any:
+    """Copy the table, but share its items: puts and deletes replace them.
+
+    An `Update` changes an item in place, so its rollback would fail. The project's transactions have none.
+    """
+    copied = copy.copy(table)
+    copied.items = copy.copy(table.items)
+    for key, items in table.items.items():
+        copied.items[key] = copy.copy(items)
+    if table.stream_shard is not None:
+        copied.stream_shard = copy.copy(table.stream_shard)
+        copied.stream_shard.table = copied
+        copied.stream_shard.items = list(table.stream_shard.items)
+    return copied
+
+
+def _current_shard(iterator: Any) -> Any:
+    return iterator.streams_backend.dynamodb.tables[iterator.table_name].stream_shard
+
+
+def _set_table_name(iterator: Any, shard: Any) -> None:
+    iterator.table_name = shard.table.name

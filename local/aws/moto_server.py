@@ -1,0 +1,102 @@
+"""moto behind HTTP: the AWS services of the stack on one machine."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from local.template import ACCOUNT_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+# moto serves every service on one port. AWS_ENDPOINT_URL_DYNAMODB may name another DynamoDB.
+ENDPOINT_VARIABLES = (
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_EVENTBRIDGE",
+)
+# DynamoDB Local accepts letters and digits only.
+ACCESS_KEY_ID = "LOCALONEMACHINE"
+SECRET_ACCESS_KEY = "LocalOneMachine"
+
+_WRITES = frozenset(
+    f"DynamoDB_20120810.{operation}"
+    for operation in ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem")
+)
+# moto's state belongs to the process, separated by account.
+_lock = threading.Lock()
+_account_ids = itertools.count(int(ACCOUNT_ID))
+
+
+@contextmanager
+def moto_server(middleware: Callable[[WSGIApplication], WSGIApplication] | None = None) -> Iterator[str]:
+    """Serve an empty moto on a free port of 127.0.0.1; yield its URL. `middleware` wraps moto's app."""
+    # Imported here because moto is slow to import, and a stack on another AWS doesn't need it.
+    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
+        DomainDispatcherApplication,
+        create_backend_app,
+    )
+    from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
+
+    from local.aws import moto_patches  # noqa: PLC0415
+
+    class QuietHandler(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+        # Headers and body are two packets; Nagle's algorithm would delay the second by 40 ms.
+        disable_nagle_algorithm = True
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            pass
+
+    moto_patches.apply()
+    app: WSGIApplication = serialized(_in_new_account(DomainDispatcherApplication(create_backend_app)))
+    if middleware:
+        app = middleware(app)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="moto", daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def serialized(app: WSGIApplication) -> WSGIApplication:
+    """Handle one request at a time.
+
+    moto keeps its tables in plain dictionaries. Under concurrent requests it answers some transactions with
+    500 and loses updates that it has confirmed.
+    """
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        # list(), because a lazy response would be computed after the lock is released.
+        with _lock:
+            return list(app(environ, start_response))
+
+    return call
+
+
+def _in_new_account(app: WSGIApplication) -> WSGIApplication:
+    """Start with no resources: use an AWS account that no earlier server has used."""
+    account_id = f"{next(_account_ids):012}"
+    return lambda environ, start_response: app({**environ, "HTTP_X_MOTO_ACCOUNT_ID": account_id}, start_response)
+
+
+def after_writes(app: WSGIApplication, callback: Callable[[], None]) -> WSGIApplication:
+    """Call `callback` after each request that writes to a table, whether it succeeded or not."""
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        response = app(environ, start_response)
+        if environ.get("HTTP_X_AMZ_TARGET") in _WRITES:
+            callback()
+        return response
+
+    return call

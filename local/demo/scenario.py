@@ -1,0 +1,271 @@
+"""The main job through the HTTP API, for five platforms; then a lost webhook and a reconcile. Each step is checked."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from codat_simulator.faults import Fault
+
+from local.demo.printer import Printer, shortened, status_path
+from local.gateway.exchanges import WEBHOOK_PATH
+
+if TYPE_CHECKING:
+    from codat_simulator.server import CodatServer
+
+    from local.gateway.exchanges import Exchange, Exchanges
+
+# Seconds: a function's timeout, and a margin for slow machines.
+_RESPONSE_TIMEOUT = 35.0
+_WEBHOOK_TIMEOUT = 5.0
+# Includes Codat's retries.
+_WEBHOOK_TIMEOUT_WITH_FAULTS = 30.0
+_MAX_ATTEMPTS = 12
+_OK, _CREATED, _NO_CONTENT, _UNAUTHORIZED = 200, 201, 204, 401
+_RETRYABLE = frozenset({429, 502, 503, 504})
+
+# The platforms of Codat's guide: key, name, and what the customer has to do first.
+PLATFORMS = (
+    ("qhyg", "QuickBooks Online", "authorize"),
+    ("pqsw", "QuickBooks Desktop", "install-connector"),
+    ("pdvj", "MYOB Business", "authorize"),
+    ("akxx", "Oracle NetSuite", "authorize"),
+    ("knfz", "Sage Intacct", "authorize"),
+)
+
+
+class StepFailedError(Exception):
+    """The result of `step` is wrong."""
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(reason)
+        self.step = step
+
+
+def run_scenario(api: httpx.Client, codat: CodatServer, exchanges: Exchanges, printer: Printer) -> None:
+    """Run the scenario. If Codat has faults, repeat failed calls, and check that each fault occurs.
+
+    Raises StepFailedError at the first step with a wrong result.
+    """
+    retries = bool(codat.faults.list())
+    # Customer ids are new in each run, because the table may be kept.
+    run_id = secrets.token_hex(3)
+    customers: list[Customer] = []
+    for number, (key, name, action) in enumerate(PLATFORMS, 1):
+        if len(customers) == 1:
+            printer.heading("The same for the other platforms")
+        shown = Printer(io.StringIO()) if customers else printer
+        customer = Customer(api, codat, exchanges, shown, f"bloom-{run_id}-{number}", key, name, retries)
+        started = time.monotonic()
+        try:
+            customer.create_connect_unlink(f"Bloom & Daughters {number}", action)
+        except StepFailedError as failure:
+            raise StepFailedError(f"{name}: {failure.step}", str(failure)) from failure
+        if customers:
+            elapsed = printer.dim(f"{(time.monotonic() - started) * 1000:.0f} ms")
+            printer.line(f"   {name:20} {status_path(customer.statuses)}  {elapsed}")
+        customers.append(customer)
+    printer.heading("A webhook is lost, and reconcile corrects the state")
+    customers[0].lose_webhook_and_reconcile()
+    _check_rejections(codat, exchanges)
+    if retries:
+        _check_faults(codat, printer)
+
+
+@dataclass(slots=True)
+class Customer:
+    """A customer with a connection. `retries` repeats failed calls, and waits longer for webhooks."""
+
+    api: httpx.Client
+    codat: CodatServer
+    exchanges: Exchanges
+    printer: Printer
+    customer_id: str
+    platform_key: str
+    platform: str
+    retries: bool
+    statuses: list[str] = field(default_factory=list)
+    _company_id: str = ""
+    _connection_id: str = ""
+    _path: str = ""
+    _title: str = ""
+    _printed: int = 0
+
+    def create_connect_unlink(self, name: str, next_action: str) -> None:
+        self._printed = len(self.exchanges.all())
+        self._step("The app creates its customer's Codat company")
+        response = self._call("POST", "/customers", {"customerId": self.customer_id, "name": name}, status=_CREATED)
+        customer = response.json()
+        self._check_equal("Location", response.headers.get("location"), f"/customers/{self.customer_id}")
+        self._check_equal("customerId", customer.get("customerId"), self.customer_id)
+        self._check_equal("connections", customer.get("connections"), [])
+        self._company_id = str(customer.get("companyId") or "")
+        self._check(bool(self._company_id), "the response has no companyId")
+
+        self._step(f"The app connects {self.platform} and gets the customer's link")
+        path = f"/customers/{self.customer_id}/connections"
+        connection = self._call("POST", path, {"platformKey": self.platform_key}, status=_CREATED).json()
+        self._check_connection(connection, "PendingAuth")
+        self._check_equal("nextAction", connection.get("nextAction"), next_action)
+        self._connection_id = str(connection["connectionId"])
+        self._path = f"{path}/{self._connection_id}"
+        self._authorise(connection)
+        webhook = self._await_webhook("Codat's webhook makes it Linked", "connection.connected", "Linked")
+
+        self._step("A forged webhook says that it was deleted, and is rejected")
+        event = {**json.loads(webhook.request_body), "id": str(uuid.uuid4()), "eventType": "connection.deleted"}
+        headers = {name: value for name, value in webhook.headers.items() if name.startswith("webhook-")}
+        response = self.api.post(WEBHOOK_PATH, json=event, headers=headers)
+        self._print_webhooks()
+        self._check_equal("the response to a forged webhook", response.status_code, _UNAUTHORIZED)
+        self._check_state("Linked")
+
+        self._step("The app unlinks")
+        self._check_connection(self._call("POST", f"{self._path}/unlink").json(), "Unlinked")
+        self._await_webhook("Codat confirms, and it stays Unlinked", "connection.disconnected", "Unlinked")
+
+        self._title = "One customer, one company"
+        companies = self.codat.state.companies()
+        ids = [company.id for company in companies if company.tags.get("uid") == self.customer_id]
+        self._check_equal("Codat's companies for the customer", ids, [self._company_id])
+
+    def lose_webhook_and_reconcile(self) -> None:
+        self._printed = len(self.exchanges.all())
+        self._step("The customer wants it back: the app gets a new link")
+        self._authorise(self._call("POST", f"{self._path}/link").json())
+        self._await_webhook("Codat's webhook makes it Linked again", "connection.reconnected", "Linked")
+
+        self._step("The platform revokes its consent, and Codat's webhook about it is lost")
+        fault_id = self.codat.faults.add(Fault(kind="webhook-drop"))
+        self.codat.state.revoke(self._company_id, self._connection_id)
+        self.codat.wait_idle()
+        lost = self.codat.faults.fired(fault_id)
+        self.codat.faults.remove(fault_id)
+        self.printer.line(f"   webhooks lost: {lost}")
+        self._check(lost > 0, "no webhook was lost")
+        self._check_state("Linked")
+
+        self._step("Reconcile compares the stored states with Codat's")
+        counts = self._call("POST", "/_local/reconcile").json()
+        self._check_equal("failed", counts.get("failed"), 0)
+        self._check(counts.get("drift", 0) > 0, "reconcile counted no drift")
+        self._check_state("Deauthorized")
+
+        self._step("The event bus has an event for each change")
+        all_events = self._send("GET", "/_local/events").json()
+        events = [event for event in all_events if event["detail"].get("customerId") == self.customer_id]
+        for event in events:
+            self.printer.change_event(event)
+        statuses = [event["detail"].get("status") for event in events]
+        self._check_equal("the last status on the bus", statuses[-1:], ["Deauthorized"])
+        self._check("Unlinked" in statuses, "the bus has no event with status Unlinked")
+
+    def _authorise(self, connection: dict[str, Any]) -> None:
+        url = str(connection.get("linkUrl"))
+        self._check(url.startswith("http"), "the response has no linkUrl")
+        self._step("The customer follows the link and authorises")
+        page = httpx.post(url, data={"action": "authorize"}, timeout=_RESPONSE_TIMEOUT, trust_env=False)
+        self.printer.line(f"   POST {shortened(url)}  action=authorize")
+        self.printer.line(f"   {self.printer.status(page.status_code)}")
+        self._check_equal("status of the link page", page.status_code, _OK)
+
+    def _await_webhook(self, title: str, event_type: str, status: str) -> Exchange:
+        self._step(title)
+
+        def matches(exchange: Exchange) -> bool:
+            event = exchange.webhook_event()
+            return (
+                event is not None
+                and event["eventType"] == event_type
+                and event["payload"]["connection"]["id"] == self._connection_id
+                and (exchange.status == _NO_CONTENT or not self.retries)
+            )
+
+        timeout = _WEBHOOK_TIMEOUT_WITH_FAULTS if self.retries else _WEBHOOK_TIMEOUT
+        exchange = self.exchanges.wait_for(matches, timeout)
+        self._print_webhooks()
+        if exchange is None:
+            raise StepFailedError(title, f"no {event_type} arrived within {timeout:g} s")
+        self._check_equal(f"the response to {event_type}", exchange.status, _NO_CONTENT)
+        self._check_state(status)
+        return exchange
+
+    def _call(self, method: str, path: str, body: Any = None, *, status: int = _OK) -> httpx.Response:
+        """Send a request, print it, and check the status. With `retries`, repeat it as `Retry-After` says."""
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
+            self.printer.request(method, path, body)
+            response = self._send(method, path, body)
+            self.printer.response(response)
+            retry_after = response.headers.get("retry-after")
+            is_retryable = response.status_code in _RETRYABLE or retry_after is not None
+            if not self.retries or not is_retryable or attempt == _MAX_ATTEMPTS:
+                break
+            time.sleep(min(float(retry_after or 0), _RESPONSE_TIMEOUT))
+        # A repeated creation returns 200 if it had succeeded.
+        accepted = {status, _OK} if self.retries else {status}
+        reason = f"status is {response.status_code}, not {status}: {response.text[:300]}"
+        self._check(response.status_code in accepted, reason)
+        return response
+
+    def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        try:
+            return self.api.request(method, path, json=body, timeout=_RESPONSE_TIMEOUT)
+        except httpx.HTTPError as error:
+            raise StepFailedError(self._title, f"{method} {path}: {type(error).__name__}") from error
+
+    def _step(self, title: str) -> None:
+        self._title = title
+        self.printer.step(title)
+
+    def _check_state(self, status: str) -> None:
+        response = self._send("GET", self._path)
+        self._check_equal("status", response.status_code, _OK)
+        self.printer.state(response.json())
+        self._check_connection(response.json(), status)
+
+    def _check_connection(self, connection: dict[str, Any], status: str) -> None:
+        self._check_equal("customerId", connection.get("customerId"), self.customer_id)
+        self._check_equal("companyId", connection.get("companyId"), self._company_id)
+        self._check_equal("platformKey", connection.get("platformKey"), self.platform_key)
+        self._check_equal("status", connection.get("status"), status)
+        self.statuses.append(status)
+
+    def _check_equal(self, name: str, actual: Any, expected: Any) -> None:
+        self._check(actual == expected, f"{name} is {actual!r}, not {expected!r}")
+
+    def _check(self, holds: bool, reason: str) -> None:  # noqa: FBT001 - like an assert statement
+        if not holds:
+            raise StepFailedError(self._title, reason)
+
+    def _print_webhooks(self) -> None:
+        exchanges = self.exchanges.all()
+        for exchange in exchanges[self._printed :]:
+            if event := exchange.webhook_event():
+                self.printer.webhook(event, exchange.status)
+        self._printed = len(exchanges)
+
+
+def _check_rejections(codat: CodatServer, exchanges: Exchanges) -> None:
+    """Check that exactly the forged webhooks were rejected: one for each platform, and those signed wrongly."""
+    webhooks = [exchange for exchange in exchanges.all() if exchange.webhook_event()]
+    rejected = sum(webhook.status == _UNAUTHORIZED for webhook in webhooks)
+    forged = sum(fault["fired"] for fault in codat.faults.list() if fault["kind"] == "webhook-wrong-secret")
+    forged += len(PLATFORMS)
+    if rejected != forged:
+        raise StepFailedError("Forged webhooks are rejected", f"{rejected} of {forged} forged webhooks were rejected")
+
+
+def _check_faults(codat: CodatServer, printer: Printer) -> None:
+    printer.heading("Faults that occurred at Codat")
+    for fault in codat.faults.list():
+        is_webhook = fault["kind"].startswith("webhook")
+        target = fault["eventType"] if is_webhook else f"{fault['method']} {fault['path']}"
+        printer.line(f"   {fault['kind']:21} {target:38} {fault['fired']} x")
+        if not fault["fired"]:
+            raise StepFailedError("Faults at Codat", f"{fault['kind']} of {target} never occurred")

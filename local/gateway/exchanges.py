@@ -1,0 +1,58 @@
+"""Requests that the gateway answered."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+WEBHOOK_PATH = "/webhooks/codat"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request, and the status and duration of its response."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    request_body: bytes
+    status: int
+    seconds: float
+
+    def webhook_event(self) -> dict[str, Any] | None:
+        """Return the event of a webhook, or None for other requests and invalid events."""
+        if self.path != WEBHOOK_PATH:
+            return None
+        try:
+            event = json.loads(self.request_body)
+        except (ValueError, RecursionError):
+            return None
+        return event if isinstance(event, dict) and isinstance(event.get("eventType"), str) else None
+
+
+class Exchanges:
+    """Pass `add` to the stack as `on_exchange`. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._exchanges: list[Exchange] = []
+        self._added = threading.Condition()
+
+    def add(self, exchange: Exchange) -> None:
+        with self._added:
+            self._exchanges.append(exchange)
+            self._added.notify_all()
+
+    def all(self) -> list[Exchange]:
+        with self._added:
+            return list(self._exchanges)
+
+    def wait_for(self, matches: Callable[[Exchange], bool], seconds: float) -> Exchange | None:
+        """Return the first matching exchange, or None after the timeout."""
+        with self._added:
+            self._added.wait_for(lambda: any(map(matches, self._exchanges)), seconds)
+            return next(filter(matches, self._exchanges), None)
