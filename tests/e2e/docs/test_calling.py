@@ -1,4 +1,4 @@
-"""The signed calls that docs/calling.md shows, against a server that checks their signatures."""
+"""The signed calls of docs/calling.md, against a server that checks their signatures."""
 
 import json
 import os
@@ -24,7 +24,7 @@ REGION = "eu-west-1"
 
 
 class Gateway(BaseHTTPRequestHandler):
-    """Answers 201 to who signed with CREDENTIALS, as API Gateway would verify it, and 403 to others."""
+    """Answer 201 to a request signed with CREDENTIALS, verified as API Gateway does, and 403 to others."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
@@ -66,17 +66,17 @@ def environment() -> Iterator[dict[str, str]]:
 
 def test_python(environment: dict[str, str]) -> None:
     [code] = fenced(PAGE, "python")
-    ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    status, _, body = ran.stdout.partition(" ")
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    status, _, body = process.stdout.partition(" ")
     assert (status, json.loads(body)) == ("201", {"customerId": "acme", "name": "Acme Ltd"})
 
 
 def test_another_key_is_refused(environment: dict[str, str]) -> None:
-    """That the server looks."""
+    """The server does check the signature."""
     [code] = fenced(PAGE, "python")
     another = environment | {"AWS_SECRET_ACCESS_KEY": "another"}
-    ran = subprocess.run([sys.executable, "-c", code], env=another, capture_output=True, text=True, check=True)
-    assert ran.stdout.startswith("403")
+    process = subprocess.run([sys.executable, "-c", code], env=another, capture_output=True, text=True, check=True)
+    assert process.stdout.startswith("403")
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
@@ -84,5 +84,5 @@ def test_curl(environment: dict[str, str]) -> None:
     commands = fenced(PAGE, "sh")[-1]
     _, _, signed = commands.partition("\n")
     command = signed.replace("curl ", "curl --silent --fail ")
-    ran = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
-    assert json.loads(ran.stdout) == {"customerId": "acme", "name": "Acme Ltd"}
+    process = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
+    assert json.loads(process.stdout) == {"customerId": "acme", "name": "Acme Ltd"}

@@ -1,4 +1,4 @@
-"""The figures that docs/operations.md computes its costs from, counted on a customer who links."""
+"""Count the figures behind the costs in docs/operations.md, for one customer who links."""
 
 from collections import Counter
 from threading import Lock
@@ -17,7 +17,7 @@ TRANSACTION = 2
 
 @pytest.fixture
 def billed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """What DynamoDB and EventBridge bill, by the test's end; an item here is smaller than a unit, 1 KB."""
+    """Return the units that DynamoDB and EventBridge bill; every item here is smaller than a unit, 1 KB."""
     counted: Counter[str] = Counter()
     lock = Lock()
     make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
@@ -32,7 +32,7 @@ def billed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
                 case "GetItem" | "Query":
                     counted["reads"] += 1
                 case "BatchGetItem":
-                    counted["reads"] += sum(len(asked["Keys"]) for asked in params["RequestItems"].values())
+                    counted["reads"] += sum(len(request["Keys"]) for request in params["RequestItems"].values())
                 case "PutEvents":
                     counted["events"] += len(params["Entries"])
         return make_api_call(client, operation, params)
@@ -41,10 +41,10 @@ def billed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def test_what_a_customer_who_links_is_billed(app: App, billed: Counter[str]) -> None:
-    """GIVEN a customer made, connected, linked and read, and nothing going wrong THEN it takes what is written down.
+def test_the_figures_for_a_customer_who_links(app: App, billed: Counter[str]) -> None:
+    """GIVEN a customer created, connected, linked and read, without failures THEN the figures are as documented.
 
-    Webhooks overtake answers or don't, so the counts differ a little; what is written down is the most.
+    Webhooks can arrive before answers, so the counts differ a little; the documented figures are the maxima.
     """
     app.customer()  # the first of a deployment, so that its API key is trusted
     app.stack.events()
@@ -52,11 +52,11 @@ def test_what_a_customer_who_links_is_billed(app: App, billed: Counter[str]) -> 
     app.codat.calls.clear()
     app.linked(app.customer()["customerId"])
     app.stack.events()
-    told = [delivery for delivery in app.codat.webhooks.deliveries if delivery.event_type in EVENT_TYPES]
-    counted = {**billed, "requests": 3, "webhooks": len(told), "requests to Codat": app.codat.calls.count()}
+    webhooks = [delivery for delivery in app.codat.webhooks.deliveries if delivery.event_type in EVENT_TYPES]
+    counted = {**billed, "requests": 3, "webhooks": len(webhooks), "requests to Codat": app.codat.calls.count()}
 
     cost = section((ROOT / "docs/operations.md").read_text(), "Cost")
-    written = {what: int(number) for what, number, *_ in rows(cost) if number.isdigit()}
-    assert written.keys() == counted.keys()
-    for what, number in written.items():
-        assert number / 2 < counted[what] <= number, f"{what}: {counted[what]}"
+    documented = {name: int(number) for name, number, *_ in rows(cost) if number.isdigit()}
+    assert documented.keys() == counted.keys()
+    for name, number in documented.items():
+        assert number / 2 < counted[name] <= number, f"{name}: {counted[name]}"
