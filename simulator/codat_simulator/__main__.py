@@ -23,7 +23,7 @@ example:
     curl -H "Authorization: Basic $(printf %s {API_KEY} | base64)" \\
         -d '{{"name": "Bank of Dave"}}' http://127.0.0.1:4000/companies
 
-The accounting platforms' side, where their users revoke access, is http://127.0.0.1:4000/platform
+Revoke access as the accounting platform at http://127.0.0.1:4000/platform
 
 {control.__doc__}
 {faults.__doc__}

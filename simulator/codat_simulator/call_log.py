@@ -37,7 +37,7 @@ class CallLog:
             self._calls.append(call)
 
     def list(self, method: str = "*", path: str = "**") -> list[Call]:
-        """Return the calls oldest first. In `path`, `*` matches one segment, `**` anything."""
+        """Return the calls oldest first. In `path`, `*` matches a segment, `**` anything."""
         with self._lock:
             return [c for c in self._calls if method in {"*", c.method} and matches(path, c.path)]
 

@@ -34,7 +34,7 @@ When = Literal["before", "after"]
 
 class Fault(BaseModel):
     """
-    path: `*` matches one segment, `**` anything.
+    path: `*` matches a segment, `**` anything.
     cached: if true, Codat itself responds with `status` and caches it under the idempotency key. If false, a
         gateway in front of Codat responds: the key is unused (before) or has the real response (after).
     page: respond to a `status` fault with an HTML page, as a gateway does, instead of Codat's error document.
