@@ -98,7 +98,7 @@ def test_deliveries_and_calls_are_listed(api: httpx.Client, receiver: Receiver) 
 
 def test_wait_ends_at_the_timeout(api: httpx.Client, receiver: Receiver) -> None:
     receiver.statuses.extend([500] * 8)
-    api.post("/companies", json={"name": "Refused"})
+    api.post("/companies", json={"name": "Rejected"})
 
     response = api.get("/_control/idle", params={"timeout": "0.05"})
 

@@ -190,7 +190,7 @@ def test_webhook_signed_with_another_secret(api: httpx.Client, codat: CodatServe
     Webhook(WEBHOOK_SECRET).verify(right.body, right.headers)
 
 
-def test_fault_in_words() -> None:
+def test_fault_is_parsed() -> None:
     fault = Fault.from_words("kind=status, status=500, when=after, path=/companies, times=2, cached=false, page=true")
 
     assert (fault.kind, fault.status, fault.when, fault.times) == ("status", 500, "after", 2)
@@ -198,6 +198,6 @@ def test_fault_in_words() -> None:
 
 
 @pytest.mark.parametrize("words", ["status", "kind=earthquake", "kind=drop,colour=red", "kind=drop,times=0"])
-def test_fault_in_wrong_words(words: str) -> None:
+def test_malformed_fault_is_rejected(words: str) -> None:
     with pytest.raises((ValueError, ValidationError)):
         Fault.from_words(words)

@@ -182,7 +182,7 @@ def test_rejected_message_is_retried_with_the_same_id(
     api: httpx.Client, codat: CodatServer, receiver: Receiver
 ) -> None:
     receiver.statuses.extend([500, 301, 404])
-    api.post("/companies", json={"name": "Refused"})
+    api.post("/companies", json={"name": "Rejected"})
     codat.wait_idle()
 
     assert len({message.headers["webhook-id"] for message in receiver.received}) == 1
