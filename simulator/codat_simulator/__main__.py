@@ -23,7 +23,7 @@ example:
     curl -H "Authorization: Basic $(printf %s {API_KEY} | base64)" \\
         -d '{{"name": "Bank of Dave"}}' http://127.0.0.1:4000/companies
 
-The accounting platforms' side, where their users revoke access, is http://127.0.0.1:4000/platform
+Revoke access as the accounting platform at http://127.0.0.1:4000/platform
 
 {control.__doc__}
 {faults.__doc__}
@@ -61,46 +61,42 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        argument_default=argparse.SUPPRESS,
     )
-    add = parser.add_argument
-    add("--port", type=_port, default=4000, help="default: 4000; 0 takes a free port")
-    add("--api-key", action="append", metavar="KEY", help=f"a valid API key; repeatable; default: {API_KEY}")
-    add("--webhook-url", action="append", type=_url, metavar="URL", help="send every event here; repeatable")
-    add("--webhook-secret", action="append", type=_secret, metavar="SECRET",
-        help=f"sign webhooks with this secret; repeatable; default: {WEBHOOK_SECRET}")  # fmt: skip
-    add("--return-redirect", type=_url, metavar="URL", help="return the customer to this page after linking")
-    add("--company-limit", type=_count, metavar="N", help="reject further companies with 402")
-    add("--quota", type=_count, metavar="N", default=Settings.quota, help="requests a day; default: %(default)s")
-    add("--list-lag", type=_seconds, metavar="SECONDS", default=Settings.list_lag, help="lists are this much behind")
-    add("--omit-integration-key", action="store_true", help="leave integrationKey out of connections")
-    add("--retry-scale", type=_seconds, metavar="FACTOR", default=Settings.retry_scale,
-        help="factor for Svix's retry delays (5 s, 5 min, 30 min, ...); default: %(default)s")  # fmt: skip
-    add("--fault", action="append", type=_fault, metavar="FAULT", help="add a fault, as below; repeatable")
+
+    def add(flag: str, setting: str, parse: Callable[[str], Any], metavar: str, text: str) -> None:
+        is_list = isinstance(getattr(Settings, setting, None), tuple)
+        action, suffix = ("append", "; repeatable") if is_list else ("store", "")
+        parser.add_argument(flag, dest=setting, action=action, type=parse, metavar=metavar, help=text + suffix)
+
+    add("--port", "port", _port, "PORT", "default: 4000; 0 takes a free port")
+    add("--api-key", "api_keys", str, "KEY", f"a valid API key; default: {API_KEY}")
+    add("--webhook-url", "webhook_urls", _url, "URL", "send every event here")
+    add("--webhook-secret", "webhook_secrets", _secret, "SECRET", f"sign webhooks; default: {WEBHOOK_SECRET}")
+    add("--return-redirect", "return_redirect", _url, "URL", "return the customer to this page after linking")
+    add("--company-limit", "company_limit", _count, "N", "reject further companies with 402")
+    add("--quota", "quota", _count, "N", f"requests a day; default: {Settings.quota}")
+    add("--list-lag", "list_lag", _seconds, "SECONDS", "lists return the state from this long ago")
+    add("--retry-scale", "retry_scale", _seconds, "FACTOR", f"multiplies retry delays; default: {Settings.retry_scale}")
+    add("--fault", "faults", _fault, "FAULT", "add a fault, as below")
+    omit = "leave integrationKey out of connections"
+    parser.add_argument("--omit-integration-key", action="store_true", help=omit)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    options = _parser().parse_args(arguments)
-    settings = Settings(
-        api_keys=tuple(options.api_key or (API_KEY,)),
-        webhook_urls=tuple(options.webhook_url or ()),
-        webhook_secrets=tuple(options.webhook_secret or (WEBHOOK_SECRET,)),
-        faults=tuple(options.fault or ()),
-        company_limit=options.company_limit,
-        quota=options.quota,
-        return_redirect=options.return_redirect,
-        retry_scale=options.retry_scale,
-        list_lag=options.list_lag,
-        omit_integration_key=options.omit_integration_key,
-    )
+    options: dict[str, Any] = {"port": 4000, **vars(_parser().parse_args(arguments))}
+    port: int = options.pop("port")
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+    settings = Settings(**values)
     # Shells ignore the signal in background processes.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        _serve(settings, options.port)
+        _serve(settings, port)
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
-            sys.exit(f"Port {options.port} can't be used: {error.strerror}")
-        sys.exit(f"Port {options.port} is taken. Choose another port, for example --port {options.port % 65_535 + 1}")
+            sys.exit(f"Port {port} can't be used: {error.strerror}")
+        sys.exit(f"Port {port} is taken. Choose another port, for example --port {port % 65_535 + 1}")
 
 
 def _serve(settings: Settings, port: int) -> None:

@@ -1,21 +1,23 @@
 """The log of API calls, from which tests count them."""
 
 from collections import deque
-from dataclasses import dataclass
 from threading import Lock
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from codat_simulator.patterns import matches
 
 _MAX_CALLS = 100_000
 
 
-@dataclass
-class Call:
+class Call(BaseModel):
     """`status` is None while the call runs, and if its connection is dropped.
 
     `replayed` is True if the response comes from the idempotency cache.
     """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
     method: str
     path: str
@@ -23,16 +25,6 @@ class Call:
     idempotency_key: str | None
     status: int | None = None
     replayed: bool = False
-
-    def log_entry(self) -> dict[str, Any]:
-        return {
-            "method": self.method,
-            "path": self.path,
-            "query": self.query,
-            "idempotencyKey": self.idempotency_key,
-            "status": self.status,
-            "replayed": self.replayed,
-        }
 
 
 class CallLog:
@@ -45,7 +37,7 @@ class CallLog:
             self._calls.append(call)
 
     def list(self, method: str = "*", path: str = "**") -> list[Call]:
-        """Return the calls oldest first. In `path`, `*` matches one segment, `**` anything."""
+        """Return the calls oldest first. In `path`, `*` matches a segment, `**` anything."""
         with self._lock:
             return [c for c in self._calls if method in {"*", c.method} and matches(path, c.path)]
 

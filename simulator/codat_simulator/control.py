@@ -135,7 +135,7 @@ class Control:
         return JSONResponse({"results": [d.log_entry() for d in list(self._codat.webhooks.deliveries)]})
 
     async def list_calls(self, _: Request) -> Response:
-        return JSONResponse({"results": [call.log_entry() for call in self._codat.calls.list()]})
+        return JSONResponse({"results": [call.model_dump(by_alias=True) for call in self._codat.calls.list()]})
 
     async def wait_idle(self, request: Request) -> Response:
         timeout = TypeAdapter(Seconds).validate_python(request.query_params.get("timeout", "10"))

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from codat_simulator.api import Handler
 from codat_simulator.call_log import Call
 from codat_simulator.errors import ApiError, error_for_status
-from codat_simulator.faults import Fault, Kind, When
+from codat_simulator.faults import CallFault, Fault, When
 from codat_simulator.request_models import ApiRequest
 from codat_simulator.responses import error_response, gateway_error_page
 from codat_simulator.simulator import SimulatedCodat
@@ -43,7 +43,7 @@ class ApiEndpoint:
             body=await request.body(),
         )
         key = request.headers.get("Idempotency-Key") if request.method in _METHODS_WITH_KEY else None
-        call = Call(request.method, request.url.path, request.url.query, key)
+        call = Call(method=request.method, path=request.url.path, query=request.url.query, idempotency_key=key)
         self._codat.calls.add(call)
         try:
             response = await self._respond(api_request, call, request.headers.get("Authorization", ""))
@@ -105,7 +105,7 @@ class ApiEndpoint:
         fault = self._fault("status", when, request, cached=False)
         return _fault_response(fault) if fault else None
 
-    def _fault(self, kind: Kind, when: When, request: ApiRequest, *, cached: bool | None = None) -> Fault | None:
+    def _fault(self, kind: CallFault, when: When, request: ApiRequest, *, cached: bool | None = None) -> Fault | None:
         return self._codat.faults.for_call(kind, when, request.method, request.path, cached=cached)
 
     def _is_authorized(self, header: str) -> bool:

@@ -27,22 +27,14 @@ from pydantic.alias_generators import to_camel
 
 from codat_simulator.patterns import matches
 
-Kind = Literal[
-    "latency",
-    "status",
-    "drop",
-    "webhook-drop",
-    "webhook-delay",
-    "webhook-duplicate",
-    "webhook-reorder",
-    "webhook-wrong-secret",
-]
+CallFault = Literal["latency", "status", "drop"]
+WebhookFault = Literal["webhook-drop", "webhook-delay", "webhook-duplicate", "webhook-reorder", "webhook-wrong-secret"]
 When = Literal["before", "after"]
 
 
 class Fault(BaseModel):
     """
-    path: `*` matches one segment, `**` anything.
+    path: `*` matches a segment, `**` anything.
     cached: if true, Codat itself responds with `status` and caches it under the idempotency key. If false, a
         gateway in front of Codat responds: the key is unused (before) or has the real response (after).
     page: respond to a `status` fault with an HTML page, as a gateway does, instead of Codat's error document.
@@ -53,7 +45,7 @@ class Fault(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
     id: str = Field(default_factory=lambda: str(uuid4()))
-    kind: Kind
+    kind: Literal[CallFault, WebhookFault]
     method: str = "*"
     path: str = "**"
     event_type: str = "*"
@@ -134,7 +126,9 @@ class Faults:
         with self._lock:
             return self._active[fault_id].fired
 
-    def for_call(self, kind: Kind, when: When, method: str, path: str, *, cached: bool | None = None) -> Fault | None:
+    def for_call(
+        self, kind: CallFault, when: When, method: str, path: str, *, cached: bool | None = None
+    ) -> Fault | None:
         return self._fire(
             lambda fault: (
                 (fault.kind, fault.when) == (kind, when)
@@ -144,7 +138,7 @@ class Faults:
             )
         )
 
-    def for_event(self, kind: Kind, event_type: str) -> Fault | None:
+    def for_event(self, kind: WebhookFault, event_type: str) -> Fault | None:
         return self._fire(lambda fault: fault.kind == kind and matches(fault.event_type, event_type))
 
     def _fire(self, is_match: Callable[[Fault], bool]) -> Fault | None:

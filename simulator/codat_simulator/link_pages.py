@@ -1,6 +1,6 @@
 """The pages of link URLs.
 
-Opening a page uses up its one-time token. The page's form gets another one-time token, its session. A program
+Opening a page uses up its token. The page's form has another token, its session, which also works once. A program
 can skip the page and POST to the link URL itself.
 """
 

@@ -32,14 +32,14 @@ def api(codat: CodatServer) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def browser(codat: CodatServer) -> Iterator[httpx.Client]:
-    """Somebody without an API key, following redirects."""
+    """A client without an API key that follows redirects."""
     with httpx.Client(base_url=codat.base_url, timeout=10, trust_env=False, follow_redirects=True) as client:
         yield client
 
 
 @pytest.fixture
 def receiver(codat: CodatServer) -> Iterator[Receiver]:
-    """Gets every event."""
+    """A consumer of every event."""
     with Receiver() as receiver:
         codat.webhooks.register(Consumer(id=str(uuid4()), url=receiver.url))
         yield receiver

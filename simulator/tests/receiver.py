@@ -1,4 +1,4 @@
-"""A webhook consumer of ten lines: keeps what it gets, answers as it is told."""
+"""A webhook consumer that records messages and responds with given statuses."""
 
 import json
 import threading
@@ -25,22 +25,22 @@ class Received:
 
 
 class Receiver:
-    """`answers` are given first, in turn; 204 when they have run out."""
+    """Respond with the statuses in `statuses`, then with 204."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
-        self.answers: deque[int] = deque()
+        self.statuses: deque[int] = deque()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.received.append(Received({k.lower(): v for k, v in self.headers.items()}, body))
-                self.send_response(receiver.answers.popleft() if receiver.answers else 204)
+                self.send_response(receiver.statuses.popleft() if receiver.statuses else 204)
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Keeps the tests' output clean."""
+                """Keep the output of the tests clean."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -1,4 +1,4 @@
-"""The API's rules, request by request."""
+"""The rules of the API for each request."""
 
 from typing import Any
 from uuid import uuid4
@@ -15,15 +15,15 @@ def tagged(number: int) -> dict[str, str]:
 
 
 def test_company_name_loses_forbidden_characters(api: httpx.Client) -> None:
-    """Codat strips them without a word, as in its own documentation's example."""
-    answer = api.post("/companies", json={"name": "Example Company (Codat[1])"})
+    """Codat removes them without an error, as in the example of its documentation."""
+    response = api.post("/companies", json={"name": "Example Company (Codat[1])"})
 
-    assert answer.status_code == 200
-    assert answer.json()["name"] == "Example Company Codat1"
+    assert response.status_code == 200
+    assert response.json()["name"] == "Example Company Codat1"
 
 
 def test_names_need_not_be_unique(api: httpx.Client) -> None:
-    """A second call makes a second company: the trap that the product is there for."""
+    """A second call creates a second company."""
     first, second = (api.post("/companies", json={"name": "Twin"}).json() for _ in range(2))
 
     assert first["id"] != second["id"]
@@ -48,59 +48,59 @@ def test_names_need_not_be_unique(api: httpx.Client) -> None:
         b'{"name": "Fine", "tags": {"uid": 7}}',
     ],
 )
-def test_company_that_is_not_valid_is_refused(api: httpx.Client, body: bytes) -> None:
-    answer = api.post("/companies", content=body)
+def test_invalid_company_is_rejected(api: httpx.Client, body: bytes) -> None:
+    response = api.post("/companies", content=body)
 
-    assert answer.status_code == 400
-    assert answer.json()["validation"]["errors"]
+    assert response.status_code == 400
+    assert response.json()["validation"]["errors"]
     assert api.get("/companies").json()["totalResults"] == 0
 
 
 @pytest.mark.parametrize(
     "tags", [tagged(11), {"": "x"}, {"k" * 28: "x"}, {"key": "x" * 101}], ids=["11", "no key", "28", "101"]
 )
-def test_tags_beyond_the_limits_are_refused(api: httpx.Client, tags: dict[str, str]) -> None:
+def test_tags_beyond_the_limits_are_rejected(api: httpx.Client, tags: dict[str, str]) -> None:
     assert api.post("/companies", json={"name": "Tagged", "tags": tags}).status_code == 400
 
 
-def test_tags_at_the_limits_are_taken(api: httpx.Client) -> None:
+def test_tags_at_the_limits_are_accepted(api: httpx.Client) -> None:
     tags = {**tagged(9), "k" * 27: "x" * 100}
 
     assert api.post("/companies", json={"name": "Tagged", "tags": tags}).json()["tags"] == tags
 
 
-def test_patch_keeps_what_is_null_or_not_said(api: httpx.Client, company: Json) -> None:
-    answer = api.patch(f"/companies/{company['id']}", json={"name": None, "description": "New"}).json()
+def test_patch_keeps_values_that_are_null_or_missing(api: httpx.Client, company: Json) -> None:
+    response = api.patch(f"/companies/{company['id']}", json={"name": None, "description": "New"}).json()
 
-    assert (answer["name"], answer["description"], answer["tags"]) == (
+    assert (response["name"], response["description"], response["tags"]) == (
         "Bank of Dave",
         "New",
         {"uid": "customer-1"},
     )
 
 
-def test_patch_with_empty_tags_erases_them(api: httpx.Client, company: Json) -> None:
+def test_patch_with_empty_tags_removes_them(api: httpx.Client, company: Json) -> None:
     assert "tags" not in api.patch(f"/companies/{company['id']}", json={"tags": {}}).json()
     assert api.get("/companies", params={"tags": "uid=customer-1"}).json()["totalResults"] == 0
 
 
 def test_put_replaces_everything(api: httpx.Client, company: Json) -> None:
-    answer = api.put(f"/companies/{company['id']}", json={"name": "Renamed"}).json()
+    response = api.put(f"/companies/{company['id']}", json={"name": "Renamed"}).json()
 
-    assert (answer["name"], answer["description"], "tags" in answer) == ("Renamed", "", False)
+    assert (response["name"], response["description"], "tags" in response) == ("Renamed", "", False)
 
 
-def test_deleted_company_is_gone_with_its_connections(api: httpx.Client, connection: Json, company: Json) -> None:
+def test_deleted_company_has_no_connections(api: httpx.Client, connection: Json, company: Json) -> None:
     path = f"/companies/{company['id']}"
 
     assert api.delete(path).status_code == 204
 
-    for gone in (path, f"{path}/connections", f"{path}/connections/{connection['id']}", f"{path}/accessToken"):
-        assert api.get(gone).status_code == 404
+    for deleted in (path, f"{path}/connections", f"{path}/connections/{connection['id']}", f"{path}/accessToken"):
+        assert api.get(deleted).status_code == 404
     assert api.delete(path).status_code == 404
 
 
-def test_companies_come_in_pages_with_links(api: httpx.Client) -> None:
+def test_companies_are_listed_in_pages_with_links(api: httpx.Client) -> None:
     for number in range(5):
         api.post("/companies", json={"name": f"Company {number}"})
 
@@ -118,21 +118,21 @@ def test_companies_come_in_pages_with_links(api: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("query", ["page=0", "page=-1", "page=x", "pageSize=0", "pageSize=5001"])
-def test_page_out_of_range_is_refused(api: httpx.Client, query: str) -> None:
+def test_page_out_of_range_is_rejected(api: httpx.Client, query: str) -> None:
     assert api.get(f"/companies?{query}").status_code == 400
 
 
-def test_listed_companies_carry_their_connections(api: httpx.Client, connection: Json) -> None:
+def test_listed_companies_contain_their_connections(api: httpx.Client, connection: Json) -> None:
     (listed,) = api.get("/companies", params={"tags": "uid=customer-1"}).json()["results"]
 
     assert [row["id"] for row in listed["dataConnections"]] == [connection["id"]]
 
 
-def test_malformed_tag_query_is_refused(api: httpx.Client) -> None:
-    answer = api.get("/companies", params={"tags": "uid=a||"})
+def test_malformed_tag_query_is_rejected(api: httpx.Client) -> None:
+    response = api.get("/companies", params={"tags": "uid=a||"})
 
-    assert answer.status_code == 400
-    assert answer.json()["error"] == "Error parsing query - Malformed query."
+    assert response.status_code == 400
+    assert response.json()["error"] == "Error parsing query - Malformed query."
 
 
 def test_new_connection_is_pending(connection: Json, company: Json) -> None:
@@ -142,7 +142,7 @@ def test_new_connection_is_pending(connection: Json, company: Json) -> None:
 
 
 @pytest.mark.parametrize("body", [{}, {"platformKey": "none"}, {"platformKey": 7}, {"platformKey": "vjms"}])
-def test_unknown_or_disabled_platform_is_refused(api: httpx.Client, company: Json, body: Json) -> None:
+def test_unknown_or_disabled_platform_is_rejected(api: httpx.Client, company: Json, body: Json) -> None:
     assert api.post(f"/companies/{company['id']}/connections", json=body).status_code == 400
 
 
@@ -159,7 +159,7 @@ def test_only_a_linked_connection_can_be_unlinked(
     assert api.patch(path, json={"status": "Unlinked"}).status_code == 400
 
 
-def test_deleted_connection_is_gone(api: httpx.Client, company: Json, connection: Json) -> None:
+def test_deleted_connection_is_not_found(api: httpx.Client, company: Json, connection: Json) -> None:
     path = f"/companies/{company['id']}/connections/{connection['id']}"
 
     assert api.delete(path).status_code == 200
@@ -176,25 +176,25 @@ def test_connection_of_another_company_is_not_found(api: httpx.Client, connectio
 
 
 def test_integrations_are_filtered(api: httpx.Client) -> None:
-    """Without the filter, a bank and a disabled platform would be on offer."""
-    found = api.get("/integrations", params={"query": "sourceType=Accounting&&enabled=true"}).json()["results"]
+    """Without the filter, the list contains a bank and a disabled platform."""
+    accounting = api.get("/integrations", params={"query": "sourceType=Accounting&&enabled=true"}).json()["results"]
 
-    keys = {integration["key"] for integration in found}
+    keys = {integration["key"] for integration in accounting}
     assert keys == {"pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv", "mqjo"}
-    assert len(api.get("/integrations").json()["results"]) > len(found)
+    assert len(api.get("/integrations").json()["results"]) > len(accounting)
     assert api.get("/integrations", params={"query": "colour=red"}).status_code == 400
 
 
 @pytest.mark.parametrize("header", [None, "", "Basic", "Basic d3Jvbmc=", "Bearer x", "Basic \u00e9"])
-def test_wrong_key_is_unauthorized(codat: CodatServer, header: str | None) -> None:
+def test_wrong_api_key_is_unauthorized(codat: CodatServer, header: str | None) -> None:
     headers = [] if header is None else [(b"Authorization", header.encode("latin-1"))]
-    answer = httpx.get(f"{codat.base_url}/companies", headers=headers, trust_env=False)
+    response = httpx.get(f"{codat.base_url}/companies", headers=headers, trust_env=False)
 
-    assert answer.status_code == 401
-    assert answer.json()["error"] == "Unauthorized"
+    assert response.status_code == 401
+    assert response.json()["error"] == "Unauthorized"
 
 
-def test_errors_have_codats_shape_and_an_id_of_their_own(api: httpx.Client) -> None:
+def test_errors_have_the_form_of_codats_and_a_new_correlation_id(api: httpx.Client) -> None:
     company_id = uuid4()
     first, second = (api.get(f"/companies/{company_id}").json() for _ in range(2))
 
@@ -214,25 +214,25 @@ def test_company_limit(api: httpx.Client, codat: CodatServer) -> None:
     codat.state.company_limit = 1
     api.post("/companies", json={"name": "First"})
 
-    answer = api.post("/companies", json={"name": "Second"})
+    response = api.post("/companies", json={"name": "Second"})
 
-    assert answer.status_code == 402
-    assert "1-company limit" in answer.json()["error"]
+    assert response.status_code == 402
+    assert "1-company limit" in response.json()["error"]
 
 
-def test_quota_is_told_and_enforced(api: httpx.Client, codat: CodatServer) -> None:
+def test_quota_has_headers_and_is_enforced(api: httpx.Client, codat: CodatServer) -> None:
     codat.quota.limit = 2
 
-    told = [api.get("/companies").headers["X-Rate-Limit-Remaining"] for _ in range(2)]
+    remaining = [api.get("/companies").headers["X-Rate-Limit-Remaining"] for _ in range(2)]
     exceeded = api.get("/companies")
 
-    assert told == ["1", "0"]
+    assert remaining == ["1", "0"]
     assert exceeded.status_code == 429
     assert int(exceeded.headers["Retry-After"]) > 0
     assert exceeded.headers["X-Rate-Limit-Limit"] == "2"
 
 
-def test_codats_own_quota_grows_with_active_companies(
+def test_default_quota_of_codat_grows_with_active_companies(
     api: httpx.Client, codat: CodatServer, company: Json, connection: Json
 ) -> None:
     codat.quota.limit = None
@@ -259,14 +259,14 @@ def test_webhook_consumers(api: httpx.Client) -> None:
     "body",
     [{}, {"url": "ftp://x"}, {"url": "https://x", "eventTypes": "all"}, {"url": "https://x", "companyTags": ["a"]}],
 )
-def test_webhook_consumer_that_is_not_valid_is_refused(api: httpx.Client, body: Json) -> None:
+def test_invalid_webhook_consumer_is_rejected(api: httpx.Client, body: Json) -> None:
     assert api.post("/webhooks", json=body).status_code == 400
 
 
 def test_there_are_at_most_50_webhook_consumers(api: httpx.Client) -> None:
-    answers = [api.post("/webhooks", json={"url": "https://example.com"}).status_code for _ in range(51)]
+    responses = [api.post("/webhooks", json={"url": "https://example.com"}).status_code for _ in range(51)]
 
-    assert answers == [201] * 50 + [400]
+    assert responses == [201] * 50 + [400]
 
 
 def test_calls_are_counted(api: httpx.Client, codat: CodatServer, company: Json, connection: Json) -> None:

@@ -12,7 +12,7 @@ Json = dict[str, Any]
 SECRET = "whsec_b3RoZXItc2VjcmV0LW9mLXRoZS10ZXN0cw=="  # pragma: allowlist secret
 
 
-def test_connection_is_moved_by_a_program(api: httpx.Client, company: Json, connection: Json) -> None:
+def test_connection_changes_its_status(api: httpx.Client, company: Json, connection: Json) -> None:
     path = f"/_control/companies/{company['id']}/connections/{connection['id']}"
 
     assert api.post(f"{path}/revoke").status_code == 409
@@ -22,7 +22,7 @@ def test_connection_is_moved_by_a_program(api: httpx.Client, company: Json, conn
     assert api.post(f"{path}/smile").status_code == 404
 
 
-def test_initial_read_is_finished_by_a_program(
+def test_initial_read_is_sent(
     api: httpx.Client, codat: CodatServer, receiver: Receiver, company: Json, connection: Json
 ) -> None:
     path = f"/_control/companies/{company['id']}/connections/{connection['id']}/read"
@@ -49,7 +49,7 @@ def test_impossible_initial_read_is_rejected(
     assert api.post(path, json=body).status_code == 400
 
 
-def test_settings_are_changed_one_by_one(api: httpx.Client) -> None:
+def test_settings_are_changed_separately(api: httpx.Client) -> None:
     assert api.get("/_control/settings").json() == {"listLag": 0.0, "omitIntegrationKey": False}
 
     api.patch("/_control/settings", json={"listLag": 2.5})
@@ -65,7 +65,7 @@ def test_impossible_settings_are_rejected(api: httpx.Client, body: str) -> None:
     assert api.patch("/_control/settings", content=body).status_code == 400
 
 
-def test_faults_are_switched(api: httpx.Client) -> None:
+def test_faults_are_added_and_removed(api: httpx.Client) -> None:
     fault = {"kind": "status", "status": 500, "path": "/companies"}
     added = api.post("/_control/faults", json=fault)
     assert added.status_code == 201
@@ -85,8 +85,8 @@ def test_faults_are_switched(api: httpx.Client) -> None:
 
 def test_deliveries_and_calls_are_listed(api: httpx.Client, receiver: Receiver) -> None:
     for status in (500, 204):
-        receiver.answers.append(status)
-        api.post("/companies", json={"name": "Told"})
+        receiver.statuses.append(status)
+        api.post("/companies", json={"name": "Retried"})
         assert api.get("/_control/idle").status_code == 200
 
     entries = api.get("/_control/deliveries").json()["results"]
@@ -96,13 +96,13 @@ def test_deliveries_and_calls_are_listed(api: httpx.Client, receiver: Receiver) 
     assert [call["method"] for call in api.get("/_control/calls").json()["results"]] == ["POST", "POST"]
 
 
-def test_waiting_ends(api: httpx.Client, receiver: Receiver) -> None:
-    receiver.answers.extend([500] * 8)
-    api.post("/companies", json={"name": "Refused"})
+def test_wait_ends_at_the_timeout(api: httpx.Client, receiver: Receiver) -> None:
+    receiver.statuses.extend([500] * 8)
+    api.post("/companies", json={"name": "Rejected"})
 
-    answer = api.get("/_control/idle", params={"timeout": "0.05"})
+    response = api.get("/_control/idle", params={"timeout": "0.05"})
 
-    assert (answer.status_code, answer.json()) == (504, {"pending": 1})
+    assert (response.status_code, response.json()) == (504, {"pending": 1})
     assert api.get("/_control/idle", params={"timeout": "soon"}).status_code == 400
 
 
@@ -118,7 +118,7 @@ def test_clock_and_secrets(api: httpx.Client, codat: CodatServer) -> None:
 
 
 @pytest.mark.usefixtures("connection")
-def test_reset_starts_anew(api: httpx.Client, codat: CodatServer) -> None:
+def test_reset_restores_the_state_of_the_start(api: httpx.Client, codat: CodatServer) -> None:
     api.post("/_control/faults", json={"kind": "status", "path": "/webhooks"})
 
     assert api.post("/_control/reset").status_code == 204
@@ -129,7 +129,7 @@ def test_reset_starts_anew(api: httpx.Client, codat: CodatServer) -> None:
 
 
 @pytest.mark.parametrize("seconds", ["1e30", "NaN", "Infinity", "-1e30", '"x"'])
-def test_the_clock_and_a_fault_take_no_absurd_time(api: httpx.Client, seconds: str) -> None:
+def test_absurd_durations_are_rejected(api: httpx.Client, seconds: str) -> None:
     headers = {"content-type": "application/json"}
     clock = api.post("/_control/clock", content=f'{{"advanceSeconds": {seconds}}}', headers=headers)
     assert clock.status_code == 400

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose goes wrong exactly as asked."""
+"""Faults fire exactly as configured."""
 
 import time
 from typing import Any
@@ -22,7 +22,7 @@ def create(api: httpx.Client, headers: dict[str, str] | None = None) -> httpx.Re
 
 
 @pytest.mark.parametrize(("when", "companies"), [("before", 0), ("after", 1)])
-def test_status_instead_of_the_answer(api: httpx.Client, codat: CodatServer, when: str, companies: int) -> None:
+def test_status_fault(api: httpx.Client, codat: CodatServer, when: str, companies: int) -> None:
     codat.faults.add(Fault.model_validate({"kind": "status", "status": 500, "when": when, "times": 1}))
 
     assert create(api).status_code == 500
@@ -43,7 +43,7 @@ def test_status_fault_without_correlation_id(api: httpx.Client, codat: CodatServ
 def test_status_fault_as_the_page_of_a_gateway(
     api: httpx.Client, codat: CodatServer, *, status: int, title: str, when: str, companies: int
 ) -> None:
-    """A gateway knows no idempotency keys: the retry gets Codat's own answer."""
+    """A gateway has no idempotency cache: the retry gets Codat's own response."""
     fault = {"kind": "status", "status": status, "when": when, "page": True, "cached": False, "times": 1}
     codat.faults.add(Fault.model_validate({**fault, "retryAfter": 7}))
 
@@ -59,7 +59,7 @@ def test_status_fault_as_the_page_of_a_gateway(
 
 @pytest.mark.parametrize(("when", "companies"), [("before", 0), ("after", 1)])
 def test_dropped_connection(api: httpx.Client, codat: CodatServer, when: str, companies: int) -> None:
-    """The client sees a connection that ended, not an answer with 500."""
+    """The connection is closed without a response."""
     codat.faults.add(Fault.model_validate({"kind": "drop", "when": when, "times": 1}))
 
     with pytest.raises(httpx.RemoteProtocolError):
@@ -90,7 +90,7 @@ def test_latency(api: httpx.Client, codat: CodatServer) -> None:
     assert time.monotonic() - start >= 0.1
 
 
-def test_fault_meets_only_the_requests_it_names(api: httpx.Client, codat: CodatServer, company: Json) -> None:
+def test_fault_matches_method_and_path(api: httpx.Client, codat: CodatServer, company: Json) -> None:
     codat.faults.add(Fault(kind="status", method="post", path="/companies/*/connections"))
     path = f"/companies/{company['id']}/connections"
 
@@ -106,7 +106,7 @@ def test_times_and_skip(api: httpx.Client, codat: CodatServer) -> None:
     assert codat.faults.fired(fault_id) == 2
 
 
-def test_probability_repeats_itself() -> None:
+def test_probability_is_reproducible() -> None:
     def run(seed: int) -> list[bool]:
         faults = Faults()
         faults.add(Fault(kind="status", probability=0.5, seed=seed))
@@ -116,8 +116,8 @@ def test_probability_repeats_itself() -> None:
     assert 10 < sum(run(1)) < 40
 
 
-def test_replayed_answer_meets_no_fault_of_the_service(api: httpx.Client, codat: CodatServer) -> None:
-    """It isn't worked on again; only the network can still lose it."""
+def test_replayed_response_has_only_faults_of_the_network(api: httpx.Client, codat: CodatServer) -> None:
+    """The handler doesn't run again, but the network can still lose the response."""
     first = create(api, KEY)
     codat.faults.add(Fault(kind="status", status=500))
 
@@ -128,7 +128,7 @@ def test_replayed_answer_meets_no_fault_of_the_service(api: httpx.Client, codat:
         create(api, KEY)
 
 
-def test_webhook_lost_for_good(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
+def test_webhook_is_dropped(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
     codat.faults.add(Fault(kind="webhook-drop", event_type="company.*", times=1))
     create(api)
     create(api)
@@ -169,7 +169,7 @@ def test_webhook_overtaken(api: httpx.Client, codat: CodatServer, receiver: Rece
     assert receiver.types.index("connection.failed") < receiver.types.index("connection.created")
 
 
-def test_webhook_that_nothing_overtakes_goes_out(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
+def test_webhook_that_no_other_overtakes_is_sent(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
     codat.faults.add(Fault(kind="webhook-reorder", seconds=0.05))
     create(api)
     codat.wait_idle()
@@ -178,9 +178,9 @@ def test_webhook_that_nothing_overtakes_goes_out(api: httpx.Client, codat: Codat
 
 
 def test_webhook_signed_with_another_secret(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
-    """The attempt after it is right again."""
+    """The next attempt has the right signature."""
     codat.faults.add(Fault(kind="webhook-wrong-secret", times=1))
-    receiver.answers.append(401)
+    receiver.statuses.append(401)
     create(api)
     codat.wait_idle()
 
@@ -190,7 +190,7 @@ def test_webhook_signed_with_another_secret(api: httpx.Client, codat: CodatServe
     Webhook(WEBHOOK_SECRET).verify(right.body, right.headers)
 
 
-def test_fault_in_words() -> None:
+def test_fault_is_parsed() -> None:
     fault = Fault.from_words("kind=status, status=500, when=after, path=/companies, times=2, cached=false, page=true")
 
     assert (fault.kind, fault.status, fault.when, fault.times) == ("status", 500, "after", 2)
@@ -198,6 +198,6 @@ def test_fault_in_words() -> None:
 
 
 @pytest.mark.parametrize("words", ["status", "kind=earthquake", "kind=drop,colour=red", "kind=drop,times=0"])
-def test_fault_in_wrong_words(words: str) -> None:
+def test_malformed_fault_is_rejected(words: str) -> None:
     with pytest.raises((ValueError, ValidationError)):
         Fault.from_words(words)

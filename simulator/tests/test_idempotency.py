@@ -25,8 +25,8 @@ def key() -> str:
     return str(uuid4())
 
 
-def test_answer_is_replayed(api: httpx.Client, codat: CodatServer, key: str) -> None:
-    """Also where the GUID is written another way."""
+def test_response_is_replayed(api: httpx.Client, codat: CodatServer, key: str) -> None:
+    """The two spellings of the GUID are the same key."""
     first, second = create(api, key), create(api, key.upper().replace("-", ""))
 
     assert first.content == second.content
@@ -49,7 +49,7 @@ def test_key_is_free_again_after_90_minutes(api: httpx.Client, codat: CodatServe
 @pytest.mark.parametrize("status", [400, 402, 403, 500, 503])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_failures_are_replayed(api: httpx.Client, codat: CodatServer, key: str, status: int, when: str) -> None:
-    """The correlation id too: that is how a replayed failure is known."""
+    """A replayed failure has the same correlation id."""
     codat.faults.add(Fault.model_validate({"kind": "status", "status": status, "when": when, "times": 1}))
 
     first, second = create(api, key), create(api, key)
@@ -59,16 +59,16 @@ def test_failures_are_replayed(api: httpx.Client, codat: CodatServer, key: str, 
     assert companies(api) == (1 if when == "after" else 0)
 
 
-def test_refusals_of_its_own_are_replayed(api: httpx.Client, codat: CodatServer, key: str) -> None:
+def test_errors_of_the_handler_are_replayed(api: httpx.Client, codat: CodatServer, key: str) -> None:
     codat.state.company_limit = 0
-    refused = create(api, key)
+    rejected = create(api, key)
     codat.state.company_limit = None
 
-    assert create(api, key).content == refused.content
+    assert create(api, key).content == rejected.content
     assert create(api, str(uuid4())).status_code == 200
 
 
-def test_429_releases_the_key(api: httpx.Client, codat: CodatServer, key: str) -> None:
+def test_429_leaves_the_key_unused(api: httpx.Client, codat: CodatServer, key: str) -> None:
     codat.faults.add(Fault(kind="status", status=429, retry_after=3, times=1))
 
     limited = create(api, key)
@@ -77,7 +77,7 @@ def test_429_releases_the_key(api: httpx.Client, codat: CodatServer, key: str) -
     assert create(api, key).status_code == 200
 
 
-def test_exceeded_quota_does_not_claim_the_key(api: httpx.Client, codat: CodatServer, key: str) -> None:
+def test_exceeded_quota_leaves_the_key_unused(api: httpx.Client, codat: CodatServer, key: str) -> None:
     codat.quota.limit = 0
     assert create(api, key).status_code == 429
     codat.quota.limit = 10
@@ -85,26 +85,26 @@ def test_exceeded_quota_does_not_claim_the_key(api: httpx.Client, codat: CodatSe
     assert create(api, key).status_code == 200
 
 
-def test_outage_in_front_of_codat_does_not_claim_the_key(api: httpx.Client, codat: CodatServer, key: str) -> None:
+def test_outage_in_front_of_codat_leaves_the_key_unused(api: httpx.Client, codat: CodatServer, key: str) -> None:
     codat.faults.add(Fault(kind="status", status=503, cached=False, times=1))
 
     assert create(api, key).status_code == 503
     assert create(api, key).status_code == 200
 
 
-def test_key_with_another_body_is_refused(api: httpx.Client, key: str) -> None:
+def test_key_with_another_body_is_rejected(api: httpx.Client, key: str) -> None:
     create(api, key)
 
     assert create(api, key, name="Other").status_code == 422
     assert companies(api) == 1
 
 
-def test_key_is_a_guid(api: httpx.Client) -> None:
+def test_key_must_be_a_guid(api: httpx.Client) -> None:
     assert create(api, "customer-1").status_code == 400
     assert companies(api) == 0
 
 
-def test_key_counts_for_patch(api: httpx.Client, key: str) -> None:
+def test_key_applies_to_patch(api: httpx.Client, key: str) -> None:
     company_id = create(api, str(uuid4())).json()["id"]
     headers = {"Idempotency-Key": key}
 
@@ -116,7 +116,7 @@ def test_key_counts_for_patch(api: httpx.Client, key: str) -> None:
     assert api.get(f"/companies/{company_id}").json()["name"] == "Since"
 
 
-def test_key_in_progress_is_refused(api: httpx.Client, codat: CodatServer, key: str) -> None:
+def test_key_in_progress_is_rejected(api: httpx.Client, codat: CodatServer, key: str) -> None:
     codat.faults.add(Fault(kind="latency", seconds=0.3, times=1))
     first: list[httpx.Response] = []
     thread = threading.Thread(target=lambda: first.append(create(api, key)))
@@ -130,7 +130,9 @@ def test_key_in_progress_is_refused(api: httpx.Client, codat: CodatServer, key: 
     assert create(api, key).content == first[0].content
 
 
-def test_concurrent_requests_with_one_key_make_one_company(api: httpx.Client, codat: CodatServer, key: str) -> None:
+def test_concurrent_requests_with_the_same_key_create_a_single_company(
+    api: httpx.Client, codat: CodatServer, key: str
+) -> None:
     codat.faults.add(Fault(kind="latency", seconds=0.1))
     with ThreadPoolExecutor(10) as pool:
         statuses = sorted(r.status_code for r in pool.map(lambda _: create(api, key), range(10)))
@@ -140,15 +142,15 @@ def test_concurrent_requests_with_one_key_make_one_company(api: httpx.Client, co
     assert len(codat.state.companies()) == 1
 
 
-def test_work_goes_on_when_the_caller_hangs_up(api: httpx.Client, codat: CodatServer, key: str) -> None:
-    """A caller whose patience ended gets the answer by asking again with the key."""
+def test_call_completes_after_the_client_disconnects(api: httpx.Client, codat: CodatServer, key: str) -> None:
+    """After a timeout, a client gets the response by repeating the request with the key."""
     codat.faults.add(Fault(kind="latency", seconds=0.2, times=1))
     with pytest.raises(httpx.ReadTimeout):
         api.post("/companies", json={"name": "Keyed"}, headers={"Idempotency-Key": key}, timeout=0.05)
 
-    answer = create(api, key)
-    while answer.status_code == 409:
-        answer = create(api, key)
+    response = create(api, key)
+    while response.status_code == 409:
+        response = create(api, key)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert companies(api) == 1

@@ -13,8 +13,8 @@ Json = dict[str, Any]
 
 
 def status(api: httpx.Client, connection: Json, company: Json) -> str:
-    found = api.get(f"/companies/{company['id']}/connections/{connection['id']}").json()
-    return str(found["status"])
+    read = api.get(f"/companies/{company['id']}/connections/{connection['id']}").json()
+    return str(read["status"])
 
 
 def form_action(page: httpx.Response) -> str:
@@ -42,9 +42,9 @@ def test_program_authorises_without_the_page(
 def test_person_cancels(api: httpx.Client, browser: httpx.Client, company: Json, connection: Json) -> None:
     assert browser.post(connection["linkUrl"], data={"action": "cancel"}).status_code == 200
 
-    found = api.get(f"/companies/{company['id']}/connections/{connection['id']}").json()
-    assert found["status"] == "PendingAuth"
-    (error,) = found["dataConnectionErrors"]
+    read = api.get(f"/companies/{company['id']}/connections/{connection['id']}").json()
+    assert read["status"] == "PendingAuth"
+    (error,) = read["dataConnectionErrors"]
     assert (error["statusCode"], error["statusText"]) == ("403", "User cancelled linking")
 
 
@@ -62,7 +62,7 @@ def test_page_works_once(browser: httpx.Client, connection: Json) -> None:
     assert browser.post(action, data={"action": "authorize"}).status_code == 410
 
 
-def test_link_dies_after_a_day(browser: httpx.Client, codat: CodatServer, connection: Json) -> None:
+def test_link_expires_after_a_day(browser: httpx.Client, codat: CodatServer, connection: Json) -> None:
     codat.clock.advance(timedelta(days=1, seconds=1))
 
     assert browser.get(connection["linkUrl"]).status_code == 410
@@ -75,7 +75,7 @@ def test_forged_link_does_not_open(browser: httpx.Client, connection: Json, otp:
     assert browser.get(path, params={"otp": otp}).status_code == 410
 
 
-def test_link_of_one_connection_does_not_open_another(
+def test_link_of_another_connection_does_not_open(
     api: httpx.Client, browser: httpx.Client, company: Json, connection: Json
 ) -> None:
     other = api.post(f"/companies/{company['id']}/connections", json={"platformKey": "gbol"}).json()
@@ -84,7 +84,7 @@ def test_link_of_one_connection_does_not_open_another(
     assert browser.get(other["linkUrl"].partition("?")[0] + "?" + token).status_code == 410
 
 
-def test_every_read_gives_a_fresh_link(
+def test_every_read_returns_a_new_link(
     api: httpx.Client, browser: httpx.Client, company: Json, connection: Json
 ) -> None:
     browser.get(connection["linkUrl"])
@@ -95,7 +95,7 @@ def test_every_read_gives_a_fresh_link(
     assert browser.get(again["linkUrl"]).status_code == 200
 
 
-def test_second_accounting_platform_is_refused(
+def test_second_accounting_platform_is_rejected(
     api: httpx.Client, browser: httpx.Client, codat: CodatServer, company: Json, connection: Json
 ) -> None:
     codat.state.link(company["id"], connection["id"])
@@ -103,10 +103,10 @@ def test_second_accounting_platform_is_refused(
     xero = api.post(path, json={"platformKey": "gbol"}).json()
     bank = api.post(path, json={"platformKey": "dfxm"}).json()
 
-    refused = browser.post(xero["linkUrl"], data={"action": "authorize"})
+    rejected = browser.post(xero["linkUrl"], data={"action": "authorize"})
 
-    assert refused.status_code == 409
-    assert "already connected to QuickBooks Online" in refused.text
+    assert rejected.status_code == 409
+    assert "already connected to QuickBooks Online" in rejected.text
     assert status(api, xero, company) == "PendingAuth"
     assert browser.post(bank["linkUrl"], data={"action": "authorize"}).status_code == 200
 
@@ -137,7 +137,7 @@ def test_accounting_platform_revokes(
     assert browser.post(form_action(page)).status_code == 409
 
 
-def test_unknown_action_does_not_spend_the_link(browser: httpx.Client, connection: Json) -> None:
+def test_unknown_action_does_not_use_the_link(browser: httpx.Client, connection: Json) -> None:
     assert browser.post(connection["linkUrl"], data={"action": "smile"}).status_code == 400
     assert browser.get(connection["linkUrl"]).status_code == 200
 
@@ -160,10 +160,10 @@ def test_person_is_sent_back_to_the_app(redirecting: CodatServer) -> None:
         company = client.post("/companies", json={"name": "Returning"}).json()
         connection = client.post(f"/companies/{company['id']}/connections", json={"platformKey": "qhyg"}).json()
 
-        answer = client.post(connection["linkUrl"], data={"action": "authorize"})
+        response = client.post(connection["linkUrl"], data={"action": "authorize"})
 
-    assert answer.status_code == 303
-    target = httpx.URL(answer.headers["Location"])
+    assert response.status_code == 303
+    target = httpx.URL(response.headers["Location"])
     assert (target.host, target.params["from"], target.params["companyId"]) == (
         "app.example.com",
         "codat",

@@ -1,4 +1,4 @@
-"""Codat's own clients drive the simulated Codat: what they can't read, Codat wouldn't say."""
+"""Codat's official clients work with the simulator and can parse all its responses and events."""
 
 import base64
 from importlib import import_module
@@ -10,7 +10,7 @@ from codat_simulator.faults import Fault
 from codat_simulator.server import CodatServer
 from receiver import Receiver
 
-# Imported by name, as Any: the clients load their classes lazily, which their types don't tell.
+# Imported by name, as Any: the clients load their classes lazily, which their types don't declare.
 codat_platform: Any = import_module("codat_platform")
 errors: Any = import_module("codat_platform.models.errors")
 shared: Any = import_module("codat_platform.models.shared")
@@ -20,8 +20,8 @@ payables_errors: Any = import_module("codat_sync_for_payables.models.errors")
 payables_shared: Any = import_module("codat_sync_for_payables.models.shared")
 payables_retries: Any = import_module("codat_sync_for_payables.utils.retries")
 
-# By default the clients try again for up to an hour.
-ONCE = "none"
+# By default the clients retry for up to an hour.
+NO_RETRIES = "none"
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def sdk(codat: CodatServer) -> Any:
     return codat_platform.CodatPlatform(
         security=shared.Security(auth_header=codat.authorization),
         server_url=codat.base_url,
-        retry_config=retries.RetryConfig(strategy=ONCE),
+        retry_config=retries.RetryConfig(strategy=NO_RETRIES),
     )
 
 
@@ -49,7 +49,7 @@ def connection(sdk: Any, company: Any) -> Any:
     return sdk.connections.create(request={"company_id": company.id, "request_body": {"platform_key": "gbol"}})
 
 
-def test_company_is_made_found_changed_and_deleted(sdk: Any, company: Any) -> None:
+def test_company_is_created_listed_changed_and_deleted(sdk: Any, company: Any) -> None:
     assert (company.name, company.tags) == ("Bank of Dave Codat1", {"uid": "customer-1", "region": "uk"})
 
     listed = sdk.companies.list(request={"tags": "uid=customer-1&&region!=us", "page": 1, "page_size": 10})
@@ -65,13 +65,13 @@ def test_company_is_made_found_changed_and_deleted(sdk: Any, company: Any) -> No
     assert (replaced.name, replaced.tags) == ("Replaced", None)
 
     sdk.companies.delete(request={"company_id": company.id})
-    with pytest.raises(errors.ErrorMessage) as refusal:
+    with pytest.raises(errors.ErrorMessage) as error:
         sdk.companies.get(request={"company_id": company.id})
-    assert refusal.value.data.status_code == 404
-    assert refusal.value.data.correlation_id
+    assert error.value.data.status_code == 404
+    assert error.value.data.correlation_id
 
 
-def test_connection_is_made_linked_unlinked_and_deleted(
+def test_connection_is_created_linked_unlinked_and_deleted(
     sdk: Any, codat: CodatServer, company: Any, connection: Any
 ) -> None:
     assert connection.status.value == "PendingAuth"
@@ -85,17 +85,17 @@ def test_connection_is_made_linked_unlinked_and_deleted(
     assert sdk.connections.get(request=ids).status.value == "Unlinked"
 
     sdk.connections.delete(request=ids)
-    with pytest.raises(errors.ErrorMessage) as refusal:
+    with pytest.raises(errors.ErrorMessage) as error:
         sdk.connections.get(request=ids)
-    assert refusal.value.data.status_code == 404
+    assert error.value.data.status_code == 404
 
 
-def test_failed_connection_says_why(sdk: Any, codat: CodatServer, company: Any, connection: Any) -> None:
+def test_failed_connection_has_an_error(sdk: Any, codat: CodatServer, company: Any, connection: Any) -> None:
     codat.state.cancel(company.id, connection.id)
 
-    found = sdk.connections.get(request={"company_id": company.id, "connection_id": connection.id})
+    read = sdk.connections.get(request={"company_id": company.id, "connection_id": connection.id})
 
-    (error,) = found.data_connection_errors or []
+    (error,) = read.data_connection_errors or []
     assert (error.status_code, error.status_text) == ("403", "User cancelled linking")
 
 
@@ -128,7 +128,7 @@ def test_api_key_is_created_used_and_deleted(sdk: Any, codat: CodatServer) -> No
     other = codat_platform.CodatPlatform(
         security=shared.Security(auth_header=f"Basic {value}"),
         server_url=codat.base_url,
-        retry_config=retries.RetryConfig(strategy=ONCE),
+        retry_config=retries.RetryConfig(strategy=NO_RETRIES),
     )
     assert other.companies.list().results == []
 
@@ -137,21 +137,21 @@ def test_api_key_is_created_used_and_deleted(sdk: Any, codat: CodatServer) -> No
         sdk.settings.delete_api_key(request={"api_key_id": created.id})
     assert (empty.value.status_code, empty.value.body) == (204, "")
     assert [key.id for key in sdk.settings.list_api_keys().results] == [first.id, unnamed.id]
-    with pytest.raises(errors.ErrorMessage) as refusal:
+    with pytest.raises(errors.ErrorMessage) as error:
         other.companies.list()
-    assert refusal.value.data.status_code == 401
-    with pytest.raises(errors.ErrorMessage) as refusal:
+    assert error.value.data.status_code == 401
+    with pytest.raises(errors.ErrorMessage) as error:
         sdk.settings.delete_api_key(request={"api_key_id": created.id})
-    assert refusal.value.data.status_code == 404
+    assert error.value.data.status_code == 404
 
 
 def test_api_keys_are_limited(sdk: Any, codat: CodatServer) -> None:
     codat.api_keys = (*codat.api_keys, *(f"key-{number}" for number in range(9)))
 
-    with pytest.raises(errors.ErrorMessage) as refusal:
-        sdk.settings.create_api_key(request={"name": "One too many"})
-    assert refusal.value.data.status_code == 409
-    assert "Maximum number of API keys reached" in refusal.value.data.error
+    with pytest.raises(errors.ErrorMessage) as error:
+        sdk.settings.create_api_key(request={"name": "Beyond the limit"})
+    assert error.value.data.status_code == 409
+    assert "Maximum number of API keys reached" in error.value.data.error
 
 
 def test_connection_without_integration_key(sdk: Any, codat: CodatServer, company: Any) -> None:
@@ -160,8 +160,8 @@ def test_connection_without_integration_key(sdk: Any, codat: CodatServer, compan
     created = sdk.connections.create(request={"company_id": company.id, "request_body": {"platform_key": "gbol"}})
 
     assert created.integration_key is None
-    found = sdk.connections.get(request={"company_id": company.id, "connection_id": created.id})
-    assert (found.integration_key, found.platform_name) == (None, "Xero")
+    read = sdk.connections.get(request={"company_id": company.id, "connection_id": created.id})
+    assert (read.integration_key, read.platform_name) == (None, "Xero")
 
 
 def test_page_of_a_gateway(sdk: Any, codat: CodatServer) -> None:
@@ -172,65 +172,65 @@ def test_page_of_a_gateway(sdk: Any, codat: CodatServer) -> None:
     assert (error.value.status_code, "<html>" in error.value.body) == (503, True)
 
 
-def test_wrong_key(codat: CodatServer) -> None:
-    stranger = codat_platform.CodatPlatform(
+def test_wrong_api_key(codat: CodatServer) -> None:
+    client = codat_platform.CodatPlatform(
         security=shared.Security(auth_header="Basic d3Jvbmc="),
         server_url=codat.base_url,
-        retry_config=retries.RetryConfig(strategy=ONCE),
+        retry_config=retries.RetryConfig(strategy=NO_RETRIES),
     )
 
-    with pytest.raises(errors.ErrorMessage) as refusal:
-        stranger.companies.list()
-    assert refusal.value.data.status_code == 401
+    with pytest.raises(errors.ErrorMessage) as error:
+        client.companies.list()
+    assert error.value.data.status_code == 401
 
 
 def test_account_limit(sdk: Any, codat: CodatServer) -> None:
     codat.state.company_limit = 0
 
-    with pytest.raises(errors.ErrorMessage) as refusal:
-        sdk.companies.create(request={"name": "One too many"})
-    assert refusal.value.data.status_code == 402
+    with pytest.raises(errors.ErrorMessage) as error:
+        sdk.companies.create(request={"name": "Beyond the limit"})
+    assert error.value.data.status_code == 402
 
 
 def test_malformed_query(sdk: Any) -> None:
-    with pytest.raises(errors.ErrorMessage) as refusal:
+    with pytest.raises(errors.ErrorMessage) as error:
         sdk.companies.list(request={"tags": "uid"})
-    assert (refusal.value.data.status_code, refusal.value.data.service) == (400, "ClientsApi")
+    assert (error.value.data.status_code, error.value.data.service) == (400, "ClientsApi")
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_trouble(sdk: Any, codat: CodatServer, status: int) -> None:
-    # Zero, since the client's HTTP library waits for it three times whatever its configuration says.
+def test_error_status(sdk: Any, codat: CodatServer, status: int) -> None:
+    # Zero, because the client waits for this time three times, even without retries.
     codat.faults.add(Fault(kind="status", status=status, retry_after=0))
 
-    with pytest.raises(errors.ErrorMessage) as refusal:
+    with pytest.raises(errors.ErrorMessage) as error:
         sdk.companies.list()
-    assert refusal.value.data.status_code == status
-    assert refusal.value.headers["Retry-After"] == "0"
+    assert error.value.data.status_code == status
+    assert error.value.headers["Retry-After"] == "0"
 
 
-def test_client_of_payables_walks_the_main_job(codat: CodatServer) -> None:
+def test_client_of_payables_links_and_unlinks_a_company(codat: CodatServer) -> None:
     sdk = payables.CodatSyncPayables(
         security=payables_shared.Security(auth_header=codat.authorization),
         server_url=codat.base_url,
-        retry_config=payables_retries.RetryConfig(strategy=ONCE),
+        retry_config=payables_retries.RetryConfig(strategy=NO_RETRIES),
     )
     company = sdk.companies.create(request={"name": "Payables", "tags": {"uid": "customer-2"}})
     connection = sdk.connections.create(request={"company_id": company.id, "request_body": {"platform_key": "qhyg"}})
     ids = {"company_id": company.id, "connection_id": connection.id}
     codat.state.link(company.id, connection.id)
 
-    found = sdk.companies.list(request={"tags": "uid=customer-2"}).results or []
-    assert [row.id for row in found] == [company.id]
+    listed = sdk.companies.list(request={"tags": "uid=customer-2"}).results or []
+    assert [row.id for row in listed] == [company.id]
     assert str(sdk.connections.get(request=ids).status.value) == "Linked"
     unlinked = sdk.connections.unlink(request={**ids, "request_body": {"status": "Unlinked"}})
     assert str(unlinked.status.value) == "Unlinked"
 
     sdk.connections.delete(request=ids)
     sdk.companies.delete(request={"company_id": company.id})
-    with pytest.raises(payables_errors.ErrorMessage) as refusal:
+    with pytest.raises(payables_errors.ErrorMessage) as error:
         sdk.companies.get(request={"company_id": str(uuid4())})
-    assert refusal.value.data.status_code == 404
+    assert error.value.data.status_code == 404
 
 
 def test_events_are_read_by_the_models_of_the_client(

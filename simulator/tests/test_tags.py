@@ -1,4 +1,4 @@
-"""The query language, and the index that answers most of it."""
+"""The query language and its index."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -24,17 +24,17 @@ COMPANIES = [
 ]
 
 
-def found(text: str, among: Iterable[Company] = COMPANIES) -> list[int]:
+def select(text: str, among: Iterable[Company] = COMPANIES) -> list[int]:
     index = TagIndex()
     for each in COMPANIES:
         index.add(each)
     return [each.number for each in index.select(query.parse(text), among)]
 
 
-@pytest.mark.parametrize(("text", "numbers"), [("uid=a||uid=c||uid=nobody", [1, 3]), ("region=uk&&uid!=a", [3])])
-def test_equality_looks_at_no_other_company(text: str, numbers: list[int]) -> None:
-    """Or reading thousands of them in batches would look at all of them for each batch."""
-    assert found(text, among=(pytest.fail("looked") for _ in COMPANIES)) == numbers
+@pytest.mark.parametrize(("text", "numbers"), [("uid=a||uid=c||uid=z", [1, 3]), ("region=uk&&uid!=a", [3])])
+def test_equality_reads_no_other_company(text: str, numbers: list[int]) -> None:
+    """Otherwise, each batch of a long listing would read all companies."""
+    assert select(text, among=(pytest.fail("read") for _ in COMPANIES)) == numbers
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_equality_looks_at_no_other_company(text: str, numbers: list[int]) -> No
     [
         ("uid=a", [1]),
         ("uid = a", [1]),
-        ("uid=nobody", []),
+        ("uid=z", []),
         ("uid!=a", [2, 3, 4, 5]),
         ("region~u", [1, 2, 3]),
         ("uid=c||uid=a", [1, 3]),
@@ -54,8 +54,8 @@ def test_equality_looks_at_no_other_company(text: str, numbers: list[int]) -> No
         ("uid=a||team~al", [1, 3]),
     ],
 )
-def test_who_is_found(text: str, numbers: list[int]) -> None:
-    assert found(text) == numbers
+def test_matching_companies(text: str, numbers: list[int]) -> None:
+    assert select(text) == numbers
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_who_is_found(text: str, numbers: list[int]) -> None:
     ["uid", "=a", "uid=", "uid==a", "uid=a=b", "uid=a&&", "||uid=a", "{uid=a", "uid=a}", "{}", "a&&b", "{" * 10_000],
 )
 def test_malformed_query(text: str) -> None:
-    with pytest.raises(ApiError) as refusal:
+    with pytest.raises(ApiError) as error:
         query.parse(text)
-    assert refusal.value.status == 400
+    assert error.value.status == 400
 
 
 TERMS = st.builds(
@@ -82,13 +82,13 @@ QUERIES = st.recursive(
 
 
 @given(QUERIES)
-def test_index_finds_what_a_walk_over_everyone_finds(text: str) -> None:
+def test_index_returns_the_result_of_a_full_scan(text: str) -> None:
     expression = query.parse(text)
 
-    assert found(text) == [each.number for each in COMPANIES if expression.holds(each.tags.get)]
+    assert select(text) == [each.number for each in COMPANIES if expression.holds(each.tags.get)]
 
 
-def test_index_forgets() -> None:
+def test_removed_company_is_not_selected() -> None:
     index = TagIndex()
     index.add(COMPANIES[0])
 

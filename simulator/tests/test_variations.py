@@ -1,4 +1,4 @@
-"""What Codat's contract leaves open: lists that lag behind, and connections without `integrationKey`."""
+"""Variations that Codat's contract allows: lists with a lag, and connections without `integrationKey`."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What consumers get, and how."""
+"""The messages that consumers get."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ Json = dict[str, Any]
 OTHER_SECRET = "whsec_b3RoZXItc2VjcmV0LW9mLXRoZS10ZXN0cw=="  # pragma: allowlist secret
 
 
-def test_life_of_a_connection_in_events(
+def test_events_of_a_connection_from_creation_to_deletion(
     api: httpx.Client, codat: CodatServer, receiver: Receiver, company: Json, connection: Json
 ) -> None:
     ids = company["id"], connection["id"]
@@ -34,8 +34,8 @@ def test_life_of_a_connection_in_events(
     api.delete(f"/companies/{ids[0]}")
     codat.wait_idle()
 
-    seen = [(e.type, e.event["payload"].get("connection", {}).get("status")) for e in receiver.received]
-    assert seen == [
+    events = [(e.type, e.event["payload"].get("connection", {}).get("status")) for e in receiver.received]
+    assert events == [
         ("company.created", None),
         ("connection.created", "PendingAuth"),
         ("connection.failed", "PendingAuth"),
@@ -72,9 +72,7 @@ def test_connection_event_has_codats_envelope(
     assert sent == read
 
 
-def test_first_read_is_told_without_tags(
-    codat: CodatServer, receiver: Receiver, company: Json, connection: Json
-) -> None:
+def test_initial_read_has_no_tags(codat: CodatServer, receiver: Receiver, company: Json, connection: Json) -> None:
     codat.state.link(company["id"], connection["id"])
     codat.wait_idle()
 
@@ -131,7 +129,7 @@ def test_initial_read_of_some_data_types_fails(
     assert "invoices could not be read from QuickBooks Online" in issue["message"]
 
 
-def test_initial_read_without_any_data_is_no_sync(codat: CodatServer, receiver: Receiver, company: Json) -> None:
+def test_initial_read_without_data_is_not_a_sync(codat: CodatServer, receiver: Receiver, company: Json) -> None:
     bank = codat.state.create_connection(company["id"], "dfxm")
     codat.state.link(company["id"], bank.id)
     codat.wait_idle()
@@ -159,7 +157,7 @@ def test_impossible_initial_read_is_rejected(
 
 
 def test_signature_is_standard(codat: CodatServer, receiver: Receiver, company: Json) -> None:
-    """Verified by the library that receivers use."""
+    """The Standard Webhooks library verifies it."""
     codat.wait_idle()
     (message,) = receiver.received
 
@@ -180,9 +178,11 @@ def test_every_secret_signs_during_a_rotation(api: httpx.Client, codat: CodatSer
         Webhook(secret).verify(message.body, message.headers)
 
 
-def test_refused_message_comes_again_under_its_id(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
-    receiver.answers.extend([500, 301, 404])
-    api.post("/companies", json={"name": "Refused"})
+def test_rejected_message_is_retried_with_the_same_id(
+    api: httpx.Client, codat: CodatServer, receiver: Receiver
+) -> None:
+    receiver.statuses.extend([500, 301, 404])
+    api.post("/companies", json={"name": "Rejected"})
     codat.wait_idle()
 
     assert len({message.headers["webhook-id"] for message in receiver.received}) == 1
@@ -191,12 +191,12 @@ def test_refused_message_comes_again_under_its_id(api: httpx.Client, codat: Coda
     assert (delivery.statuses, delivery.state) == ([500, 301, 404, 204], "delivered")
 
 
-def test_unreachable_consumer_is_given_up_after_eight_attempts(api: httpx.Client, codat: CodatServer) -> None:
-    """On Svix's schedule, here a million times as fast."""
+def test_delivery_fails_after_eight_attempts(api: httpx.Client, codat: CodatServer) -> None:
+    """Svix's schedule, a million times as fast."""
     codat.webhooks._retry_scale, scale = 1e-6, codat.webhooks._retry_scale
     codat.webhooks.register(Consumer(id=str(uuid4()), url="http://127.0.0.1:1/"))
 
-    api.post("/companies", json={"name": "Nobody listens"})
+    api.post("/companies", json={"name": "Unreachable"})
     codat.wait_idle()
     codat.webhooks._retry_scale = scale
 
@@ -204,7 +204,7 @@ def test_unreachable_consumer_is_given_up_after_eight_attempts(api: httpx.Client
     assert (delivery.statuses, delivery.state) == (["unreachable"] * 8, "failed")
 
 
-def test_consumer_gets_what_it_asked_for(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
+def test_consumer_gets_the_events_it_subscribes_to(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
     codat.webhooks.consumers.clear()
     body = {"url": receiver.url, "eventTypes": ["connection.created"], "companyTags": ["team:b", "team:a"]}
     api.post("/webhooks", json=body)
@@ -220,7 +220,7 @@ def test_consumer_gets_what_it_asked_for(api: httpx.Client, codat: CodatServer, 
     ]
 
 
-def test_reached_quota_is_told_once(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
+def test_reached_quota_is_reported_once(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
     codat.quota.limit = 0
     for _ in range(3):
         api.get("/companies")
@@ -231,8 +231,8 @@ def test_reached_quota_is_told_once(api: httpx.Client, codat: CodatServer, recei
     assert message.event["payload"]["quotaRemaining"] == 0
 
 
-def test_dates_rise_even_within_a_millisecond() -> None:
-    """As written: rounded to milliseconds they could claim another order."""
+def test_dates_increase_even_within_a_millisecond() -> None:
+    """The texts are in order: rounding to milliseconds could reverse them."""
     dates, now = EventDates(), Clock().now()
     written = [dates.next(now) for _ in range(100)]
 
