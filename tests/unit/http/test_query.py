@@ -1,17 +1,10 @@
 """Query parameters: what is accepted, and what an error says."""
 
-from enum import StrEnum
-
 import pytest
 
+from shared.domain.connections import Status
 from shared.domain.errors import InvalidQuery
-from shared.http.query import DEFAULT_LIMIT, allow_only, choice, limit
-
-
-class Colour(StrEnum):
-    RED = "red"
-    GREEN = "green"
-    HIDDEN = "hidden"
+from shared.http.query import DEFAULT_LIMIT, allow_only, limit, status
 
 
 def test_a_list_has_50_entries_by_default() -> None:
@@ -30,14 +23,14 @@ def test_any_other_limit_is_rejected(text: str) -> None:
     assert raised.value.field == "limit"
 
 
-def test_a_choice() -> None:
-    assert choice({"colour": "green"}, "colour", Colour, {Colour.HIDDEN}) is Colour.GREEN
+def test_a_status() -> None:
+    assert status({"status": "Linked"}) is Status.LINKED
 
 
-@pytest.mark.parametrize("query", [{}, {"colour": ""}, {"colour": "Green"}, {"colour": "hidden"}], ids=str)
-def test_an_unknown_choice_is_rejected_with_those_that_exist(query: dict[str, str]) -> None:
-    with pytest.raises(InvalidQuery, match=r"^colour: must be one of red, green$"):
-        choice(query, "colour", Colour, {Colour.HIDDEN})
+@pytest.mark.parametrize("query", [{}, {"status": ""}, {"status": "linked"}, {"status": "Deleted"}], ids=str)
+def test_an_unknown_status_is_rejected_with_the_valid_values(query: dict[str, str]) -> None:
+    with pytest.raises(InvalidQuery, match=r"^status: must be one of PendingAuth, Linked, Unlinked, Deauthorized$"):
+        status(query)
 
 
 def test_an_unknown_parameter_is_rejected_with_those_that_exist() -> None:
