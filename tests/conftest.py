@@ -23,6 +23,7 @@ import tenacity
 from shared import bootstrap
 from shared.runtime import clock as runtime_clock
 from shared.store.table import Table, unmarshal
+from tests.intensity import examples
 from tests.payloads import signed
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 
 # The duration of an example depends on the machine more than on the code.
 hypothesis.settings.register_profile(
-    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "any machine",
+    max_examples=examples(50),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
 
