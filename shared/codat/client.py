@@ -15,18 +15,9 @@ from pydantic import ValidationError
 
 from shared.codat import wire
 from shared.codat.transport import Response, Transport, api_key_fingerprint
+from shared.domain import customers
 from shared.domain.connections import ConnectionSnapshot, Source
-from shared.domain.customers import (
-    CREATION_TAG,
-    AccessToken,
-    Company,
-    Profile,
-    Quota,
-    company_name,
-    customer_id_from_tag,
-    is_customer_id,
-    merge_tags,
-)
+from shared.domain.customers import CREATION_TAG, AccessToken, Company, Profile, Quota
 from shared.domain.errors import CodatError, CodatInvalidResponse, CodatNotFound
 from shared.domain.timestamps import Timestamp
 from shared.retrying import retrying
@@ -66,10 +57,8 @@ class Codat:
         self._transport = transport
         self._tag_key = tag_key
         self._trust = trust
-
-    def seconds_left(self) -> float:
-        """Return the time left for requests to Codat: the caller's, without the time to store their results."""
-        return self._transport.seconds_left()
+        self.seconds_left = transport.seconds_left
+        """The time left for requests to Codat: the caller's, without the time to store their results."""
 
     @property
     def quota(self) -> Quota | None:
@@ -90,12 +79,8 @@ class Codat:
         body = self._company_body(customer_id, profile, existing_tags)
         # PATCH ignores null.
         body["description"] = profile.description or ""
-
-        def send() -> None:
-            path = ("companies", company_id)
-            self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())).read(wire.Company)
-
-        self._retry(send)
+        path = ("companies", company_id)
+        self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())).read(wire.Company))
 
     def restore_company(self, company_id: str, before: Mapping[str, Any]) -> None:
         """Set name, description and tags back to the saved ones. PUT replaces all three."""
@@ -153,7 +138,7 @@ class Codat:
 
         Companies that can't be parsed are left out. `batches` limits the number of ids in a query.
         """
-        if not all(map(is_customer_id, customer_ids)):
+        if not all(map(customers.is_customer_id, customer_ids)):
             raise ValueError("not a customer id: it must not become part of a query")
         query = "||".join(f"{self._tag_key}={customer_id}" for customer_id in customer_ids)
         companies = self._parsed_companies(self._entries("companies", tags=query))
@@ -169,7 +154,7 @@ class Codat:
     def company_count(self) -> int:
         """Return the number of all companies at Codat, also of other apps."""
         params = {"page": 1, "pageSize": 1}
-        return self._retry(lambda: self._send("GET", "companies", params=params).read(wire.Count).total_results)
+        return self._retry(lambda: self._send("GET", "companies", params=params).read(wire.Page).total_results)
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
         """Split the ids into batches whose query stays within Codat's limit."""
@@ -284,7 +269,7 @@ class Codat:
             raise
 
     def _retry(self, call: Callable[[], _T]) -> _T:
-        return retrying(self._transport.seconds_left)(call)
+        return retrying(self.seconds_left)(call)
 
     def _get(self, *path: str, params: Mapping[str, Any] | None = None) -> Response:
         return self._retry(lambda: self._send("GET", *path, params=params))
@@ -309,9 +294,9 @@ class Codat:
     # Documents
 
     def _company_body(self, customer_id: str, profile: Profile, existing_tags: Mapping[str, str]) -> dict[str, Any]:
-        tags = {**merge_tags(profile, existing_tags), self._tag_key: customer_id}
+        tags = {**customers.merge_tags(profile, existing_tags), self._tag_key: customer_id}
         return {
-            "name": company_name(profile, customer_id),
+            "name": customers.company_name(profile, customer_id),
             **({} if profile.description is None else {"description": profile.description}),
             # Sorted: a body that is sent again under its idempotency key must consist of the same bytes.
             "tags": dict(sorted(tags.items())),
@@ -328,7 +313,7 @@ class Codat:
         snapshots = tuple(connection.snapshot(at) for connection in connections if connection is not None)
         return Company(
             company_id=company.id,
-            tagged_customer_id=customer_id_from_tag(tags.pop(self._tag_key, None)),
+            tagged_customer_id=customers.customer_id_from_tag(tags.pop(self._tag_key, None)),
             created_at=company.created or Timestamp(""),
             name=company.name,
             description=company.description or None,
