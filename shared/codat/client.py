@@ -93,7 +93,7 @@ class Codat:
     def delete_company(self, company_id: str) -> None:
         """Delete the company with its connections. Raises CodatNotFound if it is gone already.
 
-        The company is read afterwards, because a gateway can return 2xx too, and an empty body proves nothing.
+        The company is read afterwards, because a gateway can return 2xx too, and an empty body is no proof.
         """
         self._retry(lambda: self._send("DELETE", "companies", company_id))
         if self.has_company(company_id):

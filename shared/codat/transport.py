@@ -1,7 +1,7 @@
 """HTTP to Codat: send a request once, and return its response or raise an error of the tree.
 
 An error response counts as Codat's only if it contains Codat's own document. Any other comes from a gateway in front of
-Codat and proves nothing about the request: a 404 page must not delete a connection. 401 and 429 are refusals before any
+Codat and is no evidence about the request: a 404 page must not delete a connection. 401 and 429 are refusals before any
 work, from either of the two.
 """
 
@@ -235,7 +235,7 @@ class Transport:
 
 
 def api_key_fingerprint(api_key: str) -> str:
-    """Return 64 bits of a hash. They distinguish API keys and reveal nothing else, so they may be stored."""
+    """Return 64 bits of a hash. They distinguish API keys without revealing them, so they may be stored."""
     return sha256(b"codat-customers:" + api_key.encode()).hexdigest()[:16]
 
 
