@@ -19,7 +19,7 @@ from shared.store.customers import Customers
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from shared.codat.transport import Answer
+    from shared.codat.transport import Response
     from shared.store.table import Table
 
 MAX_CONSUMERS = 50
@@ -75,7 +75,7 @@ class Codat:
         """Return the name of the Codat client that the API key belongs to."""
         return self._get("profile").read(_Profile).name
 
-    def _get(self, *path: str) -> Answer:
+    def _get(self, *path: str) -> Response:
         return retrying(lambda: _REQUEST_SECONDS)(lambda: self._transport.send("GET", *path))
 
 

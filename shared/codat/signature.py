@@ -1,4 +1,4 @@
-"""Whether a webhook comes from Codat: its signature over the raw bytes, by any of the active secrets."""
+"""Verifying a webhook's signature over the raw bytes, with any of the active secrets."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -8,9 +8,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from shared.domain.errors import NotAuthentic
 
 MAX_HEADER_BYTES = 1024
-"""A real id has about 30, a signature 47; during a rotation there are two signatures. The id may become a key of the
-table, which allows this many.
-"""
+"""DynamoDB's limit for the id as a sort key. A real id has about 30, and two signatures during a rotation 95."""
 
 
 class SigningSecrets(Protocol):
@@ -24,7 +22,7 @@ class WebhookVerifier:
         self._secrets = secrets
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> str:
-        """Return the message's id. Raises NotAuthentic, as `verify` below does, and SecretsUnavailable."""
+        """Return the message's id. Raises NotAuthentic and SecretsUnavailable."""
         try:
             return verify(body, headers, self._secrets.webhook_secrets())
         except NotAuthentic as rejection:
@@ -35,10 +33,11 @@ class WebhookVerifier:
 
 
 def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> str:
-    """Return the message's id (`webhook-id`) if one of `secrets` signed the body; header names in lower case.
+    """Return the message's id (`webhook-id`); header names in lower case.
 
-    Otherwise raises NotAuthentic, with a reason for the metric: `no-secret`, `missing-header`, `oversized-header`,
-    `timestamp`, `malformed`, `mismatch`. See https://docs.codat.io/using-the-api/webhooks/webhook-security.
+    Raises NotAuthentic unless one of `secrets` signed the body. The reasons for the metric are `no-secret`,
+    `missing-header`, `oversized-header`, `timestamp`, `malformed` and `mismatch`.
+    See https://docs.codat.io/using-the-api/webhooks/webhook-security.
     """
     verifiers = [verifier for secret in secrets if (verifier := _verifier(secret))]
     if not verifiers:
@@ -55,7 +54,7 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> s
 
 
 def _verifier(secret: str) -> Webhook | None:
-    """Return None for an invalid secret: one misspelt entry must not stop the others from being tried."""
+    """Return None for an invalid secret, so that the others are still tried."""
     try:
         return Webhook(secret)
     except Exception:  # noqa: BLE001  # base64's errors, and the library's own

@@ -6,21 +6,13 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from shared.codat import wire
+from shared.domain import events
 from shared.domain.errors import UnparseableEvent
-from shared.domain.events import (
-    COMPANY_DELETED,
-    CONNECTION_EVENT_TYPES,
-    INITIAL_READ,
-    CompanyDeletedEvent,
-    ConnectionEvent,
-    Event,
-    InitialReadEvent,
-)
 from shared.domain.initial_reads import InitialRead
 from shared.domain.timestamps import CLOCK_TOLERANCE, timestamp_of
 
 
-def parse_event(body: bytes, now: datetime) -> Event:
+def parse_event(body: bytes, now: datetime) -> events.Event:
     """Parse an authentic body; for types that are not handled, only the envelope.
 
     Raises UnparseableEvent if the body breaks Codat's contract or has a date in the future.
@@ -34,19 +26,19 @@ def parse_event(body: bytes, now: datetime) -> Event:
         raise UnparseableEvent(wire.summarize(error)) from error
 
 
-def _event(envelope: wire.Envelope) -> Event:
+def _event(envelope: wire.Envelope) -> events.Event:
     header = envelope.id, envelope.event_type, envelope.generated_date
-    if envelope.event_type in CONNECTION_EVENT_TYPES:
+    if envelope.event_type in events.CONNECTION_EVENT_TYPES:
         change = wire.ConnectionPayload.model_validate(envelope.payload)
-        return ConnectionEvent(
+        return events.ConnectionEvent(
             *header, change.reference_company.id, change.connection.snapshot(envelope.generated_date)
         )
-    if envelope.event_type == COMPANY_DELETED:
-        return CompanyDeletedEvent(*header, wire.CompanyId.model_validate(envelope.payload).id)
-    if envelope.event_type == INITIAL_READ:
+    if envelope.event_type == events.COMPANY_DELETED:
+        return events.CompanyDeletedEvent(*header, wire.CompanyId.model_validate(envelope.payload).id)
+    if envelope.event_type == events.INITIAL_READ:
         read = wire.InitialReadPayload.model_validate(envelope.payload)
-        return InitialReadEvent(*header, read.reference_company.id, _initial_reads(envelope, read.data_types))
-    return Event(*header)
+        return events.InitialReadEvent(*header, read.reference_company.id, _initial_reads(envelope, read.data_types))
+    return events.Event(*header)
 
 
 def _initial_reads(envelope: wire.Envelope, data_types: list[wire.DataTypeRead]) -> dict[str, InitialRead]:

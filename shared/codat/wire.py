@@ -127,10 +127,6 @@ class AccessToken(Wire):
     token_type: str
 
 
-class Count(Wire):
-    total_results: int
-
-
 class ApiKey(Wire):
     api_key: str
 

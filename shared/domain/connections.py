@@ -243,7 +243,7 @@ def placeholder(company_id: str, connection_id: str, customer_id: str, now: Time
 
 
 def merge(connection: Connection, update: StatusUpdate, now: Timestamp) -> Connection:
-    """Return the connection after `update`, or `connection` itself if the update changes nothing."""
+    """Return the connection after `update`, or `connection` itself if the update has no effect."""
     if connection.is_tombstone:
         return connection
     merged = connection

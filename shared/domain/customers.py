@@ -28,10 +28,7 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A customer's data from the app. The table holds the truth; Codat gets a copy.
-
-    Every `repr` omits personal data, here and in connections: logs need only ids.
-    """
+    """A customer's data from the app. Every `repr` omits personal data, here and in connections."""
 
     name: str = field(repr=False)
     description: str | None = field(default=None, repr=False)
@@ -62,9 +59,7 @@ class Customer:
     created_at: Timestamp
     updated_at: Timestamp
     version: int
-    """Starts at the millisecond of the creation and grows with every write. So the versions of a customer that is
-    created again exceed those of the deleted one.
-    """
+    """Starts at the millisecond of the creation and grows with every write, so it also grows after a re-creation."""
     confirmed_profile: Profile | None = None
     """The last profile that Codat confirmed, if `profile` is newer."""
     profile_unset: bool = False
@@ -103,7 +98,7 @@ class Ownership:
 
     @property
     def owner(self) -> str | None:
-        """The customer that owns the company. The pointer alone decides that; tags prove nothing."""
+        """The customer that owns the company. The pointer alone decides that, not a tag."""
         return None if self.is_reserved or self.has_ended else self.customer_id
 
     def before_adoption_by(self, customer_id: str, company_id: str) -> Mapping[str, Any] | None:
@@ -163,7 +158,7 @@ def customer_id_from_tag(tag: str | None) -> str | None:
 def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Return the app's tags of a company to adopt, and its other ones.
 
-    If this service created the company, all but the creation id are the app's; otherwise none.
+    If this service created the company, all tags but the creation id are the app's; otherwise none is.
     """
     if CREATION_TAG not in tags:
         return {}, tags
@@ -171,10 +166,7 @@ def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str,
 
 
 def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
-    """Return a company's tags without the customer id: the profile's win over existing ones.
-
-    Raises TooManyTags above Codat's limit.
-    """
+    """Return a company's tags without the customer id: the profile's win over existing ones. Raises TooManyTags."""
     merged = {**existing, **profile.tags}
     if len(merged) > _MAX_TAGS_BESIDE_ID:
         raise TooManyTags(len(merged) - len(profile.tags))

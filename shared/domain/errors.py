@@ -151,12 +151,12 @@ class CodatError(CodatCustomersError):
     """Whole seconds, from Codat's `Retry-After`."""
     is_answer = False
     """True if Codat itself responded, so the request is no longer running."""
-    had_no_effect = False
-    """True if the request was refused before any work, or was not sent."""
 
-    def __init__(self, message: str, *, correlation_id: str | None = None) -> None:
+    def __init__(self, message: str, *, correlation_id: str | None = None, had_no_effect: bool = False) -> None:
         super().__init__(message)
         self.correlation_id = correlation_id
+        self.had_no_effect = had_no_effect
+        """True if the request was refused before any work, or was not sent."""
 
     @property
     def answer_id(self) -> str | None:

@@ -67,7 +67,7 @@ class Connections:
         A page may be short: the index is eventually consistent, and connections whose status has changed are left out.
         Raises InvalidQuery for a cursor of another list.
         """
-        query = ShardedQuery(self._table, INDEX, "statusShard", "statusKey", keys.status_shards(status))
+        query = ShardedQuery(self._table, INDEX, "statusShard", "statusKey", keys.shards(keys.with_status(status)))
         page = query.page(limit, cursor)
         items = self._table.get_many((entry["pk"], entry["sk"]) for entry in page.items)
         connections = map(connection_from_item, items.values())
@@ -76,16 +76,13 @@ class Connections:
     def timeline(self, connection: Connection, limit: int, cursor: str | None) -> Page[TimelineEntry]:
         """Return a connection's history, newest first. Raises InvalidQuery for a cursor of another list."""
         pk, prefix = keys.timeline(connection.company_id, connection.connection_id)
-        start: Item | None = None
-        if cursor:
-            partition, start = decode(cursor)
-            if partition != prefix or start is None or start.keys() != {"pk", "sk"}:
-                raise invalid_cursor()
-            if start["pk"] != pk or not start["sk"].startswith(prefix):
-                raise invalid_cursor()
+        position = decode(cursor) if cursor else None
+        if position and (len(position) != 1 or not position[0].startswith(prefix)):
+            raise invalid_cursor()
+        start = {"pk": pk, "sk": position[0]} if position else None
         page = self._table.query_page(pk, prefix, limit=limit, start=start, newest_first=True)
         entries = [_entry(item, connection) for item in page.items]
-        return Page(entries, encode(prefix, page.next) if page.next else None)
+        return Page(entries, encode(page.next["sk"]) if page.next else None)
 
     def tombstone(self, company_id: str, now: datetime) -> None:
         """Replace an ended company's connections by tombstones without personal data, and delete their timelines.
@@ -227,7 +224,7 @@ def _connection_item(connection: Connection) -> Item:
         "syncs": list(evidence.syncs) or None,
     }
     if not connection.is_placeholder and not connection.is_deleted:
-        item["statusShard"] = keys.status_shard(connection.status, connection.company_id)
+        item["statusShard"] = keys.shard(keys.with_status(connection.status), connection.company_id)
         item["statusKey"] = f"{connection.company_id}#{connection.connection_id}"
     return item
 

@@ -30,10 +30,12 @@ _IS_THEIRS = "customerId = :theirs AND attribute_not_exists(ended)"
 
 
 class Customers:
+    """Acquiring a lease raises CreationInProgress or DeletionInProgress while another process holds one."""
+
     def __init__(self, table: Table) -> None:
         self._table = table
         self._leases = Leases(table)
-        self._query = ShardedQuery(table, INDEX, "customerShard", "customerId", keys.customer_shards())
+        self._query = ShardedQuery(table, INDEX, "customerShard", "customerId", keys.shards(keys.CUSTOMERS))
 
     def acquire(
         self,
@@ -47,11 +49,10 @@ class Customers:
         """Return the lease on the customer's creation, or the customer if it exists.
 
         With `company_id`, the lease is on the adoption of that company; with `profile_unset`, reconcile adopts it.
-        Raises CreationInProgress and DeletionInProgress while another process holds a lease on the customer.
         """
         payload = {
             "customerId": customer_id,
-            "customerShard": keys.customer_shard(customer_id),
+            "customerShard": keys.shard(keys.CUSTOMERS, customer_id),
             "adoptedCompanyId": company_id,
             "profileUnset": profile_unset or None,
             **_profile_attributes(profile),
@@ -167,7 +168,9 @@ class Customers:
 
     def change(self, changed: Customer, before: Customer) -> bool:
         """Store a change. Return False, without a write, if another process has changed the customer since `before`."""
-        return self._table.try_write(put(_customer_item(changed), _unchanged_since(before)))
+        values = {":before": before.version, ":active": ACTIVE}
+        unchanged = Condition("version = :before AND #state = :active", values, {"#state": "state"})
+        return self._table.try_write(put(_customer_item(changed), unchanged))
 
     def mark_synced(self, sent: Customer) -> bool:
         """Record that Codat confirmed the profile. Return False if the customer has changed since."""
@@ -191,27 +194,18 @@ class Customers:
         return (entry["customerId"] for entry in self._query.all())
 
     def take_over_creation(self, customer_id: str, request: LeaseRequest) -> CreationLease | None:
-        """Acquire the lease of an unfinished creation; None if there is no such creation.
-
-        Raises CreationInProgress while another process holds it.
-        """
+        """Acquire the lease of an unfinished creation; None if there is no such creation."""
         item = self._item(customer_id)
         if item is None or item["state"] != CREATING:
             return None
         return self._leases.take_over(lease_of(item, f"Customer {customer_id}"), request)
 
     def begin_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Store the deletion before the request to Codat. Return None for a customer that is missing or being created.
-
-        Raises DeletionInProgress while another process holds the lease on the deletion.
-        """
+        """Store the deletion before the request to Codat. Return None if the customer is missing or being created."""
         return self._deletion(customer_id, request, {ACTIVE, DELETING})
 
     def resume_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Continue a deletion; None if it is complete. A customer that was created again since stays.
-
-        Raises DeletionInProgress while another process holds the lease on the deletion.
-        """
+        """Continue a deletion; None if it is complete. A customer that was created again since stays."""
         return self._deletion(customer_id, request, {DELETING})
 
     def _deletion(self, customer_id: str, request: LeaseRequest, states: set[str]) -> Deletion | None:
@@ -301,12 +295,6 @@ def _deleting(item: Item, now: datetime) -> DeletionInProgress:
     return DeletionInProgress(item.get("customerId", ""), seconds_until(from_ms(item.get("leaseUntil", 0)), now))
 
 
-def _unchanged_since(before: Customer) -> Condition:
-    return Condition(
-        "version = :before AND #state = :active", {":before": before.version, ":active": ACTIVE}, {"#state": "state"}
-    )
-
-
 def _point(company_id: str, customer_id: str, *, reserved: bool | None = None) -> Write:
     """Point a company to its customer. Without the condition, it could be taken from another customer."""
     unless_taken = Condition(
@@ -325,7 +313,7 @@ def _customer_item(customer: Customer) -> Item:
         **keys.attributes(keys.customer(customer.customer_id)),
         "state": ACTIVE,
         "customerId": customer.customer_id,
-        "customerShard": keys.customer_shard(customer.customer_id),
+        "customerShard": keys.shard(keys.CUSTOMERS, customer.customer_id),
         "companyId": customer.company_id,
         **_profile_attributes(customer.profile),
         "createdAt": customer.created_at,

@@ -8,6 +8,7 @@ from shared.store.table import Key
 CUSTOMER = "CUSTOMER"
 COMPANY = "COMPANY"
 CONNECTION_PREFIX = "CONNECTION#"
+CUSTOMERS = "CUSTOMERS"
 API_KEYS = "APIKEYS"
 FIRST_API_KEY = "FIRST"
 API_KEY_PREFIX = "KEY#"
@@ -53,21 +54,15 @@ def api_key(fingerprint: str) -> Key:
     return API_KEYS, f"{API_KEY_PREFIX}{fingerprint}"
 
 
-def status_shard(status: str, company_id: str) -> str:
-    return f"STATUS#{status}#{_shard(company_id)}"
+def with_status(status: str) -> str:
+    """Return the index key of the connections with this status."""
+    return f"STATUS#{status}"
 
 
-def customer_shard(customer_id: str) -> str:
-    return f"CUSTOMERS#{_shard(customer_id)}"
+def shard(index_key: str, text: str) -> str:
+    """Return the shard of an index key that holds the entry for `text`."""
+    return f"{index_key}#{crc32(text.encode()) % SHARDS:02d}"
 
 
-def customer_shards() -> list[str]:
-    return [f"CUSTOMERS#{shard:02d}" for shard in range(SHARDS)]
-
-
-def status_shards(status: str) -> list[str]:
-    return [f"STATUS#{status}#{shard:02d}" for shard in range(SHARDS)]
-
-
-def _shard(text: str) -> str:
-    return f"{crc32(text.encode()) % SHARDS:02d}"
+def shards(index_key: str) -> list[str]:
+    return [f"{index_key}#{number:02d}" for number in range(SHARDS)]

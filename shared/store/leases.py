@@ -17,6 +17,8 @@ RELEASED = datetime.fromtimestamp(0, tz=UTC)
 
 
 class Leases:
+    """Methods that need the lease raise CreationInProgress while another process holds it."""
+
     def __init__(self, table: Table) -> None:
         self._table = table
 
@@ -25,8 +27,7 @@ class Leases:
     ) -> CreationLease | Item:
         """Return the lease; or the item under `key`, if it is not a lease.
 
-        At `expires_at` (seconds since 1970) DynamoDB removes an abandoned lease. Raises CreationInProgress while
-        another process holds the lease.
+        At `expires_at` (seconds since 1970) DynamoDB removes an abandoned lease.
         """
         expiry = {} if expires_at is None else {"expiresAt": expires_at}
         lease = CreationLease(
@@ -54,17 +55,14 @@ class Leases:
         return lease
 
     def take_over(self, held: CreationLease, request: LeaseRequest) -> CreationLease:
-        """Acquire a lease that was released, or whose owner crashed.
-
-        Raises CreationInProgress if the owner may be running, or another process was faster.
-        """
+        """Acquire a lease that was released, or whose owner crashed."""
         if held.lease_until > request.now:
             raise CreationInProgress(held.subject, seconds_until(held.lease_until, request.now))
         taken = replace(held, owner=request.owner, lease_until=request.now + request.duration)
         return self._replace(held, taken, request.now)
 
     def rotate_key(self, lease: CreationLease, key: str, now: datetime) -> CreationLease:
-        """Store a new idempotency key before its use. Raises CreationInProgress if the lease was lost."""
+        """Store a new idempotency key before its use."""
         return self._replace(lease, replace(lease, idempotency_key=key, key_issued_at=now, is_settled=True), now)
 
     def _replace(self, held: CreationLease, lease: CreationLease, now: datetime) -> CreationLease:

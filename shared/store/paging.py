@@ -2,7 +2,7 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from shared.domain.errors import InvalidQuery
@@ -20,12 +20,15 @@ class ShardedQuery:
         self._table = table
         self._index = index
         self._attribute = attribute
-        self._key = {"pk", "sk", attribute, sort}
+        self._rest = ("pk", "sk", sort)
         self._shards = shards
 
     def page(self, limit: int, cursor: str | None) -> Page[Item]:
         """Return up to `limit` entries after the cursor. Raises InvalidQuery for a cursor of another list."""
-        shard, start = self._decoded(cursor) if cursor else (self._shards[0], None)
+        shard, *rest = decode(cursor) if cursor else [self._shards[0]]
+        if shard not in self._shards or len(rest) not in {0, len(self._rest)}:
+            raise invalid_cursor()
+        start: Item | None = {self._attribute: shard, **dict(zip(self._rest, rest, strict=True))} if rest else None
         position = self._shards.index(shard)
         entries: list[Item] = []
         while True:
@@ -39,7 +42,8 @@ class ShardedQuery:
             if position == len(self._shards):
                 return Page(entries, None)
             if len(entries) >= limit:
-                return Page(entries, encode(self._shards[position], start))
+                rest = [start[name] for name in self._rest] if start else []
+                return Page(entries, encode(self._shards[position], *rest))
 
     def all(self) -> Iterator[Item]:
         cursor: str | None = None
@@ -50,32 +54,24 @@ class ShardedQuery:
             if cursor is None:
                 return
 
-    def _decoded(self, cursor: str) -> tuple[str, Mapping[str, Any] | None]:
-        shard, start = decode(cursor)
-        is_start = start is None or (set(start) == self._key and start[self._attribute] == shard)
-        if shard not in self._shards or not is_start:
-            raise invalid_cursor()
-        return shard, start
+
+def encode(*parts: str) -> str:
+    return urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
-def encode(partition: str, start: Mapping[str, Any] | None) -> str:
-    return urlsafe_b64encode(json.dumps([partition, start]).encode()).decode().rstrip("=")
-
-
-def decode(cursor: str) -> tuple[str, Mapping[str, Any] | None]:
-    """Decode a cursor. Raises InvalidQuery for a text that `encode` can't return."""
+def decode(cursor: str) -> list[str]:
+    """Return the parts of a cursor. Raises InvalidQuery for a text that `encode` can't return."""
     try:
-        partition, start = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        parts = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError, RecursionError) as error:
         raise invalid_cursor() from error
-    is_key = start is None or (
-        isinstance(start, dict)
-        and start
-        and all(isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARACTERS for value in start.values())
-    )
-    if not isinstance(partition, str) or not is_key:
+    if not isinstance(parts, list) or not parts or not all(map(_is_key_part, parts)):
         raise invalid_cursor()
-    return partition, start
+    return parts
+
+
+def _is_key_part(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARACTERS
 
 
 def invalid_cursor() -> InvalidQuery:

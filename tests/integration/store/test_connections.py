@@ -226,7 +226,7 @@ def test_only_what_is_not_deleted_is_in_the_index(
     place = keys.connection(stored.company_id, stored.connection_id)
     item = table.get(place)
     assert item is not None
-    assert item["statusShard"] == keys.status_shard("PendingAuth", stored.company_id)
+    assert item["statusShard"] == keys.shard(keys.with_status("PendingAuth"), stored.company_id)
     connections.save(replace(stored, status=Status.DELETED), entry_of(stored))
     item = table.get(place)
     assert item is not None

@@ -68,7 +68,7 @@ def test_an_activated_lease_is_a_customer(customers: Customers, customer_id: str
     assert pointer["customerId"] == customer_id
     item = table.get(keys.customer(customer_id))
     assert item is not None
-    assert item["customerShard"] == keys.customer_shard(customer_id)
+    assert item["customerShard"] == keys.shard(keys.CUSTOMERS, customer_id)
     assert "idempotencyKey" not in item
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.codat.transport import Answer, Transport, api_key_fingerprint
+from shared.codat.transport import Response, Transport, api_key_fingerprint
 from shared.codat.wire import ErrorMessage
 from shared.domain.customers import Quota
 from shared.domain.errors import (
@@ -320,7 +320,7 @@ def test_path_segments_are_quoted() -> None:
 def test_the_time_of_an_answer(date: str | None, changed_at: str, read_at: str) -> None:
     """GIVEN a request sent at 12:00:00.25 and answered 2 s later. A change is not older, and a read not newer."""
     headers = httpx.Headers({} if date is None else {"date": date})
-    answer = Answer(200, b"", headers, NOW + timedelta(milliseconds=250), timedelta(seconds=2))
+    answer = Response(200, b"", headers, NOW + timedelta(milliseconds=250), timedelta(seconds=2))
     assert (answer.changed_at, answer.read_at) == (f"2026-11-22T{changed_at}Z", f"2026-11-22T{read_at}Z")
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from shared.codat import wire
-from shared.codat.transport import Answer
+from shared.codat.transport import Response
 from shared.codat.webhook_events import parse_event
 from shared.domain.errors import CodatInvalidResponse, UnparseableEvent
 from shared.domain.events import InitialReadEvent
@@ -19,8 +19,8 @@ from tests.payloads import webhook
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
-def answer(document: Any) -> Answer:
-    return Answer(200, json.dumps(document).encode(), httpx.Headers(), NOW, timedelta(0))
+def answer(document: Any) -> Response:
+    return Response(200, json.dumps(document).encode(), httpx.Headers(), NOW, timedelta(0))
 
 
 def test_the_error_for_a_tag_does_not_contain_its_key() -> None:
