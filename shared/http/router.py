@@ -124,10 +124,7 @@ def http_handler(routes: Mapping[str, Route]) -> Handler:
 
 def _respond(routes: Mapping[str, Route], request: Request) -> Response:
     try:
-        route = routes.get(request.event.get("routeKey", ""))
-        if route is None:
-            raise BadRequest(Problem(NOT_FOUND, "This function has no such route."))
-        return route(request)
+        return routes.get(request.event.get("routeKey", ""), _no_route)(request)
     except BadRequest as error:
         problem = error.problem
     except CodatCustomersError as error:
@@ -143,6 +140,10 @@ def _respond(routes: Mapping[str, Route], request: Request) -> Response:
     if problem.retry_after is not None:
         headers["retry-after"] = str(problem.retry_after)
     return Response(problem.kind.status, problem.document(request.request_id), headers)
+
+
+def _no_route(_: Request) -> Response:
+    raise BadRequest(Problem(NOT_FOUND, "This function has no such route."))
 
 
 def _invalid(error: ValidationError) -> Problem:
