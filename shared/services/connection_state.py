@@ -70,21 +70,18 @@ def update_from_answer(
 
 
 def sync_connections(
-    stored: Sequence[Connection],
-    listed: Sequence[ConnectionSnapshot],
-    customer: Customer,
-    context: CodatContext,
-    *,
-    event_type: str,
+    listed: Sequence[ConnectionSnapshot], customer: Customer, context: CodatContext, *, event_type: str
 ) -> list[Connection]:
-    """Sync all connections of a company, and return those that are not deleted, oldest first."""
-    before = {connection.connection_id: connection for connection in stored}
+    """Sync a company's connections with Codat's list, and return those that are not deleted, oldest first."""
+    stored = {
+        connection.connection_id: connection for connection in context.connections.of_company(customer.company_id)
+    }
     snapshots = {snapshot.connection_id: snapshot for snapshot in listed}
     synced = [
         sync_connection(
-            each, customer, context, listed=snapshots.get(each), stored=before.get(each), event_type=event_type
+            each, customer, context, listed=snapshots.get(each), stored=stored.get(each), event_type=event_type
         )
-        for each in sorted({*before, *snapshots})
+        for each in sorted({*stored, *snapshots})
     ]
     existing = [connection for connection in synced if connection is not None and not connection.is_deleted]
     return sorted(existing, key=lambda connection: (connection.created_at, connection.connection_id))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.domain import errors
-from shared.domain.connections import Connection, ConnectionSnapshot
+from shared.domain.connections import Connection
 from shared.domain.customers import (
     CREATION_TAG,
     Company,
@@ -48,7 +48,7 @@ def create_customer(
         raise errors.CustomerConflict(customer_id, ["companyId"])
     if company_id is not None and not created:
         # The process that adopted the company may have crashed before it stored the connections.
-        _import_connections(customer, context.codat.connections(company_id).snapshots, context)
+        sync_connections(context.codat.connections(company_id).snapshots, customer, context, event_type="adopted")
     return ensure_profile(customer, profile, context), created
 
 
@@ -132,7 +132,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
         _end_lease(lease, context)
         raise
     context.telemetry.count("CustomerAdopted")
-    _import_connections(customer, snapshots, context)
+    sync_connections(snapshots, customer, context, event_type="adopted")
     return customer
 
 
@@ -185,12 +185,6 @@ def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Comp
     return replace(
         company, tagged_customer_id=None, name=original.name, description=original.description, tags=original.tags
     )
-
-
-def _import_connections(customer: Customer, snapshots: Sequence[ConnectionSnapshot], context: CodatContext) -> None:
-    """Store the connections that an adopted company has at Codat."""
-    stored = context.connections.of_company(customer.company_id)
-    sync_connections(stored, snapshots, customer, context, event_type="adopted")
 
 
 def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Context) -> None:
