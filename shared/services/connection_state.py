@@ -73,9 +73,7 @@ def sync_connections(
     listed: Sequence[ConnectionSnapshot], customer: Customer, context: CodatContext, *, event_type: str
 ) -> list[Connection]:
     """Sync a company's connections with Codat's list, and return those that are not deleted, oldest first."""
-    stored = {
-        connection.connection_id: connection for connection in context.connections.of_company(customer.company_id)
-    }
+    stored = {each.connection_id: each for each in context.connections.of_company(customer.company_id)}
     snapshots = {snapshot.connection_id: snapshot for snapshot in listed}
     synced = [
         sync_connection(
@@ -171,10 +169,7 @@ def _save(
     stored: Connection | None,
     ended: CreationLease | None = None,
 ) -> Connection:
-    """Change the connection and write it, and repeat that until no other process has written since the read.
-
-    The timeline entry is written in the same transaction. A tombstone gets none.
-    """
+    """Change the connection and write it with its timeline entry, until no other process has written in between."""
     company_id, connection_id, customer_id = identity
     for _ in range(MAX_CONFLICTS):
         now = context.timestamp()

@@ -68,8 +68,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
             raise errors.CompanyGone(customer_id) from error
         raise
     context.telemetry.note(connection_id=snapshot.connection_id)
-    answer = _with_platform(snapshot, platform)
-    update = update_from_answer(answer, company_id, None, context, Precedence.OUR_CHANGE)
+    update = update_from_answer(_with_platform(snapshot, platform), company_id, None, context, Precedence.OUR_CHANGE)
     connection = record_update(
         update,
         context,
@@ -104,10 +103,7 @@ def _candidates(
 
 
 def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | None:
-    """Return the existing connection to the platform, with a fresh link; None if there is none.
-
-    Raises AccountingConnectionExists, CodatNotFound if the company was deleted, and Codat's other errors.
-    """
+    """Return the existing connection to the platform with a fresh link; None if there is none."""
     existing = sync_connections(_listed(customer, platform, context), customer, context, event_type="found")
     on_platform = [connection for connection in existing if _is_on(connection.source, platform)]
     for other in existing:
