@@ -88,7 +88,7 @@ def _candidates(
 ) -> list[ConnectionSnapshot]:
     """Return the listed connections that an unanswered request may have created, Linked ones first, then by age.
 
-    They are on the platform. If Codat returns neither key nor known name, they are newer than the first request.
+    A connection without a key and with an unknown name is among them if it is newer than the first request.
     """
     stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
     earliest = timestamp_of(datetime_of(lease.payload["requestedAt"]) - CLOCK_TOLERANCE)

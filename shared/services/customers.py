@@ -110,7 +110,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
     """Adopt the lease's company for its customer.
 
     Reserving the company first ensures that a second adopter is refused before anything is changed at Codat. The
-    customer is stored last: until then webhooks store nothing, and `discard_adoption` can undo the adoption.
+    customer is stored last: until then webhooks have no effect, and `discard_adoption` can undo the adoption.
     """
     customer_id, company_id = lease.payload["customerId"], lease.payload["adoptedCompanyId"]
     profile = profile_of(lease.payload)
@@ -165,7 +165,7 @@ def is_adoption(lease: CreationLease) -> bool:
 
 
 def adopts_own_company(lease: CreationLease) -> bool:
-    """Return whether the adopted company is known to be created by this service."""
+    """Return whether the adopted company was certainly created by this service."""
     return CREATION_TAG in lease.payload.get("before", {}).get("tags", {})
 
 
