@@ -69,15 +69,6 @@ _KINDS: Mapping[type[errors.CodatCustomersError], Kind] = {
 
 
 def problem_of(error: errors.CodatCustomersError) -> Problem:
-    return Problem(
-        kind=next(_KINDS[error_type] for error_type in type(error).__mro__ if error_type in _KINDS),
-        detail=str(error),
-        retry_after=getattr(error, "retry_after", None),
-        extensions=_extensions(error),
-    )
-
-
-def _extensions(error: errors.CodatCustomersError) -> dict[str, Any]:
     extensions: dict[str, Any] = {}
     if isinstance(error, errors.CodatError) and error.correlation_id is not None:
         extensions["correlationId"] = error.correlation_id
@@ -85,4 +76,5 @@ def _extensions(error: errors.CodatCustomersError) -> dict[str, Any]:
         extensions["errors"] = [{"field": error.field, "detail": str(error)}]
     if isinstance(error, errors.UnknownPlatform):
         extensions["platforms"] = [{"platformKey": key, "platformName": name} for key, name in error.available.items()]
-    return extensions
+    kind = next(_KINDS[error_type] for error_type in type(error).__mro__ if error_type in _KINDS)
+    return Problem(kind, str(error), getattr(error, "retry_after", None), extensions)

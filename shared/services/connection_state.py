@@ -70,21 +70,16 @@ def update_from_answer(
 
 
 def sync_connections(
-    stored: Sequence[Connection],
-    listed: Sequence[ConnectionSnapshot],
-    customer: Customer,
-    context: CodatContext,
-    *,
-    event_type: str,
+    listed: Sequence[ConnectionSnapshot], customer: Customer, context: CodatContext, *, event_type: str
 ) -> list[Connection]:
-    """Sync all connections of a company, and return those that are not deleted, oldest first."""
-    before = {connection.connection_id: connection for connection in stored}
+    """Sync a company's connections with Codat's list, and return those that are not deleted, oldest first."""
+    stored = {each.connection_id: each for each in context.connections.of_company(customer.company_id)}
     snapshots = {snapshot.connection_id: snapshot for snapshot in listed}
     synced = [
         sync_connection(
-            each, customer, context, listed=snapshots.get(each), stored=before.get(each), event_type=event_type
+            each, customer, context, listed=snapshots.get(each), stored=stored.get(each), event_type=event_type
         )
-        for each in sorted({*before, *snapshots})
+        for each in sorted({*stored, *snapshots})
     ]
     existing = [connection for connection in synced if connection is not None and not connection.is_deleted]
     return sorted(existing, key=lambda connection: (connection.created_at, connection.connection_id))
@@ -174,10 +169,7 @@ def _save(
     stored: Connection | None,
     ended: CreationLease | None = None,
 ) -> Connection:
-    """Change the connection and write it, and repeat that until no other process has written since the read.
-
-    The timeline entry is written in the same transaction. A tombstone gets none.
-    """
+    """Change the connection and write it with its timeline entry, until no other process has written in between."""
     company_id, connection_id, customer_id = identity
     for _ in range(MAX_CONFLICTS):
         now = context.timestamp()

@@ -33,7 +33,8 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
     while another call creates the connection, and Codat's errors, after which a repeated call completes.
     """
     customer = get_customer(customer_id, context)
-    lease = context.connections.acquire(customer.company_id, platform.key, context.lease_request())
+    company_id = customer.company_id
+    lease = context.connections.acquire(company_id, platform.key, context.lease_request())
     try:
         result = _reuse(customer, platform, context)
     except errors.CodatCustomersError as error:
@@ -48,14 +49,14 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
     def reread(snapshot: ConnectionSnapshot) -> ConnectionSnapshot | None:
         """Return the current connection: a list lags behind, and the link of a replayed answer may have been used."""
         try:
-            return context.codat.connection(customer.company_id, snapshot.connection_id)
+            return context.codat.connection(company_id, snapshot.connection_id)
         except errors.CodatNotFound:
             return None
 
     creation = IdempotentCreation(
         lease,
         context,
-        send=lambda lease: context.codat.create_connection(customer.company_id, platform.key, lease.idempotency_key),
+        send=lambda lease: context.codat.create_connection(company_id, platform.key, lease.idempotency_key),
         find_existing=lambda: next(filter(None, map(reread, _candidates(customer, platform, lease, context))), None),
         verify=reread,
     )
@@ -63,12 +64,11 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         snapshot = creation.run()
     except errors.CodatNotFound as error:
         # Either the company was deleted, or the platform is not enabled in Codat's portal.
-        if not context.codat.has_company(customer.company_id):
+        if not context.codat.has_company(company_id):
             raise errors.CompanyGone(customer_id) from error
         raise
     context.telemetry.note(connection_id=snapshot.connection_id)
-    named = _with_platform(snapshot, platform)
-    update = update_from_answer(named, customer.company_id, None, context, Precedence.OUR_CHANGE)
+    update = update_from_answer(_with_platform(snapshot, platform), company_id, None, context, Precedence.OUR_CHANGE)
     connection = record_update(
         update,
         context,
@@ -79,7 +79,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         link_issued=True,
     )
     context.telemetry.count("ConnectionCreated")
-    link_url = snapshot.link_url or context.codat.connection(customer.company_id, snapshot.connection_id).link_url
+    link_url = snapshot.link_url or context.codat.connection(company_id, snapshot.connection_id).link_url
     return ConnectionResult(connection, link_url or "", created=True)
 
 
@@ -88,7 +88,7 @@ def _candidates(
 ) -> list[ConnectionSnapshot]:
     """Return the listed connections that an unanswered request may have created, Linked ones first, then by age.
 
-    They are on the platform. If Codat returns neither key nor known name, they are newer than the first request.
+    A connection without a key and with an unknown name is among them if it is newer than the first request.
     """
     stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
     earliest = timestamp_of(datetime_of(lease.payload["requestedAt"]) - CLOCK_TOLERANCE)
@@ -103,13 +103,8 @@ def _candidates(
 
 
 def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | None:
-    """Return the existing connection to the platform, with a fresh link; None if there is none.
-
-    Raises AccountingConnectionExists, CodatNotFound if the company was deleted, and Codat's other errors.
-    """
-    stored = context.connections.of_company(customer.company_id)  # before the list, which is then certainly newer
-    listed = _listed(customer, platform, context)
-    existing = sync_connections(stored, listed, customer, context, event_type="found")
+    """Return the existing connection to the platform with a fresh link; None if there is none."""
+    existing = sync_connections(_listed(customer, platform, context), customer, context, event_type="found")
     on_platform = [connection for connection in existing if _is_on(connection.source, platform)]
     for other in existing:
         are_accounting = platform.source_type == other.source.source_type == ACCOUNTING

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from shared.domain import errors
-from shared.domain.connections import Connection, ConnectionSnapshot
+from shared.domain.connections import Connection
 from shared.domain.customers import (
     CREATION_TAG,
     Company,
@@ -48,7 +48,7 @@ def create_customer(
         raise errors.CustomerConflict(customer_id, ["companyId"])
     if company_id is not None and not created:
         # The process that adopted the company may have crashed before it stored the connections.
-        _import_connections(customer, context.codat.connections(company_id).snapshots, context)
+        sync_connections(context.codat.connections(company_id).snapshots, customer, context, event_type="adopted")
     return ensure_profile(customer, profile, context), created
 
 
@@ -110,7 +110,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
     """Adopt the lease's company for its customer.
 
     Reserving the company first ensures that a second adopter is refused before anything is changed at Codat. The
-    customer is stored last: until then webhooks store nothing, and `discard_adoption` can undo the adoption.
+    customer is stored last: until then webhooks have no effect, and `discard_adoption` can undo the adoption.
     """
     customer_id, company_id = lease.payload["customerId"], lease.payload["adoptedCompanyId"]
     profile = profile_of(lease.payload)
@@ -132,7 +132,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
         _end_lease(lease, context)
         raise
     context.telemetry.count("CustomerAdopted")
-    _import_connections(customer, snapshots, context)
+    sync_connections(snapshots, customer, context, event_type="adopted")
     return customer
 
 
@@ -165,7 +165,7 @@ def is_adoption(lease: CreationLease) -> bool:
 
 
 def adopts_own_company(lease: CreationLease) -> bool:
-    """Return whether the adopted company is known to be created by this service."""
+    """Return whether the adopted company was certainly created by this service."""
     return CREATION_TAG in lease.payload.get("before", {}).get("tags", {})
 
 
@@ -185,12 +185,6 @@ def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Comp
     return replace(
         company, tagged_customer_id=None, name=original.name, description=original.description, tags=original.tags
     )
-
-
-def _import_connections(customer: Customer, snapshots: Sequence[ConnectionSnapshot], context: CodatContext) -> None:
-    """Store the connections that an adopted company has at Codat."""
-    stored = context.connections.of_company(customer.company_id)
-    sync_connections(stored, snapshots, customer, context, event_type="adopted")
 
 
 def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Context) -> None:

@@ -8,10 +8,7 @@ from shared.services.profile import get_customer
 
 
 def company_link(customer_id: str, context: CodatContext) -> str:
-    """Return the URL of the Hosted Link page, where the customer chooses the platform.
-
-    Raises CustomerNotFound, CompanyGone and Codat's errors.
-    """
+    """Return the URL of the Hosted Link page. Raises CustomerNotFound, CompanyGone and Codat's errors."""
     company = context.codat.company(get_customer(customer_id, context).company_id)
     if company is None:
         raise CompanyGone(customer_id)

@@ -32,7 +32,7 @@ def plan(customers: "Customers", codat: "Codat", queue: "Queue", *, adopt_ours: 
 
 
 def process(message: Mapping[str, Any], context: ReconcileContext) -> Counts:
-    """Process a message and return its counts. After an error, repeat the message: it continues where it stopped."""
+    """Process a message and return its counts. After an error, a repeated message continues where it stopped."""
     if message["kind"] == "customers":
         return reconcile_customers(message["customerIds"], context)
     return reconcile_orphans(message["page"], context, adopt_ours=message["adoptOurs"])
