@@ -29,7 +29,7 @@ WHEELS := .cache/wheels-$(ARCH)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.synced ## walk the main job end to end against the simulated Codat (FAULTS=1: with faults)
+demo: .venv/.synced ## run the main job end to end against the Codat simulator (FAULTS=1: with faults)
 	@exec $(PYTHON) -m local.demo $(if $(filter-out 0,$(FAULTS)),--faults)
 
 run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
@@ -98,9 +98,9 @@ clean: ## remove everything that make made
 	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find functions shared local cli simulator tests bench -name __pycache__ -prune -exec rm -rf {} +
 
-# The environments. A stamp is written last, so that an interrupted set-up is taken up again.
+# The environments. The stamp is written last, so that an interrupted set-up is repeated. --quiet still prints errors.
 
-# The interpreter that is new enough is noted in the stamp, for the environments below.
+# The stamp contains the path of a Python interpreter for the environments below.
 .uv/$(UV_VERSION):
 	@for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
@@ -109,7 +109,7 @@ clean: ## remove everything that make made
 	done; \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo 'Python 3.11 or newer is needed, and there is none on the PATH.' >&2; exit 1; }; \
-	echo "Setting up uv $(UV_VERSION) in .uv"; \
+	echo "Setting up uv $(UV_VERSION) in .uv …"; \
 	new=.uv/new-$$$$ && \
 	"$$python" -m venv $$new && \
 	$$new/bin/python -m pip install --quiet --no-deps uv==$(UV_VERSION) && \
@@ -117,32 +117,32 @@ clean: ## remove everything that make made
 	"$$python" -c 'import sys; print(sys.executable)' >$@
 
 .venv/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
-	@echo 'Setting up the project in .venv'
-	@$(UV) sync --frozen --python "$$(cat .uv/$(UV_VERSION))"
+	@echo "Installing the project's packages in .venv (about 20 s) …"
+	@$(UV) sync --quiet --frozen --python "$$(cat .uv/$(UV_VERSION))"
 	@touch $@
 
-# On Python 3.13 where there is one: then `package` builds with this environment's interpreter and pip. pyenv's
-# shims on the PATH fail unless the version is switched on, so its installations are looked at as well.
+# With Python 3.13 if it is installed, because `package` builds with this environment's interpreter and pip. pyenv's
+# shims fail unless the version is active, so its installations are tried, too.
 .sam/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
-	@echo 'Setting up SAM CLI in .sam'
+	@echo 'Installing SAM CLI in .sam …'
 	@for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*[0-9]/bin/python3.13 \
 		"$$($(UV) python find --managed-python 3.13 2>/dev/null)" "$$(cat .uv/$(UV_VERSION))"; do \
 		"$$python" -c '' 2>/dev/null && break; \
 	done; \
 	python=$$("$$python" -c 'import sys; print(sys.executable)') && \
-	UV_PROJECT_ENVIRONMENT=.sam $(UV) sync --frozen --only-group sam --python "$$python"
+	UV_PROJECT_ENVIRONMENT=.sam $(UV) sync --quiet --frozen --only-group sam --python "$$python"
 	@touch $@
 
-# Scanners pin much that the project uses in other versions.
+# The scanners pin other versions of the project's packages.
 .scan/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
-	@echo 'Setting up the scanners in .scan'
-	@UV_PROJECT_ENVIRONMENT=.scan $(UV) sync --frozen --only-group scan --python "$$(cat .uv/$(UV_VERSION))"
+	@echo 'Installing the scanners in .scan …'
+	@UV_PROJECT_ENVIRONMENT=.scan $(UV) sync --quiet --frozen --only-group scan --python "$$(cat .uv/$(UV_VERSION))"
 	@touch $@
 
-# What Lambda has beside the artifact.
+# A package that Lambda provides besides the artifact.
 .ric/.synced: uv.lock pyproject.toml .sam/.synced
-	@echo "Setting up Lambda's runtime client in .ric"
-	@UV_PROJECT_ENVIRONMENT=.ric $(UV) sync --frozen --only-group ric --python $(RUNTIME)
+	@echo "Installing Lambda's runtime client in .ric …"
+	@UV_PROJECT_ENVIRONMENT=.ric $(UV) sync --quiet --frozen --only-group ric --python $(RUNTIME)
 	@touch $@
 
 # What the layer imports, exactly as locked.

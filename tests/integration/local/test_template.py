@@ -138,7 +138,7 @@ def test_a_table_has_the_arguments_of_create_table(tmp_path: "Path") -> None:
 
 def test_variables_that_differ_between_functions_are_an_error(tmp_path: "Path") -> None:
     """Functions share a process, so a variable has a single value."""
-    conflicting = template(
+    conflicting = load(
         tmp_path,
         """
         Resources:
@@ -159,7 +159,7 @@ def test_variables_that_differ_between_functions_are_an_error(tmp_path: "Path") 
 )
 def test_an_unsupported_value_is_an_error_with_its_name(tmp_path: "Path", value: str, name: str) -> None:
     """The error is raised when the value is resolved."""
-    unknown = template(
+    unknown = load(
         tmp_path,
         f"""
         Resources:
