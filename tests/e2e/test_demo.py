@@ -16,9 +16,8 @@ import pytest
 from local.demo import scenario
 from local.demo.__main__ import run_demo
 from local.demo.printer import Printer, document_lines, shortened
-from local.gateway.invocation import Handler
+from local.gateway.invocation import Handler, load_handlers
 from local.settings import LocalSettings, new_webhook_secret
-from local.stack import load_handlers
 from local.template import Template
 from local.terminal import CACHE
 

@@ -79,7 +79,7 @@ SMALL = """
 
 def test_intrinsic_functions_are_evaluated(tmp_path: "Path") -> None:
     """A function's environment variables are strings."""
-    environment = load(tmp_path, SMALL, physical_ids={"Queue": "http://q"}).functions["ReadFunction"].environment
+    environment = load(tmp_path, SMALL).functions["ReadFunction"].environment
     expected = {
         "TABLE_NAME": "codat-customers-Table",
         "KEYS": "a;b",
@@ -88,7 +88,7 @@ def test_intrinsic_functions_are_evaluated(tmp_path: "Path") -> None:
         "MODE": "soft",
         "ARN": "arn:aws:dynamodb:eu-west-1:123456789012:codat-customers-Table",
         "URL": "https://eu-west-1.example/dev/${Literal}",
-        "QUEUE_URL": "http://q",
+        "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/codat-customers-Queue",
     }
     assert {key: environment[key] for key in expected} == expected
 
@@ -179,9 +179,6 @@ def test_the_projects_template_is_supported() -> None:
     assert Route("POST", "/customers", "CreateCompanyFunction", iam=True) in real.routes
     assert all(function.handler.startswith("functions.") for function in real.functions.values())
     assert real.environment()["TABLE_NAME"] == real.table().name
-    assert real.table().ttl == {
-        "TableName": real.table().name,
-        "TimeToLiveSpecification": {"AttributeName": "expiresAt", "Enabled": True},
-    }
+    assert real.table().ttl == {"AttributeName": "expiresAt", "Enabled": True}
     indexes = real.table().definition["GlobalSecondaryIndexes"]
     assert {index["IndexName"] for index in indexes} == {"byStatus", "byCustomer"}
