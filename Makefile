@@ -32,7 +32,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.synced ## walk the main job end to end against the simulated Codat (FAULTS=1: with faults)
+demo: .venv/.synced ## run the main job end to end against the Codat simulator (FAULTS=1: with faults)
 	@exec $(PYTHON) -m local.demo $(if $(filter-out 0,$(FAULTS)),--faults)
 
 run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
@@ -103,7 +103,7 @@ clean: ## remove everything that make made
 	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find functions shared local cli simulator tests bench -name __pycache__ -prune -exec rm -rf {} +
 
-# The environments. A stamp is written last, so that an interrupted set-up is taken up again.
+# The environments. The stamp is written last, so that an interrupted set-up is repeated. --quiet still prints errors.
 
 # The path of the interpreter that was chosen is stored in the stamp, for the environments below. If pyenv lacks the
 # version in .python-version its shims fail or start the system's Python, so its installations are tried as well.
@@ -127,32 +127,32 @@ clean: ## remove everything that make made
 	"$$python" -c 'import sys; print(sys.executable)' >$@
 
 .venv/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
-	@echo 'Setting up the project in .venv'
-	@$(UV) sync --frozen --python "$$(cat .uv/$(UV_VERSION))"
+	@echo "Installing the project's packages in .venv (about 20 s) …"
+	@$(UV) sync --quiet --frozen --python "$$(cat .uv/$(UV_VERSION))"
 	@touch $@
 
 # On Python 3.13 if it is installed: then `package` builds with this environment's interpreter and pip. pyenv's
 # shims on the PATH fail unless the version is switched on, so its installations are looked at as well.
 .sam/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
-	@echo 'Setting up SAM CLI in .sam'
+	@echo 'Installing SAM CLI in .sam …'
 	@for python in python3.13 "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/3.13.*[0-9]/bin/python3.13 \
 		"$$($(UV) python find --managed-python 3.13 2>/dev/null)" "$$(cat .uv/$(UV_VERSION))"; do \
 		"$$python" -c '' 2>/dev/null && break; \
 	done; \
 	python=$$("$$python" -c 'import sys; print(sys.executable)') && \
-	UV_PROJECT_ENVIRONMENT=.sam $(UV) sync --frozen --only-group sam --python "$$python"
+	UV_PROJECT_ENVIRONMENT=.sam $(UV) sync --quiet --frozen --only-group sam --python "$$python"
 	@touch $@
 
-# Scanners pin much that the project uses in other versions.
+# The scanners pin other versions of the project's packages.
 .scan/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
-	@echo 'Setting up the scanners in .scan'
-	@UV_PROJECT_ENVIRONMENT=.scan $(UV) sync --frozen --only-group scan --python "$$(cat .uv/$(UV_VERSION))"
+	@echo 'Installing the scanners in .scan …'
+	@UV_PROJECT_ENVIRONMENT=.scan $(UV) sync --quiet --frozen --only-group scan --python "$$(cat .uv/$(UV_VERSION))"
 	@touch $@
 
-# What Lambda has beside the artifact.
+# A package that Lambda provides besides the artifact.
 .ric/.synced: uv.lock pyproject.toml .sam/.synced
-	@echo "Setting up Lambda's runtime client in .ric"
-	@UV_PROJECT_ENVIRONMENT=.ric $(UV) sync --frozen --only-group ric --python $(RUNTIME)
+	@echo "Installing Lambda's runtime client in .ric …"
+	@UV_PROJECT_ENVIRONMENT=.ric $(UV) sync --quiet --frozen --only-group ric --python $(RUNTIME)
 	@touch $@
 
 # What the layer imports, exactly as locked.

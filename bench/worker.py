@@ -15,11 +15,9 @@ from typing import Any
 
 import boto3
 
-from local.aws.event_sources import queue_sources, scheduled_functions
+from local.aws.event_sources import queue_sources, schedule_event, scheduled_functions
 from local.aws.queue_runner import QueueRunner
-from local.aws.reconcile import schedule_event
-from local.gateway.invocation import invoke_and_wait
-from local.stack import load_handlers
+from local.gateway.invocation import invoke_and_wait, load_handlers
 from local.template import Template
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import signal
@@ -79,16 +78,10 @@ def print_introduction(stack: Stack, terminal: Terminal, logs: str) -> None:
         terminal.line()
         terminal.line("  CODAT_WEBHOOK_SECRETS is not set: every webhook from that Codat will be rejected with 401.")
     body = json.dumps({"customerId": "acme", "name": "Acme Ltd"})
-    for text in (
-        "",
-        "Create a customer:",
-        "",
-        f"  curl -i {stack.url}/customers -H 'content-type: application/json' -d '{body}'",
-        "",
-        terminal.dim("Requests are listed below. Ctrl-C stops everything."),
-        "",
-    ):
-        terminal.line(text)
+    command = f"curl -i {stack.url}/customers -H 'content-type: application/json' -d '{body}'"
+    terminal.line(f"\nCreate a customer:\n\n  {command}\n")
+    terminal.line(terminal.dim("Requests are listed below. Ctrl-C stops everything."))
+    terminal.line()
 
 
 def request_line(exchange: Exchange, terminal: Terminal, logs: str) -> str:
@@ -117,11 +110,9 @@ def bind_or_explain(port: int) -> socket.socket:
     try:
         return bind(port)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(
-                f"PORT {port} on {HOST} is in use. Choose another one: PORT={port + 1} make run"
-            ) from None
-        raise SettingsError(f"PORT {port} on {HOST} can't be used: {error.strerror}") from None
+        raise SettingsError(
+            f"PORT {port} on {HOST}: {error.strerror}. Choose another port: PORT={port + 1} make run"
+        ) from None
 
 
 @contextmanager

@@ -14,16 +14,23 @@ import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+import boto3
 
 from local.aws.background import Background
 from local.aws.moto_server import ACCESS_KEY_ID, ENDPOINT_VARIABLES, SECRET_ACCESS_KEY, moto_server
 from local.aws.resources import create_secret, create_table
+from local.gateway.app import Gateway, application
+from local.gateway.console_routes import console_routes, table_items
 from local.gateway.exchanges import WEBHOOK_PATH
+from local.gateway.invocation import load_handlers
 from local.gateway.server import HOST, bind, serving
 from local.template import DEFAULT_REGION, Template
+from shared.codat.transport import api_key_fingerprint
+from shared.store.api_keys import ApiKeys
+from shared.store.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,18 +91,15 @@ def running_stack(
         cleanup.callback(clear_caches)
         handlers = handlers if handlers is not None else load_handlers(template)
         cleanup.enter_context(background.running(handlers, dynamodb, from_now=not is_new))
-        app = _application(template, handlers, dynamodb, background, on_exchange)
-        cleanup.enter_context(serving(app, listener))
-        yield Stack(url, settings, template, template.table().name, codat_url, codat, dynamodb, background)
-
-
-def load_handlers(template: Template) -> dict[str, Handler]:
-    """Import the functions' handlers as Lambda does; return them by logical id."""
-    handlers = {}
-    for function in template.functions.values():
-        module, _, symbol = function.handler.rpartition(".")
-        handlers[function.name] = getattr(import_module(module), symbol)
-    return handlers
+        table_name = template.table().name
+        gateway = Gateway(
+            routes=template.routes, functions=template.functions, handlers=handlers, on_exchange=on_exchange
+        )
+        console = console_routes(
+            table=lambda: table_items(dynamodb, table_name), events=background.events, reconcile=background.reconcile
+        )
+        cleanup.enter_context(serving(application(gateway, console), listener))
+        yield Stack(url, settings, template, table_name, codat_url, codat, dynamodb, background)
 
 
 def clear_caches() -> None:
@@ -112,43 +116,22 @@ def clear_caches() -> None:
             value.cache_clear()
 
 
-def _application(
-    template: Template,
-    handlers: Mapping[str, Handler],
-    dynamodb: DynamoDBClient,
-    background: Background,
-    on_exchange: Callable[[Exchange], None] | None,
-) -> Any:
-    from local.gateway.app import Gateway, application  # noqa: PLC0415 - slow to import
-    from local.gateway.console_routes import console_routes, table_items  # noqa: PLC0415 - slow to import
-
-    gateway = Gateway(routes=template.routes, functions=template.functions, handlers=handlers, on_exchange=on_exchange)
-    table_name = template.table().name
-    console = console_routes(
-        table=lambda: table_items(dynamodb, table_name), events=background.events, reconcile=background.reconcile
-    )
-    return application(gateway, console)
-
-
-@contextmanager
-def _codat_simulator(settings: LocalSettings, url: str) -> Iterator[CodatServer]:
+def _codat_simulator(settings: LocalSettings, url: str) -> CodatServer:
     # Imported here: a stack with CODAT_BASE_URL needs no simulator.
     from codat_simulator.server import CodatServer  # noqa: PLC0415
     from codat_simulator.settings import Settings  # noqa: PLC0415
 
-    codat_settings = Settings(
-        api_keys=(settings.codat_api_key,),
-        webhook_urls=(url + WEBHOOK_PATH,),
-        webhook_secrets=settings.webhook_secrets[:1],
+    return CodatServer(
+        Settings(
+            api_keys=(settings.codat_api_key,),
+            webhook_urls=(url + WEBHOOK_PATH,),
+            webhook_secrets=settings.webhook_secrets[:1],
+        )
     )
-    with CodatServer(codat_settings) as codat:
-        yield codat
 
 
 def _create_resources(template: Template, settings: LocalSettings) -> tuple[DynamoDBClient, bool]:
     """Create table and secret. Return the client, and whether the table is new."""
-    import boto3  # noqa: PLC0415 - slow to import
-
     dynamodb = boto3.client("dynamodb")
     is_new = create_table(dynamodb, template.table())
     create_secret(
@@ -158,18 +141,10 @@ def _create_resources(template: Template, settings: LocalSettings) -> tuple[Dyna
         webhook_secrets=settings.webhook_secrets,
     )
     if not is_new and not settings.codat_base_url:
-        _trust_api_key(dynamodb, template.table().name, settings.codat_api_key)
+        # The table was used with an earlier simulator, which had another key.
+        api_keys = ApiKeys(Table(dynamodb, template.table().name))
+        api_keys.trust(api_key_fingerprint(settings.codat_api_key), "the key of a new simulator", datetime.now(UTC))
     return dynamodb, is_new
-
-
-def _trust_api_key(dynamodb: DynamoDBClient, table_name: str, api_key: str) -> None:
-    """Trust the API key of a new Codat simulator in a table that an earlier simulator was used with."""
-    from shared.codat.transport import api_key_fingerprint  # noqa: PLC0415 - slow to import
-    from shared.store.api_keys import ApiKeys  # noqa: PLC0415 - slow to import
-    from shared.store.table import Table  # noqa: PLC0415 - slow to import
-
-    proof = "the key of a new simulated Codat"
-    ApiKeys(Table(dynamodb, table_name)).trust(api_key_fingerprint(api_key), proof, datetime.now(UTC))
 
 
 def _variables(settings: LocalSettings, template: Template, moto_url: str, codat_url: str) -> dict[str, str | None]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +20,6 @@ DEFAULT_PATH = Path(__file__).resolve().parent.parent / "template.yaml"
 
 ACCOUNT_ID = "123456789012"
 DEFAULT_REGION = "eu-west-1"
-
-# Lambda's defaults.
-_LAMBDA_TIMEOUT = 3
-_LAMBDA_MEMORY = 128
 
 
 class TemplateError(Exception):
@@ -56,7 +51,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`definition` contains the arguments of `create_table`, `ttl` those of `update_time_to_live`."""
+    """`definition` contains the arguments of `create_table`."""
 
     name: str
     definition: Mapping[str, Any]
@@ -65,9 +60,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """`attributes` are those of `create_queue`. `dead_letters` is the logical id of the dead-letter queue, which
-    receives a message after `max_receives`.
-    """
+    """`attributes` are those of `create_queue`; `dead_letters` is the dead-letter queue's logical id."""
 
     name: str
     attributes: Mapping[str, str]
@@ -76,30 +69,24 @@ class Queue:
 
 
 class Template:
-    """A template with `parameters`, or their defaults.
-
-    A resource without a name gets the name `STACK-LogicalId`. `physical_ids` replaces the value of `!Ref` for
-    single resources, e.g. a queue's URL.
-    """
+    """A template with `parameters`, or their defaults. A resource without a name gets the name `STACK-LogicalId`."""
 
     def __init__(
         self,
         body: Mapping[str, Any],
         *,
         parameters: Mapping[str, str] | None = None,
-        physical_ids: Mapping[str, str] | None = None,
         stack_name: str = "codat-customers",
     ) -> None:
         self._resources: Mapping[str, Any] = body.get("Resources", {})
         self._globals: Mapping[str, Any] = body.get("Globals", {})
         self._conditions: Mapping[str, Any] = body.get("Conditions", {})
-        self._physical_ids = dict(physical_ids or {})
         self._stack_name = stack_name
         self._parameters = _parameter_values(body.get("Parameters", {}), parameters or {})
 
     @classmethod
     def load(cls, path: Path = DEFAULT_PATH, **options: Any) -> Template:
-        return cls(yaml.load(path.read_text("utf-8"), _loader()), **options)  # noqa: S506 - a SafeLoader
+        return cls(yaml.load(path.read_text("utf-8"), _Loader), **options)  # noqa: S506 - a SafeLoader
 
     def of_type(self, resource_type: str) -> dict[str, Mapping[str, Any]]:
         """Return the unresolved properties of a type's resources, by logical id, if their condition holds."""
@@ -115,16 +102,15 @@ class Template:
         defaults = self._globals.get("Function", {})
         functions = {}
         for name, own in self.of_type("AWS::Serverless::Function").items():
-            variables = {
-                **defaults.get("Environment", {}).get("Variables", {}),
-                **own.get("Environment", {}).get("Variables", {}),
-            }
+            # Lambda's defaults, Globals, the function's own.
+            properties = {"Timeout": 3, "MemorySize": 128, **defaults, **own}
+            variables = [part.get("Environment", {}).get("Variables", {}) for part in (defaults, own)]
             functions[name] = Function(
                 name=name,
                 handler=own["Handler"],
-                timeout=int(self.resolve(own.get("Timeout", defaults.get("Timeout", _LAMBDA_TIMEOUT)))),
-                memory=int(self.resolve(own.get("MemorySize", defaults.get("MemorySize", _LAMBDA_MEMORY)))),
-                environment={key: _text(self.resolve(value)) for key, value in variables.items()},
+                timeout=int(self.resolve(properties["Timeout"])),
+                memory=int(self.resolve(properties["MemorySize"])),
+                environment={key: _text(self.resolve(value)) for key, value in (variables[0] | variables[1]).items()},
             )
         return functions
 
@@ -157,20 +143,14 @@ class Template:
     def table(self, logical_id: str = "Table") -> Table:
         properties = self.of_type("AWS::DynamoDB::Table")[logical_id]
         name = self.physical_id(logical_id)
-        definition: dict[str, Any] = {
-            key: self.resolve(properties[key])
-            for key in ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes")
-            if key in properties
-        }
+        definition: dict[str, Any] = {"TableName": name}
+        for key in ("AttributeDefinitions", "KeySchema", "BillingMode", "GlobalSecondaryIndexes"):
+            if key in properties:
+                definition[key] = self.resolve(properties[key])
         if "StreamSpecification" in properties:
             view = self.resolve(properties["StreamSpecification"])
             definition["StreamSpecification"] = {"StreamEnabled": True, **view}
-        ttl = self.resolve(properties.get("TimeToLiveSpecification"))
-        return Table(
-            name,
-            {"TableName": name, **definition},
-            ttl and {"TableName": name, "TimeToLiveSpecification": ttl},
-        )
+        return Table(name, definition, self.resolve(properties.get("TimeToLiveSpecification")))
 
     def queue(self, logical_id: str) -> Queue:
         properties = self.of_type("AWS::SQS::Queue")[logical_id]
@@ -188,8 +168,6 @@ class Template:
 
     def physical_id(self, logical_id: str) -> str:
         """Return the value of `!Ref`: a queue's URL, or the resource's name."""
-        if logical_id in self._physical_ids:
-            return self._physical_ids[logical_id]
         if self._resources[logical_id]["Type"] == "AWS::SQS::Queue":
             return f"https://sqs.{DEFAULT_REGION}.amazonaws.com/{ACCOUNT_ID}/{self.name(logical_id)}"
         return self.name(logical_id)
@@ -254,9 +232,7 @@ class Template:
                 return "${" + name[1:] + "}"
             if name in variables:
                 return _text(self.resolve(variables[name]))
-            if "." in name:
-                return _text(self._get_att(name))
-            return _text(self._ref(name))
+            return _text(self._get_att(name) if "." in name else self._ref(name))
 
         return re.sub(r"\$\{([^}]+)\}", replacement, text)
 
@@ -329,22 +305,20 @@ def _generality(segment: str) -> int:
     return 2 if segment.endswith("+}") else 1 if segment.startswith("{") else 0
 
 
-@cache
-def _loader() -> type[yaml.SafeLoader]:
-    """Return a SafeLoader that reads `!Tag value` as `{"Fn::Tag": value}`."""
+def _construct(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    """Read `!Tag value` as `{"Fn::Tag": value}`."""
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
 
-    class Loader(yaml.SafeLoader):
-        pass
 
-    def construct(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
-        value: Any
-        if isinstance(node, yaml.ScalarNode):
-            value = loader.construct_scalar(node)
-        elif isinstance(node, yaml.SequenceNode):
-            value = loader.construct_sequence(node, deep=True)
-        elif isinstance(node, yaml.MappingNode):
-            value = loader.construct_mapping(node, deep=True)
-        return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
+class _Loader(yaml.SafeLoader):
+    pass
 
-    Loader.add_multi_constructor("!", construct)
-    return Loader
+
+_Loader.add_multi_constructor("!", _construct)

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager, redirect_stdout
+from functools import partialmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -37,23 +38,16 @@ class Terminal:
             os.dup2(devnull, self._stream.fileno())
             os.close(devnull)
 
-    def bold(self, text: str) -> str:
-        return self._escape("1", text)
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
-    def dim(self, text: str) -> str:
-        return self._escape("2", text)
-
-    def green(self, text: str) -> str:
-        return self._escape("32", text)
-
-    def red(self, text: str) -> str:
-        return self._escape("31", text)
+    bold = partialmethod(_paint, "1")
+    dim = partialmethod(_paint, "2")
+    red = partialmethod(_paint, "31")
+    green = partialmethod(_paint, "32")
 
     def status(self, status: int) -> str:
         return self.green(str(status)) if status < 400 else self.red(str(status))  # noqa: PLR2004 - HTTP's errors
-
-    def _escape(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
 
 
 @contextmanager

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-_PUT_EVENTS = "AWSEvents.PutEvents"
 # Quotas of one call.
 _MAX_ENTRIES = 10
 _MAX_BYTES = 1024 * 1024
@@ -83,7 +82,7 @@ def bus_endpoint(bus: Bus, app: WSGIApplication) -> WSGIApplication:
     """Handle PutEvents, and pass all other requests to `app`."""
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("HTTP_X_AMZ_TARGET") != _PUT_EVENTS:
+        if environ.get("HTTP_X_AMZ_TARGET") != "AWSEvents.PutEvents":
             return app(environ, start_response)
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         entries = json.loads(body)["Entries"]

@@ -1,22 +1,18 @@
-"""The event sources of template.yaml besides the API: the table's stream, queues and schedules."""
+"""The event sources of template.yaml besides the API, with Lambda's defaults: the table's stream, queues, schedules."""
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from local.template import resource_of
+from local.template import ACCOUNT_ID, DEFAULT_REGION, resource_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from local.template import Template
-
-# Lambda's defaults.
-_STREAM_BATCH_SIZE = 100
-_QUEUE_BATCH_SIZE = 10
-_CONCURRENCY = 2
-_UNLIMITED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +53,8 @@ def stream_sources(template: Template) -> list[StreamSource]:
         StreamSource(
             function=resource_of(properties["FunctionName"]),
             table=table,
-            batch_size=int(template.resolve(properties.get("BatchSize", _STREAM_BATCH_SIZE))),
-            retries=None if (retries := int(properties.get("MaximumRetryAttempts", _UNLIMITED))) < 0 else retries,
+            batch_size=int(template.resolve(properties.get("BatchSize", 100))),
+            retries=None if (retries := int(properties.get("MaximumRetryAttempts", -1))) < 0 else retries,
             bisects=bool(properties.get("BisectBatchOnFunctionError", False)),
             reports_failures=_reports_failures(properties),
             filters=tuple(
@@ -75,8 +71,8 @@ def queue_sources(template: Template) -> list[QueueSource]:
         QueueSource(
             function=resource_of(properties["FunctionName"]),
             queue=queue,
-            batch_size=int(template.resolve(properties.get("BatchSize", _QUEUE_BATCH_SIZE))),
-            concurrency=int(properties.get("ScalingConfig", {}).get("MaximumConcurrency", _CONCURRENCY)),
+            batch_size=int(template.resolve(properties.get("BatchSize", 10))),
+            concurrency=int(properties.get("ScalingConfig", {}).get("MaximumConcurrency", 2)),
             reports_failures=_reports_failures(properties),
         )
         for queue, properties in _event_source_mappings(template, "AWS::SQS::Queue")
@@ -90,6 +86,21 @@ def scheduled_functions(template: Template) -> list[str]:
         for function, properties in template.of_type("AWS::Serverless::Function").items()
         if any(event["Type"] == "ScheduleV2" for event in properties.get("Events", {}).values())
     ]
+
+
+def schedule_event() -> dict[str, Any]:
+    """Return the event of an EventBridge schedule without an input of its own."""
+    return {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.scheduler",
+        "account": ACCOUNT_ID,
+        "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "region": DEFAULT_REGION,
+        "resources": [f"arn:aws:scheduler:{DEFAULT_REGION}:{ACCOUNT_ID}:schedule/default/local"],
+        "detail": "{}",
+    }
 
 
 def _event_source_mappings(template: Template, source_type: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

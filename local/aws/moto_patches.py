@@ -14,15 +14,14 @@ import copy
 from functools import cache
 from typing import Any
 
+from moto.core.common_models import BaseModel
+from moto.dynamodb.models.table import Table
+from moto.dynamodbstreams.models import ShardIterator
+
 
 @cache
 def apply() -> None:
     """Patch moto. Afterwards a stream has a single reader: records are dropped once they have been read."""
-    # Imported here because moto is slow to import.
-    from moto.core.common_models import BaseModel  # noqa: PLC0415
-    from moto.dynamodb.models.table import Table  # noqa: PLC0415
-    from moto.dynamodbstreams.models import ShardIterator  # noqa: PLC0415
-
     base_model: Any = BaseModel
     base_model.__new__ = lambda cls, *_, **__: object.__new__(cls)
     table_model: Any = Table
@@ -39,7 +38,10 @@ def apply() -> None:
         return get_records(iterator, limit)
 
     iterator_model.get = get
-    iterator_model.stream_shard = property(_current_shard, _set_table_name)
+    iterator_model.stream_shard = property(
+        lambda iterator: iterator.streams_backend.dynamodb.tables[iterator.table_name].stream_shard,
+        lambda iterator, shard: setattr(iterator, "table_name", shard.table.name),
+    )
 
 
 def _copy_table(table: Any, _: dict[int, Any]) -> Any:
@@ -56,11 +58,3 @@ def _copy_table(table: Any, _: dict[int, Any]) -> Any:
         copied.stream_shard.table = copied
         copied.stream_shard.items = list(table.stream_shard.items)
     return copied
-
-
-def _current_shard(iterator: Any) -> Any:
-    return iterator.streams_backend.dynamodb.tables[iterator.table_name].stream_shard
-
-
-def _set_table_name(iterator: Any, shard: Any) -> None:
-    iterator.table_name = shard.table.name

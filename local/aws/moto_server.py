@@ -7,6 +7,10 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from local.aws import moto_patches
 from local.template import ACCOUNT_ID
 
 if TYPE_CHECKING:
@@ -14,12 +18,9 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # moto serves every service on one port. AWS_ENDPOINT_URL_DYNAMODB may name another DynamoDB.
-ENDPOINT_VARIABLES = (
-    "AWS_ENDPOINT_URL_DYNAMODB",
-    "AWS_ENDPOINT_URL_DYNAMODB_STREAMS",
-    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-    "AWS_ENDPOINT_URL_SQS",
-    "AWS_ENDPOINT_URL_EVENTBRIDGE",
+ENDPOINT_VARIABLES = tuple(
+    f"AWS_ENDPOINT_URL_{service}"
+    for service in ("DYNAMODB", "DYNAMODB_STREAMS", "SECRETS_MANAGER", "SQS", "EVENTBRIDGE")
 )
 # DynamoDB Local accepts letters and digits only.
 ACCESS_KEY_ID = "LOCALONEMACHINE"
@@ -34,31 +35,23 @@ _lock = threading.Lock()
 _account_ids = itertools.count(int(ACCOUNT_ID))
 
 
+class _Handler(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+    # Headers and body are two packets; Nagle's algorithm would delay the second by 40 ms.
+    disable_nagle_algorithm = True
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        pass
+
+
 @contextmanager
 def moto_server(middleware: Callable[[WSGIApplication], WSGIApplication] | None = None) -> Iterator[str]:
     """Serve an empty moto on a free port of 127.0.0.1; yield its URL. `middleware` wraps moto's app."""
-    # Imported here because moto is slow to import, and a stack on another AWS doesn't need it.
-    from moto.moto_server.werkzeug_app import (  # noqa: PLC0415
-        DomainDispatcherApplication,
-        create_backend_app,
-    )
-    from werkzeug.serving import WSGIRequestHandler, make_server  # noqa: PLC0415
-
-    from local.aws import moto_patches  # noqa: PLC0415
-
-    class QuietHandler(WSGIRequestHandler):
-        protocol_version = "HTTP/1.1"
-        # Headers and body are two packets; Nagle's algorithm would delay the second by 40 ms.
-        disable_nagle_algorithm = True
-
-        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-            pass
-
     moto_patches.apply()
     app: WSGIApplication = serialized(_in_new_account(DomainDispatcherApplication(create_backend_app)))
     if middleware:
         app = middleware(app)
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=QuietHandler)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=_Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="moto", daemon=True)
     thread.start()
     try:

@@ -25,7 +25,7 @@ def create_table(client: DynamoDBClient, table: Table) -> bool:
     client.get_waiter("table_exists").wait(TableName=table.name, WaiterConfig={"Delay": 1, "MaxAttempts": 10})
     if table.ttl:
         ttl: Any = table.ttl
-        client.update_time_to_live(**ttl)
+        client.update_time_to_live(TableName=table.name, TimeToLiveSpecification=ttl)
     return True
 
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
-_PAGE_SIZE = 1000
-
 
 class StreamReader:
     """Return the records since the last read, in the form of a Lambda event. Not thread-safe."""
@@ -41,7 +39,7 @@ class StreamReader:
 
     def _read_shard(self, shard_id: str) -> Iterator[list[Record]]:
         while iterator := self._iterators[shard_id]:
-            response = self._client.get_records(ShardIterator=iterator, Limit=_PAGE_SIZE)
+            response = self._client.get_records(ShardIterator=iterator)
             self._iterators[shard_id] = response.get("NextShardIterator")
             if not response["Records"]:
                 return
@@ -60,15 +58,14 @@ class StreamReader:
         # A shard id contains the time of its creation, so a parent sorts before its children.
         for shard_id, is_closed in sorted(shards.items()):
             if shard_id not in self._iterators:
-                skips = from_now and is_closed
-                self._iterators[shard_id] = None if skips else self._first_iterator(shard_id, from_now=from_now)
+                start: Any = "LATEST" if from_now else "TRIM_HORIZON"
+                self._iterators[shard_id] = None if from_now and is_closed else self._iterator(shard_id, start)
 
-    def _first_iterator(self, shard_id: str, *, from_now: bool) -> str:
-        return self._client.get_shard_iterator(
-            StreamArn=self._stream_arn,
-            ShardId=shard_id,
-            ShardIteratorType="LATEST" if from_now else "TRIM_HORIZON",
-        )["ShardIterator"]
+    def _iterator(self, shard_id: str, start: Any) -> str:
+        response = self._client.get_shard_iterator(
+            StreamArn=self._stream_arn, ShardId=shard_id, ShardIteratorType=start
+        )
+        return response["ShardIterator"]
 
 
 def lambda_record(record: Mapping[str, Any], stream_arn: str) -> Record:

@@ -8,7 +8,7 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
 from codat_simulator.faults import Fault
@@ -63,19 +63,14 @@ def run_scenario(api: httpx.Client, codat: CodatServer, exchanges: Exchanges, pr
         shown = Printer(io.StringIO()) if customers else printer
         customer = Customer(api, codat, exchanges, shown, f"bloom-{run_id}-{number}", key, name, retries)
         started = time.monotonic()
-        try:
-            customer.create_connect_unlink(f"Bloom & Daughters {number}", action)
-        except StepFailedError as failure:
-            raise StepFailedError(f"{name}: {failure.step}", str(failure)) from failure
+        customer.create_connect_unlink(f"Bloom & Daughters {number}", action)
         if customers:
             elapsed = printer.dim(f"{(time.monotonic() - started) * 1000:.0f} ms")
             printer.line(f"   {name:20} {status_path(customer.statuses)}  {elapsed}")
         customers.append(customer)
     printer.heading("A webhook is lost, and reconcile corrects the state")
     customers[0].lose_webhook_and_reconcile()
-    _check_rejections(codat, exchanges)
-    if retries:
-        _check_faults(codat, printer)
+    _check_faults(codat, exchanges, printer)
 
 
 @dataclass(slots=True)
@@ -191,7 +186,7 @@ class Customer:
         exchange = self.exchanges.wait_for(matches, timeout)
         self._print_webhooks()
         if exchange is None:
-            raise StepFailedError(title, f"no {event_type} arrived within {timeout:g} s")
+            self._fail(f"no {event_type} arrived within {timeout:g} s")
         self._check_equal(f"the response to {event_type}", exchange.status, _NO_CONTENT)
         self._check_state(status)
         return exchange
@@ -217,7 +212,7 @@ class Customer:
         try:
             return self.api.request(method, path, json=body, timeout=_RESPONSE_TIMEOUT)
         except httpx.HTTPError as error:
-            raise StepFailedError(self._title, f"{method} {path}: {type(error).__name__}") from error
+            self._fail(f"{method} {path}: {type(error).__name__}")
 
     def _step(self, title: str) -> None:
         self._title = title
@@ -241,7 +236,10 @@ class Customer:
 
     def _check(self, holds: bool, reason: str) -> None:  # noqa: FBT001 - like an assert statement
         if not holds:
-            raise StepFailedError(self._title, reason)
+            self._fail(reason)
+
+    def _fail(self, reason: str) -> NoReturn:
+        raise StepFailedError(f"{self.platform}: {self._title}", reason)
 
     def _print_webhooks(self) -> None:
         exchanges = self.exchanges.all()
@@ -251,21 +249,18 @@ class Customer:
         self._printed = len(exchanges)
 
 
-def _check_rejections(codat: CodatServer, exchanges: Exchanges) -> None:
-    """Check that exactly the forged webhooks were rejected: one for each platform, and those signed wrongly."""
-    webhooks = [exchange for exchange in exchanges.all() if exchange.webhook_event()]
-    rejected = sum(webhook.status == _UNAUTHORIZED for webhook in webhooks)
-    forged = sum(fault["fired"] for fault in codat.faults.list() if fault["kind"] == "webhook-wrong-secret")
-    forged += len(PLATFORMS)
-    if rejected != forged:
-        raise StepFailedError("Forged webhooks are rejected", f"{rejected} of {forged} forged webhooks were rejected")
-
-
-def _check_faults(codat: CodatServer, printer: Printer) -> None:
-    printer.heading("Faults that occurred at Codat")
-    for fault in codat.faults.list():
+def _check_faults(codat: CodatServer, exchanges: Exchanges, printer: Printer) -> None:
+    """Check that each fault occurred, and that exactly the forged webhooks were rejected: one for each platform."""
+    forged = len(PLATFORMS)
+    if faults := codat.faults.list():
+        printer.heading("Faults that occurred at Codat")
+    for fault in faults:
         is_webhook = fault["kind"].startswith("webhook")
         target = fault["eventType"] if is_webhook else f"{fault['method']} {fault['path']}"
         printer.line(f"   {fault['kind']:21} {target:38} {fault['fired']} x")
         if not fault["fired"]:
             raise StepFailedError("Faults at Codat", f"{fault['kind']} of {target} never occurred")
+        forged += fault["fired"] if fault["kind"] == "webhook-wrong-secret" else 0
+    rejected = sum(bool(exchange.webhook_event()) and exchange.status == _UNAUTHORIZED for exchange in exchanges.all())
+    if rejected != forged:
+        raise StepFailedError("Forged webhooks are rejected", f"{rejected} of {forged} forged webhooks were rejected")

@@ -110,13 +110,9 @@ class Gateway:
 
 def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
     """Return the gateway with `console` under /_local/."""
-
-    async def redirect_to_console(_: Request) -> RedirectResponse:
-        return RedirectResponse("/_local/")
-
     return Starlette(
         routes=[
-            AsgiRoute("/_local", redirect_to_console),
+            AsgiRoute("/_local", lambda _: RedirectResponse("/_local/")),
             Mount("/_local", app=console),
             Mount("/", app=gateway),
         ]
@@ -124,10 +120,8 @@ def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
 
 
 async def _read(request: Request) -> bytes | None:
-    """Return the body, or None if it exceeds API Gateway's limit.
-
-    It is read to its end in any case: a client that is still sending would get a reset instead of the response.
-    """
+    """Return the body, or None if it exceeds API Gateway's limit."""
+    # Read to the end in any case: a client that is still sending would get a reset instead of the response.
     size = 0
     chunks: list[bytes] = []
     async for chunk in request.stream():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from boto3.dynamodb.types import TypeDeserializer
 from starlette.applications import Starlette
 from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Route
@@ -60,26 +62,19 @@ def _problem(status: int, title: str, detail: str) -> Response:
 
 def table_items(client: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:
     """Return every item as JSON: binary as base64, sets as sorted lists."""
-    from boto3.dynamodb.types import TypeDeserializer  # noqa: PLC0415 - boto3 is slow to import
-
     deserialize = TypeDeserializer().deserialize
-    return [
-        {name: _to_json(deserialize(value)) for name, value in item.items()}
+    items = [
+        {name: deserialize(value) for name, value in item.items()}
         for page in client.get_paginator("scan").paginate(TableName=table_name, ConsistentRead=True)
         for item in page["Items"]
     ]
+    plain: list[dict[str, Any]] = json.loads(json.dumps(items, default=_to_json))
+    return plain
 
 
 def _to_json(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _to_json(item) for key, item in value.items()}
-        case list():
-            return [_to_json(item) for item in value]
-        case set():
-            return sorted(map(_to_json, value))
-        case Decimal():
-            return int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(getattr(value, "value", None), bytes):  # boto3's Binary
-        return base64.b64encode(value.value).decode("ascii")
-    return value
+    if isinstance(value, set):
+        return sorted(value)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return base64.b64encode(value.value).decode("ascii")  # boto3's Binary

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from local.template import Route
 
-API_ID = "1234567890"
-DOMAIN = "localhost"
-
 # Requests are not signed on one machine: every caller of an IAM route is this role.
 _CALLER = {
     "accessKey": "ASIALOCALONEMACHINE",
@@ -59,9 +56,9 @@ def api_gateway_event(
     body, is_base64 = encoded_body(request.body, headers.get("content-type", ""))
     context: dict[str, Any] = {
         "accountId": ACCOUNT_ID,
-        "apiId": API_ID,
-        "domainName": DOMAIN,
-        "domainPrefix": DOMAIN,
+        "apiId": "1234567890",
+        "domainName": "localhost",
+        "domainPrefix": "localhost",
         "http": {
             "method": request.method,
             "path": request.path,
@@ -82,7 +79,7 @@ def api_gateway_event(
         "routeKey": route.key,
         "rawPath": request.path,
         "rawQueryString": request.query_string,
-        "cookies": _cookies(headers.get("cookie", "")),
+        "cookies": [cookie for part in headers.get("cookie", "").split(";") if (cookie := part.strip())],
         "headers": {**headers, "x-forwarded-proto": "http", "x-forwarded-port": str(request.port)},
         "requestContext": context,
         "pathParameters": dict(path_parameters),
@@ -113,7 +110,3 @@ def _joined(pairs: Any) -> dict[str, str]:
     for name, value in pairs:
         joined[name] = f"{joined[name]},{value}" if name in joined else value
     return joined
-
-
-def _cookies(header: str) -> list[str]:
-    return [cookie for part in header.split(";") if (cookie := part.strip())]

@@ -9,12 +9,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from local.gateway.lambda_context import LambdaContext
 
 if TYPE_CHECKING:
-    from local.template import Function
+    from local.template import Function, Template
 
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 # The result and what was raised instead. Not the future's own exception, which asyncio would log if it comes too late.
@@ -27,6 +28,15 @@ class FunctionError(Exception):
 
 class InvocationTimeoutError(Exception):
     """The handler exceeded the caller's timeout."""
+
+
+def load_handlers(template: Template) -> dict[str, Handler]:
+    """Import the functions' handlers as Lambda does; return them by logical id."""
+    handlers = {}
+    for function in template.functions.values():
+        module, _, symbol = function.handler.rpartition(".")
+        handlers[function.name] = getattr(import_module(module), symbol)
+    return handlers
 
 
 async def invoke(function: Function, handler: Handler, event: dict[str, Any], *, timeout: float) -> Any:  # noqa: ASYNC109 - not the time of the coroutine alone

@@ -15,17 +15,11 @@ if TYPE_CHECKING:
 class LambdaContext:
     """The timeout starts when the object is created."""
 
-    function_version = "$LATEST"
-    identity = None
-    client_context = None
-
     def __init__(self, function: Function) -> None:
         self.aws_request_id = str(uuid.uuid4())
         self.function_name = function.name
         self.memory_limit_in_mb = str(function.memory)  # a string on Lambda, too
         self.invoked_function_arn = f"arn:aws:lambda:{DEFAULT_REGION}:{ACCOUNT_ID}:function:{function.name}"
-        self.log_group_name = f"/aws/lambda/{function.name}"
-        self.log_stream_name = "local"
         self._deadline = time.monotonic() + function.timeout
 
     def get_remaining_time_in_millis(self) -> int:

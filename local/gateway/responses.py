@@ -16,13 +16,31 @@ class MalformedResponseError(Exception):
 
 
 def http_response(result: Any) -> Response:
+    """Raises MalformedResponseError."""
+    try:
+        return _http_response(result)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise MalformedResponseError(str(error)) from None
+
+
+def message(status: int, text: str) -> Response:
+    """Return an error response of API Gateway itself."""
+    return Response(json.dumps({"message": text}, separators=(",", ":")), status, media_type="application/json")
+
+
+def _http_response(result: Any) -> Response:
     if not isinstance(result, dict) or "statusCode" not in result:
         # API Gateway uses a result without a status as the body of a 200.
-        return Response(_json(result), 200, media_type="application/json")
-    status = _status(result["statusCode"])
-    response = Response(b"" if status in _NO_BODY else _body(result), status)
-    headers = result.get("headers") or {}
-    for name, value in headers.items():
+        body = result if isinstance(result, str) else json.dumps(result)
+        return Response(body, 200, media_type="application/json")
+    status = int(result["statusCode"])
+    if not 100 <= status <= 599:  # noqa: PLR2004 - HTTP's range
+        raise ValueError(f"statusCode is {status}")
+    content = (result.get("body") or "").encode("utf-8")
+    if result.get("isBase64Encoded"):
+        content = base64.b64decode(content, validate=True)
+    response = Response(b"" if status in _NO_BODY else content, status)
+    for name, value in (result.get("headers") or {}).items():
         # The server sets these.
         if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
             response.headers[name] = str(value).lower() if isinstance(value, bool) else str(value)
@@ -31,41 +49,3 @@ def http_response(result: Any) -> Response:
     for cookie in result.get("cookies") or []:
         response.headers.append("set-cookie", cookie)
     return response
-
-
-def message(status: int, text: str) -> Response:
-    """Return an error response of API Gateway itself."""
-    return Response(json.dumps({"message": text}, separators=(",", ":")), status, media_type="application/json")
-
-
-def _json(result: Any) -> str:
-    if isinstance(result, str):
-        return result
-    try:
-        return json.dumps(result)
-    except (TypeError, ValueError) as error:
-        raise MalformedResponseError(str(error)) from None
-
-
-def _status(value: Any) -> int:
-    try:
-        status = int(value)
-    except (TypeError, ValueError):
-        raise MalformedResponseError(f"statusCode is {value!r}") from None
-    if not 100 <= status <= 599:  # noqa: PLR2004 - HTTP's range
-        raise MalformedResponseError(f"statusCode is {value!r}")
-    return status
-
-
-def _body(result: dict[str, Any]) -> bytes:
-    body = result.get("body")
-    if body is None:
-        return b""
-    if not isinstance(body, str):
-        raise MalformedResponseError(f"body is {type(body).__name__}, not a string")
-    if not result.get("isBase64Encoded"):
-        return body.encode("utf-8")
-    try:
-        return base64.b64decode(body, validate=True)
-    except ValueError:
-        raise MalformedResponseError("isBase64Encoded is set, but the body is not base64") from None

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 _START_TIMEOUT = 10.0
-_BACKLOG = 2048
 # Connections that a browser keeps open would otherwise delay Ctrl-C.
 _SHUTDOWN_TIMEOUT = 1
 # Higher than API Gateway's limit, so that tests can send oversized headers to a function.
@@ -34,7 +33,7 @@ def bind(port: int) -> socket.socket:
         # Otherwise a port stays in use for a minute after its last connection.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
-        listener.listen(_BACKLOG)
+        listener.listen(2048)
     except OSError:
         listener.close()
         raise

@@ -1,4 +1,4 @@
-"""`make demo`: it shows the main job, and notices what isn't as it should be."""
+"""`make demo` runs the main job, and fails if a result is wrong."""
 
 import io
 import json
@@ -12,20 +12,19 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-from local.narration import document_lines, shortened
 
-from local import steps
-from local.demo import demonstrate
-from local.gateway.invocation import Handler
+from local.demo import scenario
+from local.demo.__main__ import run_demo
+from local.demo.printer import Printer, document_lines, shortened
+from local.gateway.invocation import Handler, load_handlers
 from local.settings import LocalSettings, new_webhook_secret
-from local.stack import load_handlers
 from local.template import Template
-from local.terminal import CACHE, Console
+from local.terminal import CACHE
 
 
 def demo(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    ours = {"CODAT_BASE_URL", "CODAT_API_KEY", "CODAT_WEBHOOK_SECRETS", "AWS_ENDPOINT_URL_DYNAMODB", "LOGS"}
-    environment = {**{name: value for name, value in os.environ.items() if name not in ours}, **variables}
+    unset = {"CODAT_BASE_URL", "CODAT_API_KEY", "CODAT_WEBHOOK_SECRETS", "AWS_ENDPOINT_URL_DYNAMODB", "LOGS"}
+    environment = {**{name: value for name, value in os.environ.items() if name not in unset}, **variables}
     return subprocess.run(
         [sys.executable, "-m", "local.demo", *arguments],
         env={**environment, "PYTHONIOENCODING": "utf-8"},
@@ -36,42 +35,42 @@ def demo(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_main_job() -> None:
-    """GIVEN the real functions THEN every platform is linked and unlinked, and no link can be taken from it."""
+def test_the_main_job_succeeds_and_no_link_is_printed_or_logged() -> None:
+    """GIVEN the real functions THEN every platform is linked and unlinked. Secrets and names are not logged."""
     secret = new_webhook_secret()
-    done = demo(CODAT_API_KEY="key-that-must-never-be-logged", CODAT_WEBHOOK_SECRETS=secret)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stderr == ""
-    assert "state Linked, next action none" in done.stdout
-    assert done.stdout.count("PendingAuth → Linked → Unlinked") == 4
-    assert "webhook connection.connected       answered 204" in done.stdout
-    assert "webhook connection.deleted         answered 401" in done.stdout
-    assert "otp=" not in done.stdout
-    assert '"level"' not in done.stdout
-    assert "\x1b[" not in done.stdout
+    process = demo(CODAT_API_KEY="key-that-must-never-be-logged", CODAT_WEBHOOK_SECRETS=secret)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert process.stderr == ""
+    assert "state Linked, next action none" in process.stdout
+    assert process.stdout.count("PendingAuth → Linked → Unlinked") == 4
+    assert "webhook connection.connected       answered 204" in process.stdout
+    assert "webhook connection.deleted         answered 401" in process.stdout
+    assert "otp=" not in process.stdout
+    assert '"level"' not in process.stdout
+    assert "\x1b[" not in process.stdout
 
-    logged = (CACHE / "demo.log").read_text()
-    assert '"status":201' in logged
-    assert '"connection_id":' in logged
-    for never in ("otp=", "key-that-must", secret.removeprefix("whsec_"), "Bloom", "referenceCompany", "linkUrl"):
-        assert never not in logged
-
-
-def test_the_main_job_under_faults() -> None:
-    """GIVEN a Codat that fails on the way THEN the end is the same."""
-    done = demo("--faults")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "What will go wrong at Codat" in done.stdout
-    assert "What went wrong at Codat on the way" in done.stdout
-    assert "webhook connection.connected       answered 401" in done.stdout
-    assert done.stdout.count("PendingAuth → Linked → Unlinked") == 4
+    log = (CACHE / "demo.log").read_text()
+    assert '"status":201' in log
+    assert '"connection_id":' in log
+    for private in ("otp=", "key-that-must", secret.removeprefix("whsec_"), "Bloom", "referenceCompany", "linkUrl"):
+        assert private not in log
 
 
-def test_it_needs_the_simulated_codat() -> None:
-    """GIVEN another Codat THEN it refuses, and names what to do."""
-    done = demo(CODAT_BASE_URL="https://api.codat.io")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "CODAT_BASE_URL" in done.stderr
+def test_the_main_job_succeeds_with_faults() -> None:
+    """GIVEN faults at Codat THEN the states are the same."""
+    process = demo("--faults")
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "Fault at Codat: kind=drop, when=after" in process.stdout
+    assert "Faults that occurred at Codat" in process.stdout
+    assert "webhook connection.connected       answered 401" in process.stdout
+    assert process.stdout.count("PendingAuth → Linked → Unlinked") == 4
+
+
+def test_it_needs_the_simulator() -> None:
+    """GIVEN another Codat THEN the message names the variable to unset."""
+    process = demo(CODAT_BASE_URL="https://api.codat.io")
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "CODAT_BASE_URL" in process.stderr
 
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -85,11 +84,11 @@ def changed(handler: Handler, change: Change) -> Handler:
 
 
 def with_body(**fields: Any) -> Change:
-    return lambda answer: {**answer, "body": json.dumps({**json.loads(answer["body"]), **fields})}
+    return lambda result: {**result, "body": json.dumps({**json.loads(result["body"]), **fields})}
 
 
 def with_status(status: int) -> Change:
-    return lambda answer: {**answer, "statusCode": status}
+    return lambda result: {**result, "statusCode": status}
 
 
 @pytest.mark.parametrize(
@@ -104,62 +103,62 @@ def with_status(status: int) -> Change:
         ("ReadCustomersFunction", with_body(status="PendingAuth"), "webhook makes it Linked", "'PendingAuth'"),
     ],
 )
-def test_what_is_not_as_it_should_be_fails_by_its_step(function: str, change: Change, step: str, reason: str) -> None:
-    """GIVEN one function that answers wrongly THEN the demo fails and names the step."""
+def test_a_wrong_result_fails_with_the_name_of_its_step(function: str, change: Change, step: str, reason: str) -> None:
+    """GIVEN a function with a wrong result THEN the demo prints the step, the reason and the log."""
     handlers = load_handlers(Template.load())
-    code, shown = demonstrated({**handlers, function: changed(handlers[function], change)})
+    code, output = run({**handlers, function: changed(handlers[function], change)})
     assert code == 1
-    failed_at = shown[shown.index("Failed at: ") :]
-    assert step in failed_at
-    assert reason in failed_at
-    assert "the log" in failed_at
+    failure = output[output.index("Failed at: ") :]
+    assert step in failure
+    assert reason in failure
+    assert "the log" in failure
 
 
-def test_a_webhook_that_never_arrives_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN an event that gets no answer THEN the demo doesn't wait for ever."""
-    monkeypatch.setattr(steps, "PATIENT_WEBHOOK_WITHIN", 0.3)
-    code, shown = demonstrated(load_handlers(Template.load()), faults=["kind=webhook-drop"])
+def test_a_webhook_that_doesnt_arrive_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN dropped webhooks THEN the demo fails after a timeout."""
+    monkeypatch.setattr(scenario, "_WEBHOOK_TIMEOUT_WITH_FAULTS", 0.3)
+    code, output = run(load_handlers(Template.load()), faults=["kind=webhook-drop"])
     assert code == 1
-    assert "no connection.connected came within" in shown
+    assert "no connection.connected arrived within" in output
 
 
-def test_a_fault_that_never_strikes_is_noticed() -> None:
-    """GIVEN nothing to get over THEN the walk under faults has shown nothing, and says so."""
-    code, shown = demonstrated(load_handlers(Template.load()), faults=["kind=status,path=/nowhere"])
+def test_a_fault_that_doesnt_occur_is_a_failure() -> None:
+    """GIVEN a fault of a path that is not called THEN the demo fails, because it has shown nothing."""
+    code, output = run(load_handlers(Template.load()), faults=["kind=status,path=/nowhere"])
     assert code == 1
-    assert "status of * /nowhere never struck" in shown
+    assert "status of * /nowhere never occurred" in output
 
 
-def test_a_forgery_that_is_let_in_is_noticed() -> None:
-    """GIVEN a door that takes everything THEN the demo fails, with and without faults."""
+def test_an_accepted_forgery_is_a_failure() -> None:
+    """GIVEN a webhook function that accepts everything THEN the demo fails, with and without faults."""
     handlers = load_handlers(Template.load())
-    hear = handlers["CodatWebhookFunction"]
+    receive = handlers["CodatWebhookFunction"]
 
-    def credulous(event: dict[str, Any], context: Any) -> Any:
-        return {**hear(event, context), "statusCode": 204}
+    def accept(event: dict[str, Any], context: Any) -> Any:
+        return {**receive(event, context), "statusCode": 204}
 
     for faults in ([], ["kind=webhook-wrong-secret,times=1"]):
-        code, shown = demonstrated({**handlers, "CodatWebhookFunction": credulous}, faults)
+        code, output = run({**handlers, "CodatWebhookFunction": accept}, faults)
         assert code == 1
-        assert "answer to a forged webhook is 204, not 401" in shown
+        assert "the response to a forged webhook is 204, not 401" in output
 
 
-def test_a_second_company_is_noticed() -> None:
-    """GIVEN a function that makes another company for the same customer THEN the demo fails."""
+def test_a_second_company_of_a_customer_is_a_failure() -> None:
+    """GIVEN a function that creates another company for the same customer THEN the demo fails."""
     handlers = load_handlers(Template.load())
     create = handlers["CreateCompanyFunction"]
 
     def create_two(event: dict[str, Any], context: Any) -> Any:
-        answer = create(event, context)
-        codat_company_for(json.loads(answer["body"])["customerId"])
-        return answer
+        result = create(event, context)
+        create_company(json.loads(result["body"])["customerId"])
+        return result
 
-    code, shown = demonstrated({**handlers, "CreateCompanyFunction": create_two})
+    code, output = run({**handlers, "CreateCompanyFunction": create_two})
     assert code == 1
-    assert "One customer, one company" in shown
+    assert "One customer, one company" in output
 
 
-def codat_company_for(customer_id: str) -> None:
+def create_company(customer_id: str) -> None:
     secret = boto3.client("secretsmanager").get_secret_value(SecretId=os.environ["CODAT_SECRET_ID"])
     key = json.loads(secret["SecretString"])["apiKey"]
     httpx.post(
@@ -169,15 +168,15 @@ def codat_company_for(customer_id: str) -> None:
     ).raise_for_status()
 
 
-def demonstrated(handlers: Mapping[str, Handler], faults: list[str] | None = None) -> tuple[int, str]:
-    shown = io.StringIO()
+def run(handlers: Mapping[str, Handler], faults: list[str] | None = None) -> tuple[int, str]:
+    output = io.StringIO()
     settings = LocalSettings.from_environment({"PORT": "0"})
-    code = demonstrate(settings, Console(shown), "the log", faults=faults or [], handlers=handlers)
-    return code, shown.getvalue()
+    code = run_demo(settings, Printer(output), "the log", faults=faults or [], handlers=handlers)
+    return code, output.getvalue()
 
 
-def test_a_shown_link_cannot_be_used() -> None:
-    """Its query, which holds the one-time token, never shows; the rest only in part."""
+def test_a_printed_link_has_no_token() -> None:
+    """The query with the one-time token is removed, and the path is cut."""
     url = "https://link.codat.io/companies/3f0e/connections/77aa/start?otp=secret"
     assert shortened(url) == "https://link.codat.io/companies/3f0e/conn…"
     [_, line] = document_lines(json.dumps({"status": "PendingAuth", "linkUrl": url}).encode())

@@ -144,7 +144,7 @@ def test_the_simulators_webhooks_arrive(settings: LocalSettings) -> None:
 
 
 def test_an_invalid_webhook_has_no_event(settings: LocalSettings) -> None:
-    """GIVEN bodies that are too deep or no JSON THEN the handler's response is sent, and the event is None."""
+    """GIVEN bodies that are too deep or no JSON THEN the handler's response is sent."""
     exchanges = Exchanges()
     with running_stack(settings, handlers=HANDLERS, on_exchange=exchanges.add) as stack:
         for body in (b"[" * 100_000, b"\xff", b"7"):

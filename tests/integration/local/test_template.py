@@ -79,7 +79,7 @@ SMALL = """
 
 def test_intrinsic_functions_are_evaluated(tmp_path: "Path") -> None:
     """A function's environment variables are strings."""
-    environment = load(tmp_path, SMALL, physical_ids={"Queue": "http://q"}).functions["ReadFunction"].environment
+    environment = load(tmp_path, SMALL).functions["ReadFunction"].environment
     expected = {
         "TABLE_NAME": "codat-customers-Table",
         "KEYS": "a;b",
@@ -88,7 +88,7 @@ def test_intrinsic_functions_are_evaluated(tmp_path: "Path") -> None:
         "MODE": "soft",
         "ARN": "arn:aws:dynamodb:eu-west-1:123456789012:codat-customers-Table",
         "URL": "https://eu-west-1.example/dev/${Literal}",
-        "QUEUE_URL": "http://q",
+        "QUEUE_URL": "https://sqs.eu-west-1.amazonaws.com/123456789012/codat-customers-Queue",
     }
     assert {key: environment[key] for key in expected} == expected
 
@@ -138,7 +138,7 @@ def test_a_table_has_the_arguments_of_create_table(tmp_path: "Path") -> None:
 
 def test_variables_that_differ_between_functions_are_an_error(tmp_path: "Path") -> None:
     """Functions share a process, so a variable has a single value."""
-    conflicting = template(
+    conflicting = load(
         tmp_path,
         """
         Resources:
@@ -159,7 +159,7 @@ def test_variables_that_differ_between_functions_are_an_error(tmp_path: "Path") 
 )
 def test_an_unsupported_value_is_an_error_with_its_name(tmp_path: "Path", value: str, name: str) -> None:
     """The error is raised when the value is resolved."""
-    unknown = template(
+    unknown = load(
         tmp_path,
         f"""
         Resources:
@@ -179,9 +179,6 @@ def test_the_projects_template_is_supported() -> None:
     assert Route("POST", "/customers", "CreateCompanyFunction", iam=True) in real.routes
     assert all(function.handler.startswith("functions.") for function in real.functions.values())
     assert real.environment()["TABLE_NAME"] == real.table().name
-    assert real.table().ttl == {
-        "TableName": real.table().name,
-        "TimeToLiveSpecification": {"AttributeName": "expiresAt", "Enabled": True},
-    }
+    assert real.table().ttl == {"AttributeName": "expiresAt", "Enabled": True}
     indexes = real.table().definition["GlobalSecondaryIndexes"]
     assert {index["IndexName"] for index in indexes} == {"byStatus", "byCustomer"}

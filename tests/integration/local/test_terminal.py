@@ -28,10 +28,8 @@ class Stream(io.StringIO):
         (False, {}, False),
     ],
 )
-def test_colour_is_used_on_a_terminal_without_no_color(
-    terminal: bool, environment: dict[str, str], has_colour: bool
-) -> None:
-    """An empty NO_COLOR has no effect; TERM=dumb disables colour, too."""
+def test_colour_needs_a_terminal(terminal: bool, environment: dict[str, str], has_colour: bool) -> None:  # noqa: FBT001 - parameters of the case
+    """NO_COLOR and TERM=dumb disable it. An empty NO_COLOR has no effect."""
     stream = Stream(terminal=terminal)
     output = Terminal.on(stream, environment)
     output.line(output.bold("word"))

@@ -1,6 +1,7 @@
 """Answer every request with the event that SAM CLI constructs.
 
-Run it in SAM CLI's environment: `.sam/bin/python -m tests.integration.local.gateway.sam_gateway PORT SHOWN_PORT ROUTE…`.
+Run it in SAM CLI's environment:
+`.sam/bin/python -m tests.integration.local.gateway.sam_gateway PORT SHOWN_PORT ROUTE…`.
 """
 
 import sys
