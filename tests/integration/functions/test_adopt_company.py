@@ -15,7 +15,7 @@ from tests.change_events import events_about as events_of
 from tests.concurrently import concurrently
 from tests.conftest import App
 from tests.integration.faults.proxy import Exchange, HeldBack, Proxy
-from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, reconcile
+from tests.integration.functions.calls import adopting_orphans, reconcile
 from tests.payloads import api_event, webhook_about
 from tests.properties.crashes.invocation import KillPoint, invoke
 

@@ -18,7 +18,7 @@ from shared.store.api_keys import ApiKeys
 from shared.store.table import Table
 from tests.conftest import App, Clock
 from tests.integration.faults.proxy import Exchange, Proxy, dropped, lost, passed_on, responds
-from tests.integration.functions.test_reconcile import adopting_strays, lose_webhooks, reconcile
+from tests.integration.functions.calls import adopting_orphans, lose_webhooks, reconcile
 
 ANOTHER_KEY = "the-api-key-of-another-client"
 
@@ -212,7 +212,7 @@ def test_an_untrusted_key_ends_no_unfinished_creation(
 def test_an_untrusted_key_adopts_nothing(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a company that another client's key shows THEN it is not taken, by call or by reconcile."""
     app.customer()
-    with another_client(app, monkeypatch) as other, adopting_strays():
+    with another_client(app, monkeypatch) as other, adopting_orphans():
         [theirs] = other.state.companies()
         body = {"customerId": "c-new", "name": "Bank of Dave", "companyId": theirs.id}
         assert app.post("/customers", body).json()["type"] == "codat-rejected-credentials"

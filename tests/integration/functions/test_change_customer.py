@@ -9,7 +9,7 @@ from codat_simulator.faults import Fault
 from tests.change_events import events_about as events_of
 from tests.conftest import App
 from tests.integration.faults.proxy import Exchange, HeldBack, Proxy, before_the_answer, passed_on, responds
-from tests.integration.functions.test_reconcile import reconcile, stray as adopted_orphan
+from tests.integration.functions.calls import adopted_orphan, reconcile
 from tests.payloads import api_event
 from tests.properties.crashes.invocation import KillPoint, invoke
 

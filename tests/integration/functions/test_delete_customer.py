@@ -11,7 +11,7 @@ from shared.domain.timestamps import timestamp_of
 from shared.store.table import Table, put
 from tests.conftest import App
 from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer, passed_on
-from tests.integration.functions.test_reconcile import reconcile
+from tests.integration.functions.calls import reconcile
 from tests.payloads import webhook, webhook_about
 
 

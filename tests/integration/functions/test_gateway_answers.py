@@ -8,7 +8,7 @@ from codat_simulator.faults import Fault
 
 from tests.conftest import App
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on, responds
-from tests.integration.functions.test_reconcile import lose_webhooks, reconcile
+from tests.integration.functions.calls import lose_webhooks, reconcile
 
 PAGE = b"<html><body><h1>404 Not Found</h1></body></html>"
 GATEWAY_404 = {

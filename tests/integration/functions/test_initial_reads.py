@@ -9,7 +9,7 @@ import pytest
 from codat_simulator.state import CompanyChange
 
 from tests.conftest import App
-from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, lose_webhooks, reconcile
+from tests.integration.functions.calls import adopting_orphans, lose_webhooks, reconcile
 from tests.payloads import webhook, webhook_about
 
 LINKED, READ, SEVERED, RELINKED, READ_AGAIN = (f"2026-11-02T0{hour}:00:00.0000000Z" for hour in range(1, 6))

@@ -8,7 +8,7 @@ import pytest
 
 from shared.runtime import clock
 from tests.conftest import App
-from tests.integration.functions.test_reconcile import reconcile
+from tests.integration.functions.calls import reconcile
 from tests.payloads import webhook_about
 
 ERROR = {"erroredOnUtc": "2026-11-02T09:55:29Z", "status": "Active"}

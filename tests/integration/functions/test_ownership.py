@@ -9,8 +9,7 @@ from codat_simulator.state import CompanyChange
 
 from tests.change_events import events_about as events_of
 from tests.conftest import App
-from tests.integration.functions.test_metrics import measured
-from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, lose_webhooks, reconcile
+from tests.integration.functions.calls import adopting_orphans, lose_webhooks, measured, reconcile
 from tests.payloads import CONNECTION_WEBHOOKS, webhook, webhook_about
 
 

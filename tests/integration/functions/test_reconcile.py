@@ -1,9 +1,7 @@
 """Healing: the table and Codat compared, through the real plan, messages and batches."""
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from time import sleep
@@ -12,52 +10,24 @@ from uuid import uuid4
 
 import pytest
 from codat_simulator.faults import Fault
-from codat_simulator.models import Company
 from codat_simulator.state import CompanyChange
 
 from shared.runtime import clock
-from shared.runtime.settings import read
 from shared.store.table import Table, put
 from tests.change_events import assert_as_documented, events_about
 from tests.concurrently import concurrently
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Exchange, Proxy, passed_on, responds as faults_told
-from tests.integration.functions.test_metrics import measured
+from tests.integration.faults.proxy import Exchange, Proxy, passed_on, responds
+from tests.integration.functions.calls import (
+    adopted_orphan,
+    adopting_orphans,
+    lose_webhooks,
+    matches_codat,
+    measured,
+    reconcile,
+)
 from tests.payloads import api_event
 from tests.properties.crashes.invocation import KillPoint, invoke
-
-
-def reconcile(app: App) -> dict[str, Any]:
-    answer = app.post("/_local/reconcile")
-    assert answer.status_code == 200, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-@contextmanager
-def adopting_strays() -> Iterator[None]:
-    """As where the deployment says so."""
-    try:
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setenv("ADOPT_ORPHANS", "true")
-            read.cache_clear()
-            yield
-    finally:
-        read.cache_clear()
-
-
-def lose_webhooks(app: App) -> None:
-    app.codat.wait_idle()
-    app.codat.faults.add(Fault(kind="webhook-drop"))
-
-
-def same(app: App, customer_id: str) -> bool:
-    """Whether the table shows what Codat has."""
-    customer = app.get(f"/customers/{customer_id}").json()
-    there = app.codat.state.company(customer["companyId"]).connections
-    return {one["connectionId"]: one["status"] for one in customer["connections"]} == {
-        one.id: one.status for one in there.values()
-    }
 
 
 def test_whatever_webhooks_were_lost_is_healed(app: App) -> None:
@@ -73,9 +43,9 @@ def test_whatever_webhooks_were_lost_is_healed(app: App) -> None:
     state.delete_connection(deleted["companyId"], deleted["connectionId"])
     by_hand = app.get(f"/customers/{customers[4]}").json()["companyId"]
     state.create_connection(by_hand, "gbol")
-    found = reconcile(app)
-    assert (found["companies"], found["connections"], found["drift"], found["failed"]) == (5, 5, 5, 0)
-    assert all(same(app, customer) for customer in customers)
+    counts = reconcile(app)
+    assert (counts["companies"], counts["connections"], counts["drift"], counts["failed"]) == (5, 5, 5, 0)
+    assert all(matches_codat(app, customer) for customer in customers)
     assert app.read(deleted)["status"] == "Deleted"
     assert reconcile(app)["drift"] == 0
 
@@ -97,8 +67,8 @@ def test_what_stayed_dirty_is_sent_again(app: App) -> None:
     app.http.patch(f"/customers/{changed['customerId']}", json={"name": "Bank of Mary"})
     app.codat.faults.remove(fault)
     app.codat.state.change_company(untagged["companyId"], CompanyChange(name="By hand", tags={"region": "us"}))
-    found = reconcile(app)
-    assert (found["contentResent"], found["drift"]) == (2, 2)
+    counts = reconcile(app)
+    assert (counts["contentResent"], counts["drift"]) == (2, 2)
     assert app.codat.state.company(changed["companyId"]).name == "Bank of Mary"
     assert app.codat.state.company(untagged["companyId"]).tags["uid"] == untagged["customerId"]
     assert reconcile(app)["drift"] == 0
@@ -128,9 +98,9 @@ def test_one_company_that_codat_can_not_tell_hides_no_other(
     for one in linked:
         app.codat.state.revoke(one["companyId"], one["connectionId"])
     capsys.readouterr()
-    found = reconcile(app)
+    counts = reconcile(app)
     assert [app.read(one)["status"] for one in linked] == ["Deauthorized"] * 2
-    assert (found["drift"], found["failed"] >= 1) == (2, True)
+    assert (counts["drift"], counts["failed"] >= 1) == (2, True)
     assert sum(measured(capsys.readouterr().out)["DriftFound",]) == 2
 
 
@@ -236,8 +206,8 @@ def test_strays_are_counted_and_left_alone(app: App) -> None:
     """Companies with our tag that we don't have may be another app's: adopted only where the deployment says so."""
     app.codat.state.create_company(CompanyChange(name="Stray", tags={"uid": f"s-{uuid4()}"}))
     app.codat.state.create_company(CompanyChange(name="Foreign", tags={}))
-    found = reconcile(app)
-    assert (found["strays"], found.get("straysAdopted", 0), found["drift"]) == (1, 0, 0)
+    counts = reconcile(app)
+    assert (counts["strays"], counts.get("straysAdopted", 0), counts["drift"]) == (1, 0, 0)
 
 
 def test_strays_are_adopted_where_that_is_wanted(app: App) -> None:
@@ -247,7 +217,7 @@ def test_strays_are_adopted_where_that_is_wanted(app: App) -> None:
     company = app.codat.state.create_company(CompanyChange(name="Stray", tags={"uid": customer_id}))
     connection = app.codat.state.create_connection(company.id, "gbol")
     app.codat.state.link(company.id, connection.id)
-    with adopting_strays():
+    with adopting_orphans():
         assert reconcile(app)["straysAdopted"] == 1
     adopted = app.get(f"/customers/{customer_id}").json()
     assert (adopted["companyId"], adopted["name"]) == (company.id, "Stray")
@@ -258,18 +228,10 @@ def test_strays_are_adopted_where_that_is_wanted(app: App) -> None:
     assert app.post("/customers", {"customerId": customer_id, "name": "Else"}).status_code == 409
 
 
-def stray(app: App, customer_id: str) -> Company:
-    """A company that a reconcile has adopted."""
-    company = app.codat.state.create_company(CompanyChange(name="By hand", tags={"uid": customer_id}))
-    with adopting_strays():
-        assert reconcile(app)["straysAdopted"] == 1
-    return company
-
-
 def test_the_first_content_of_a_stray_reaches_codat_though_its_process_dies(app: App) -> None:
     """It is stored before Codat is asked: the same call, repeated, brings it there."""
     customer_id = f"s-{uuid4()}"
-    company = stray(app, customer_id)
+    company = adopted_orphan(app, customer_id)
     event = api_event("create_company", body={"customerId": customer_id, "name": "Bank of Dave"})
     assert invoke("functions.create_company.app", event, kill_point=KillPoint("PATCH Codat", "before")).answer is None
     assert invoke("functions.create_company.app", event).status == 200
@@ -279,7 +241,7 @@ def test_the_first_content_of_a_stray_reaches_codat_though_its_process_dies(app:
 def test_the_first_content_of_a_stray_may_be_said_by_many_at_once(app: App) -> None:
     """The same call, made eight times at one moment: each gets the customer."""
     customer_id = f"s-{uuid4()}"
-    stray(app, customer_id)
+    adopted_orphan(app, customer_id)
     body = {"customerId": customer_id, "name": "Bank of Dave"}
     answers = concurrently(*[lambda: app.post("/customers", body)] * 8)
     assert [(answer.status_code, answer.json()["name"]) for answer in answers] == [(200, "Bank of Dave")] * 8
@@ -305,7 +267,7 @@ def test_of_two_strays_the_oldest_is_adopted(app: App) -> None:
         app.codat.state.create_company(CompanyChange(name=name, tags={"uid": customer_id})) for name in ("New", "Old")
     )
     oldest.created = listed_first.created - timedelta(days=1)
-    with adopting_strays():
+    with adopting_orphans():
         assert reconcile(app)["straysAdopted"] == 1
     assert app.get(f"/customers/{customer_id}").json()["companyId"] == oldest.id
     assert len(app.codat.state.companies()) == 2
@@ -376,14 +338,14 @@ def test_a_tag_query_that_fails_hides_no_customer(app: App, codat_wire: Proxy, c
     def failing(exchange: Exchange) -> None:
         if "tags=" in exchange.path:
             status = {"forbids": 403, "misses": 404}.get(cause, 400)
-            answer = faults_told(status, document | {"statusCode": status})
-            (faults_told(200, {"results": 5}) if cause == "fails" else answer)(exchange)
+            answer = responds(status, document | {"statusCode": status})
+            (responds(200, {"results": 5}) if cause == "fails" else answer)(exchange)
         else:
             passed_on(exchange)
 
     codat_wire.always(failing)
-    found = reconcile(app)
-    assert (found["drift"], found["failed"]) == (3, 0)
+    counts = reconcile(app)
+    assert (counts["drift"], counts["failed"]) == (3, 0)
     assert {app.read(connection)["status"] for connection in linked} == {"Deauthorized"}
 
 
@@ -399,7 +361,7 @@ def test_a_tag_query_that_fails_for_any_ids_stops_the_batch(app: App, codat_wire
     document = {"statusCode": status, "service": "PublicApi", "error": "No.", "correlationId": "c-1"}
 
     def failing(exchange: Exchange) -> None:
-        (faults_told(status, document) if "tags=" in exchange.path else passed_on)(exchange)
+        (responds(status, document) if "tags=" in exchange.path else passed_on)(exchange)
 
     codat_wire.always(failing)
     app.codat.calls.clear()
@@ -425,9 +387,9 @@ def test_a_connection_that_can_not_be_parsed_hides_no_other(app: App, codat_wire
         exchange.answer(replace(answer, body=json.dumps(document).encode()))
 
     codat_wire.always(unparseable)
-    found = reconcile(app)
+    counts = reconcile(app)
     assert app.read(healthy)["status"] == "Linked"
-    assert found["failed"] == 1
+    assert counts["failed"] == 1
 
 
 def test_an_orphan_that_can_not_be_parsed_hides_no_other(app: App) -> None:
@@ -436,9 +398,9 @@ def test_an_orphan_that_can_not_be_parsed_hides_no_other(app: App) -> None:
         app.codat.state.create_company(CompanyChange(name="Orphan", tags={"uid": f"o-{uuid4()}"})) for _ in range(2)
     )
     broken.name = 5  # type: ignore[assignment]
-    with adopting_strays():
-        found = reconcile(app)
-    assert (found["straysAdopted"], found["failed"]) == (1, 1)
+    with adopting_orphans():
+        counts = reconcile(app)
+    assert (counts["straysAdopted"], counts["failed"]) == (1, 1)
     assert app.get(f"/customers/{healthy.tags['uid']}").status_code == 200
 
 
@@ -449,8 +411,8 @@ def test_callers_find_quota(app: App) -> None:
     app.codat.faults.add(Fault(kind="webhook-drop"))
     for _ in range(850):
         app.codat.quota.take()
-    found = reconcile(app)
-    assert found["failed"] >= 1
+    counts = reconcile(app)
+    assert counts["failed"] >= 1
     assert app.post(f"/customers/{customer['customerId']}/link").status_code == 200
 
 
@@ -462,6 +424,6 @@ def test_a_batch_that_fails_is_repeated_alone(app: App) -> None:
     app.codat.faults.add(
         Fault(kind="status", status=503, cached=False, path="/companies", method="GET", skip=1, times=5)
     )
-    found = reconcile(app)
-    assert found["failed"] == 0
+    counts = reconcile(app)
+    assert counts["failed"] == 0
     assert app.read(linked)["status"] == "Deauthorized"
