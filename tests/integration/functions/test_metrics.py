@@ -1,4 +1,4 @@
-"""What the functions count, as CloudWatch reads it from their logs (the embedded metric format)."""
+"""Metrics in the logs of the functions, in CloudWatch's embedded metric format."""
 
 import pytest
 from codat_simulator.faults import Fault
@@ -9,8 +9,8 @@ from tests.integration.functions.calls import measured
 CODAT_CALL = "CodatCall"
 
 
-def test_a_link_is_counted_from_the_call_to_the_state(app: App, capsys: pytest.CaptureFixture[str]) -> None:
-    """GIVEN a customer who links WHEN all webhooks are in THEN each promise has its figure."""
+def test_linking_a_connection_emits_metrics(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    """GIVEN a customer that links a connection WHEN all webhooks have arrived THEN each service level has its metric."""
     app.linked(app.customer()["customerId"])
 
     values = measured(capsys.readouterr().out)
@@ -35,10 +35,10 @@ def test_a_link_is_counted_from_the_call_to_the_state(app: App, capsys: pytest.C
     ],
     ids=["failed", "limited", "dropped"],
 )
-def test_what_codat_answers_is_counted(
+def test_failed_codat_calls_are_counted(
     app: App, capsys: pytest.CaptureFixture[str], fault: Fault, outcome: str
 ) -> None:
-    """A failure that the call itself got over is seen all the same."""
+    """GIVEN a failure that a retry repaired THEN both outcomes are counted."""
     app.codat.faults.add(fault)
 
     app.customer()
