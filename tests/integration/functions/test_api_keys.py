@@ -336,7 +336,7 @@ def test_a_gateways_200_proves_no_key(app: App, codat_wire: Proxy) -> None:
 
 
 def test_only_one_key_is_trusted_as_the_first(app: App) -> None:
-    """GIVEN two functions with different keys THEN only one of the keys is trusted as the deployment's first."""
+    """GIVEN two functions with different keys THEN only the first key is trusted as the deployment's first."""
     app.start_afresh()
     keys = ApiKeys(Table(app.stack.dynamodb, app.stack.table_name))
     now = datetime.now(UTC)

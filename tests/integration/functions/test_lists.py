@@ -41,7 +41,7 @@ def test_customers_can_be_filtered_by_company(app: App) -> None:
 
 
 def test_connections_can_be_filtered_by_status(app: App) -> None:
-    """GIVEN connections of several customers, one of which was revoked THEN it is in the list of its new status only."""
+    """GIVEN a revoked connection among others THEN it is in the list of its new status only."""
     linked = [app.linked(app.customer()["customerId"]) for _ in range(3)]
     app.codat.state.revoke(linked[0]["companyId"], linked[0]["connectionId"])
     app.codat.wait_idle()

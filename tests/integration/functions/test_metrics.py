@@ -10,7 +10,7 @@ CODAT_CALL = "CodatCall"
 
 
 def test_linking_a_connection_emits_metrics(app: App, capsys: pytest.CaptureFixture[str]) -> None:
-    """GIVEN a customer that links a connection WHEN all webhooks have arrived THEN each service level has its metric."""
+    """GIVEN a linked connection, and all webhooks THEN each service level has its metric."""
     app.linked(app.customer()["customerId"])
 
     values = measured(capsys.readouterr().out)
@@ -21,9 +21,9 @@ def test_linking_a_connection_emits_metrics(app: App, capsys: pytest.CaptureFixt
     assert len(values["WebhookLag",]) >= 1
     calls = {outcome: values[name, outcome] for name, *rest in values if name == CODAT_CALL for outcome in rest}
     assert calls.keys() == {"200"}
-    left = values["CodatQuotaRemaining",]
-    assert len(left) == len(calls["200"]) >= 2, "one value for each invocation that called Codat"
-    assert left == sorted(left, reverse=True)
+    remaining = values["CodatQuotaRemaining",]
+    assert len(remaining) == len(calls["200"]) >= 2, "a value for each invocation that called Codat"
+    assert remaining == sorted(remaining, reverse=True)
 
 
 @pytest.mark.parametrize(
