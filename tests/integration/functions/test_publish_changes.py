@@ -34,7 +34,7 @@ def run_every_change(app: App) -> dict[str, Any]:
 
 
 def test_every_event_matches_its_schema(app: App) -> None:
-    """GIVEN every change to a customer THEN every detail type of `docs/events/` is published, and matches its schema."""
+    """GIVEN every change to a customer THEN each event type of `docs/events/` is published and matches its schema."""
     connection = run_every_change(app)
     app.http.delete(f"/customers/{connection['customerId']}")
     app.codat.wait_idle()
