@@ -57,7 +57,7 @@ def test_a_second_accounting_platform_is_rejected(app: App) -> None:
 
 
 def test_a_connection_that_codat_lost_is_replaced(app: App) -> None:
-    """GIVEN a stored connection that Codat answers with 404 THEN it becomes Deleted, and a new one is created."""
+    """GIVEN a stored connection that Codat answers with 404 THEN it becomes Deleted, and another is created."""
     old = app.connection(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_connection(old["companyId"], old["connectionId"])
@@ -110,7 +110,7 @@ def test_an_invalid_body_is_rejected(app: App, body: Any) -> None:
 
 
 def test_a_connection_made_on_the_hosted_page_is_reused(app: App) -> None:
-    """GIVEN a connection whose webhooks have not arrived THEN it is returned, and no second one is created."""
+    """GIVEN a connection whose webhooks have not arrived THEN it is returned, and no second is created."""
     customer = app.customer()
     lose_webhooks(app)
     existing = app.codat.state.create_connection(customer["companyId"], "qhyg")

@@ -24,8 +24,8 @@ def companies_of(app: App, customer_id: str = "c-1") -> list[Any]:
     return [company for company in app.codat.state.companies() if company.tags.get("uid") == customer_id]
 
 
-def refusal(status: int, correlation_id: str | None) -> dict[str, Any]:
-    document = {"statusCode": status, "service": "PublicApi", "error": "Refused."}
+def error_document(status: int, correlation_id: str | None) -> dict[str, Any]:
+    document = {"statusCode": status, "service": "PublicApi", "error": "Rejected."}
     return document | ({} if correlation_id is None else {"correlationId": correlation_id})
 
 
@@ -64,10 +64,10 @@ def test_a_rejected_retry_does_not_settle_an_earlier_request(
     """GIVEN a dropped request that still runs WHEN its retry is rejected THEN a single company is created."""
     app.customer("c-0")
 
-    def refused(exchange: Exchange) -> None:
-        responds(status, refusal(status, str(uuid4())))(exchange)
+    def rejected(exchange: Exchange) -> None:
+        responds(status, error_document(status, str(uuid4())))(exchange)
 
-    slow = SlowCodat(codat_wire, refused)
+    slow = SlowCodat(codat_wire, rejected)
     first = create(app)
     assert first.status_code in {409, 502, 504}
     assert app.items("CUSTOMER#c-1"), "only the lease records the request"
@@ -83,7 +83,7 @@ def test_a_replayed_rejection_settles_the_request(app: App, codat_wire: Proxy) -
     discarded, and a corrected call creates the customer.
     """
     app.customer("c-0")
-    SlowCodat(codat_wire, responds(402, refusal(402, "c-1")))
+    SlowCodat(codat_wire, responds(402, error_document(402, "c-1")))
     answer = create(app)
     assert (answer.status_code, answer.json()["type"]) == (502, "codat-account-limit")
     assert app.items("CUSTOMER#c-1") == []
@@ -94,7 +94,7 @@ def test_a_replayed_rejection_settles_the_request(app: App, codat_wire: Proxy) -
 def test_the_same_text_without_a_correlation_id_is_no_replay(app: App, codat_wire: Proxy) -> None:
     """Two requests can be rejected with the same text."""
     app.customer("c-0")
-    SlowCodat(codat_wire, responds(402, refusal(402, None)))
+    SlowCodat(codat_wire, responds(402, error_document(402, None)))
     assert create(app).json()["type"] == "codat-account-limit"
     assert app.items("CUSTOMER#c-1")
 
@@ -103,8 +103,8 @@ def test_the_same_text_without_a_correlation_id_is_no_replay(app: App, codat_wir
 def test_a_key_that_is_stuck_behind_a_cached_500_is_replaced(
     app: App, clock: Clock, codat_wire: Proxy, correlation_id: str | None
 ) -> None:
-    """GIVEN a 500 that Codat replays for the key, with or without a correlation id THEN a new key completes the creation
-    within 10 seconds.
+    """GIVEN a 500 that Codat replays for the key, with or without a correlation id THEN a new key completes the
+    creation within 10 seconds.
     """
     app.customer("c-0")
     keys: list[str] = []
@@ -113,7 +113,7 @@ def test_a_key_that_is_stuck_behind_a_cached_500_is_replaced(
         if exchange.operation != "POST /companies":
             return passed_on(exchange)
         keys.append(exchange.headers["idempotency-key"])
-        return (responds(500, refusal(500, correlation_id)) if keys[-1] == keys[0] else passed_on)(exchange)
+        return (responds(500, error_document(500, correlation_id)) if keys[-1] == keys[0] else passed_on)(exchange)
 
     codat_wire.always(stuck)
     waited = 0.0
@@ -225,7 +225,7 @@ def test_the_creation_id_survives_a_new_key(app: App, clock: Clock, codat_wire: 
     def record(exchange: Exchange) -> None:
         if exchange.operation == "POST /companies":
             bodies.append(exchange.body)
-            responds(500, refusal(500, "c-1"))(exchange)
+            responds(500, error_document(500, "c-1"))(exchange)
         else:
             passed_on(exchange)
 
@@ -238,7 +238,7 @@ def test_the_creation_id_survives_a_new_key(app: App, clock: Clock, codat_wire: 
 
 
 def test_a_slow_connection_request_creates_a_single_connection(app: App, clock: Clock, codat_wire: Proxy) -> None:
-    """GIVEN a dropped connection request that still runs WHEN its retry is rejected THEN there is one connection."""
+    """GIVEN a dropped connection request that still runs WHEN its retry is rejected THEN there is a single connection."""
     customer = app.customer()
     running: list[Exchange] = []
 
@@ -246,7 +246,7 @@ def test_a_slow_connection_request_creates_a_single_connection(app: App, clock: 
         if exchange.method != "POST":
             passed_on(exchange)
         elif running:
-            responds(403, refusal(403, f"c-{id(exchange)}"))(exchange)
+            responds(403, error_document(403, f"c-{id(exchange)}"))(exchange)
         else:
             running.append(exchange)
             dropped(exchange)
@@ -373,7 +373,7 @@ def test_a_slow_connection_without_its_key_is_recognised(
 
 def test_an_older_connection_of_another_platform_is_not_returned(app: App, clock: Clock, codat_wire: Proxy) -> None:
     """GIVEN an unanswered request, and a connection of the day before, without a key and of a platform that is not
-    offered THEN another connection is created, and the older one is not stored with the requested key.
+    offered THEN another connection is created, and the older is not stored with the requested key.
     """
     customer = app.customer()
     path = f"/customers/{customer['customerId']}/connections"
