@@ -238,7 +238,7 @@ def test_the_creation_id_survives_a_new_key(app: App, clock: Clock, codat_wire: 
 
 
 def test_a_slow_connection_request_creates_a_single_connection(app: App, clock: Clock, codat_wire: Proxy) -> None:
-    """GIVEN a dropped connection request that still runs WHEN its retry is rejected THEN there is a single connection."""
+    """GIVEN a dropped request that still runs WHEN its retry is rejected THEN a single connection is created."""
     customer = app.customer()
     running: list[Exchange] = []
 
