@@ -37,9 +37,9 @@ def adopt(app: App, company_id: str, customer_id: str | None = None, **profile: 
 def test_an_existing_company_becomes_a_customer(app: App) -> None:
     """THEN the company is renamed and tagged, keeps its own tags, and its connections are imported."""
     company = existing(app, region="us")
-    answer = adopt(app, company.id, tags={"tier": "gold"})
-    customer = answer.json()
-    assert (answer.status_code, customer["companyId"]) == (201, company.id)
+    response = adopt(app, company.id, tags={"tier": "gold"})
+    customer = response.json()
+    assert (response.status_code, customer["companyId"]) == (201, company.id)
     assert [connection["status"] for connection in customer["connections"]] == ["Linked"]
     [only] = app.codat.state.companies()
     assert only.tags == {"region": "us", "tier": "gold", "uid": customer["customerId"]}
@@ -67,40 +67,40 @@ def test_a_company_of_another_customer_is_taken(app: App) -> None:
     foreign = existing(app, uid="another-customer")
     for company_id in (customer["companyId"], foreign.id):
         customer_id = f"c-{uuid4()}"
-        answer = adopt(app, company_id, customer_id)
-        assert (answer.status_code, answer.json()["type"]) == (409, "company-taken")
+        response = adopt(app, company_id, customer_id)
+        assert (response.status_code, response.json()["type"]) == (409, "company-taken")
         assert app.items(f"CUSTOMER#{customer_id}") == []
 
 
 def test_a_company_that_does_not_exist_at_codat_is_rejected(app: App) -> None:
     """THEN 422 with the field's name, and the customer can be created without a companyId."""
     customer_id = f"c-{uuid4()}"
-    answer = adopt(app, str(uuid4()), customer_id)
-    assert (answer.status_code, answer.json()["type"]) == (422, "company-unknown")
-    assert answer.json()["errors"][0]["field"] == "companyId"
+    response = adopt(app, str(uuid4()), customer_id)
+    assert (response.status_code, response.json()["type"]) == (422, "company-unknown")
+    assert response.json()["errors"][0]["field"] == "companyId"
     app.customer(customer_id)
 
 
 def test_a_customer_has_a_single_company(app: App) -> None:
     """GIVEN a customer with another company THEN 409."""
     customer = app.customer()
-    answer = adopt(app, existing(app).id, customer["customerId"])
-    assert (answer.status_code, answer.json()["type"]) == (409, "customer-conflict")
-    assert "companyId" in answer.json()["detail"]
+    response = adopt(app, existing(app).id, customer["customerId"])
+    assert (response.status_code, response.json()["type"]) == (409, "customer-conflict")
+    assert "companyId" in response.json()["detail"]
 
 
 def test_tags_beyond_codats_limit_are_rejected(app: App) -> None:
     """GIVEN more tags than Codat allows, the company's and the caller's together THEN 422 with the field's name."""
     company = existing(app, **{str(number): "x" for number in range(9)})
-    answer = adopt(app, company.id, tags={"tier": "gold"})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "tags")
+    response = adopt(app, company.id, tags={"tier": "gold"})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "tags")
 
 
 @pytest.mark.parametrize("company_id", ["", "a b", "../x", 7, "x" * 65])
 def test_an_invalid_company_id_is_rejected(app: App, company_id: Any) -> None:
     """THEN 422 with the field's name."""
-    answer = adopt(app, company_id)
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "companyId")
+    response = adopt(app, company_id)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "companyId")
 
 
 def test_every_page_of_its_connections_is_imported(app: App) -> None:
@@ -118,9 +118,9 @@ def test_only_one_of_two_concurrent_adoptions_changes_the_company(app: App) -> N
     company = existing(app)
     app.customer()  # so that the process builds its clients once
     app.codat.faults.add(Fault(kind="latency", seconds=0.5, method="PATCH", when="before"))
-    answers = concurrently(lambda: adopt(app, company.id, "c-1"), lambda: adopt(app, company.id, "c-2"))
-    winner = next(answer.json() for answer in answers if answer.status_code == 201)
-    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    responses = concurrently(lambda: adopt(app, company.id, "c-1"), lambda: adopt(app, company.id, "c-2"))
+    winner = next(response.json() for response in responses if response.status_code == 201)
+    assert sorted(response.status_code for response in responses) == [201, 409]
     assert app.codat.calls.count("PATCH") == 1
     assert company.tags["uid"] == winner["customerId"]
     assert {connection["customerId"] for connection in winner["connections"]} == {winner["customerId"]}
@@ -202,8 +202,8 @@ def test_a_corrected_call_replaces_an_incomplete_adoption(app: App) -> None:
     app.codat.faults.add(Fault(kind="status", status=503, method="GET", path=f"/companies/{wrong.id}/connections"))
     assert adopt(app, wrong.id, "c-1").status_code == 502
     assert wrong.tags["uid"] == "c-1"
-    answer = adopt(app, right.id, "c-1")
-    assert (answer.status_code, answer.json()["companyId"]) == (201, right.id)
+    response = adopt(app, right.id, "c-1")
+    assert (response.status_code, response.json()["companyId"]) == (201, right.id)
     assert snapshot(wrong) == expected
     app.codat.faults.clear()
     assert adopt(app, wrong.id, "c-2").status_code == 201
@@ -336,13 +336,13 @@ def test_a_lagging_list_does_not_restore_a_company_again(app: App, codat_wire: P
     app.codat.calls.clear()
 
     def outdated(exchange: Exchange) -> None:
-        answer = exchange.forward()
+        response = exchange.forward()
         if exchange.operation == "GET /companies":
-            document = json.loads(answer.body)
+            document = json.loads(response.body)
             for entry in document["results"]:
                 entry["tags"] |= {"uid": "c-1"} if entry["id"] == company.id else {}
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
+            response = replace(response, body=json.dumps(document).encode())
+        exchange.answer(response)
 
     codat_wire.always(outdated)
     with adopting_orphans():

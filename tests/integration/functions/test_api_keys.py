@@ -112,9 +112,9 @@ def test_a_call_with_another_clients_key_is_rejected(
         {"platformKey": "qhyg"} if path == "/connections" else {"name": "Bank of Mary"} if method == "PATCH" else None
     )
     with another_client(app, monkeypatch):
-        answer = app.http.request(method, url, json=body)
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials"), answer.text
-    assert "make trust-api-key" in answer.json()["detail"]
+        response = app.http.request(method, url, json=body)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials"), response.text
+    assert "make trust-api-key" in response.json()["detail"]
     if path or method == "PATCH":
         assert app.read(linked)["status"] == "Linked"
     assert app.http.request(method, url, json=body).status_code in {200, 204}
@@ -182,9 +182,9 @@ def test_an_untrusted_key_creates_nothing(app: App, monkeypatch: pytest.MonkeyPa
     customer = app.customer()
     body = {"customerId": "c-new", "name": "Bank of Dave"} if path == "/customers" else {"platformKey": "qhyg"}
     with another_client(app, monkeypatch) as other:
-        answer = app.post(path.format(**customer), body)
-        assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
-        assert "make trust-api-key" in answer.json()["detail"]
+        response = app.post(path.format(**customer), body)
+        assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
+        assert "make trust-api-key" in response.json()["detail"]
         assert [company.name for company in other.state.companies()] == ["Theirs"]
         assert app.items("CUSTOMER#c-new") == []
     assert app.post(path.format(**customer), body).status_code == 201
@@ -275,8 +275,8 @@ def test_every_call_records_a_proof_of_the_key(app: App, method: str, path: str)
     body = {"PATCH": {"name": "Renamed"}, "POST": {"platformKey": "qhyg"} if path == "/connections" else None}
     with rotated(app):
         url = f"/customers/{linked['customerId']}" + path.format(**linked)
-        answer = app.http.request(method, url, json=body.get(method))
-    assert answer.status_code in {204, 404, 409}, answer.text
+        response = app.http.request(method, url, json=body.get(method))
+    assert response.status_code in {204, 404, 409}, response.text
     assert len(fingerprints(app)) == 2
 
 
@@ -287,8 +287,8 @@ def test_a_new_key_without_proof_is_rejected_until_the_operator_confirms_it(app:
     app.codat.state.delete_company(customer["companyId"])
     with rotated(app):
         delete_all_keys_but(app, NEW_KEY)
-        answer = app.http.delete(f"/customers/{customer['customerId']}")
-        assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
+        response = app.http.delete(f"/customers/{customer['customerId']}")
+        assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
         table = Table(app.stack.dynamodb, app.stack.table_name)
         ApiKeys(table).trust(api_key_fingerprint(NEW_KEY), "confirmed by the operator", datetime.now(UTC))
         assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 204
@@ -330,8 +330,8 @@ def test_a_gateways_200_proves_no_key(app: App, codat_wire: Proxy) -> None:
 
     codat_wire.always(welcome)
     with api_key(app, "mistyped"):
-        answer = app.http.delete(f"/customers/{customer['customerId']}")
-    assert answer.status_code == 502
+        response = app.http.delete(f"/customers/{customer['customerId']}")
+    assert response.status_code == 502
     assert len(fingerprints(app)) == 1
 
 

@@ -26,8 +26,12 @@ def stored(app: App, customer: dict[str, Any]) -> dict[str, Any]:
 def test_a_change_is_stored_and_sent_to_codat(app: App) -> None:
     """THEN other fields and our own tags stay as they are."""
     customer = app.customer()
-    answer = change(app, customer, {"name": "Bank of Mary", "tags": {"region": "us"}})
-    assert (answer.status_code, answer.json()["name"], answer.json()["tags"]) == (200, "Bank of Mary", {"region": "us"})
+    response = change(app, customer, {"name": "Bank of Mary", "tags": {"region": "us"}})
+    assert (response.status_code, response.json()["name"], response.json()["tags"]) == (
+        200,
+        "Bank of Mary",
+        {"region": "us"},
+    )
     [company] = app.codat.state.companies()
     own_tags = {"uid": customer["customerId"], "creationId": company.tags["creationId"]}
     assert (company.name, company.tags) == ("Bank of Mary", {"region": "us", **own_tags})
@@ -50,8 +54,8 @@ def test_a_change_survives_a_failure_of_codat(app: App) -> None:
     """GIVEN an outage of Codat THEN the change is stored as pending, and the same call sends it later."""
     customer = app.customer()
     fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
-    answer = change(app, customer, {"name": "Bank of Mary"})
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
+    response = change(app, customer, {"name": "Bank of Mary"})
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
     assert stored(app, customer)["confirmedProfile"]["name"] == "Bank of Dave"
     app.codat.faults.remove(fault)
     assert change(app, customer, {"name": "Bank of Mary"}).status_code == 200
@@ -77,9 +81,9 @@ def test_a_change_survives_a_failure_of_codat(app: App) -> None:
 def test_an_invalid_body_is_rejected_with_its_fields(app: App, body: Any, field: str) -> None:
     """THEN 422, and nothing has changed."""
     customer = app.customer()
-    answer = change(app, customer, body)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["field"].split(".")[0] == field
+    response = change(app, customer, body)
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"].split(".")[0] == field
     assert app.get(f"/customers/{customer['customerId']}").json() == customer
 
 
@@ -89,8 +93,8 @@ def test_a_customer_that_does_not_exist_cannot_be_changed(app: App) -> None:
     customer = app.customer()
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_company(customer["companyId"])
-    answer = change(app, customer, {"name": "Bank of Mary"})
-    assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
+    response = change(app, customer, {"name": "Bank of Mary"})
+    assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
 
 
 def test_a_change_that_codat_rejects_is_rolled_back(app: App) -> None:
@@ -99,8 +103,8 @@ def test_a_change_that_codat_rejects_is_rolled_back(app: App) -> None:
     """
     customer = app.customer()
     app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
-    answer = change(app, customer, {"name": "Bank of Mary", "tags": {"region": "us"}})
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected")
+    response = change(app, customer, {"name": "Bank of Mary", "tags": {"region": "us"}})
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected")
     now = app.get(f"/customers/{customer['customerId']}").json()
     assert {**now, "updatedAt": ""} == {**customer, "updatedAt": ""}
     assert reconcile(app)["failed"] == 0
@@ -211,8 +215,8 @@ def test_a_change_that_reconcile_has_rolled_back_is_not_acknowledged(app: App, c
         codat_wire.heal()
 
     codat_wire.always(before_the_answer("PATCH", reject_reconcile))
-    answer = change(app, customer, {"tags": {"region": "us"}})
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected")
+    response = change(app, customer, {"tags": {"region": "us"}})
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected")
     reconcile(app)
     [company] = app.codat.state.companies()
     assert (stored(app, customer)["tags"], company.tags.get("region")) == ({}, None)

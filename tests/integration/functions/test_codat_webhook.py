@@ -232,8 +232,8 @@ ANOTHER_SECRET = "whsec_" + base64.b64encode(b"another client's secret").decode(
 def _assert_rejected(app: App, raw: bytes, headers: dict[str, str]) -> None:
     before = app.items()
     sent = {name: value.encode() for name, value in headers.items()}
-    answer = app.http.post("/webhooks/codat", content=raw, headers=sent)  # type: ignore[arg-type]  # bytes: httpx accepts only ASCII strings
-    assert (answer.status_code, answer.json()["type"]) == (401, "not-authentic")
+    response = app.http.post("/webhooks/codat", content=raw, headers=sent)  # type: ignore[arg-type]  # bytes: httpx accepts only ASCII strings
+    assert (response.status_code, response.json()["type"]) == (401, "not-authentic")
     assert app.items() == before
 
 
@@ -273,8 +273,8 @@ def test_a_body_over_the_limit_is_too_large(app: App) -> None:
     body["payload"]["padding"] = "x" * (256 * 1024 - len(json.dumps(body)))
     assert app.deliver(body).status_code == 204
     body["payload"]["padding"] += "x"
-    answer = app.deliver(body)
-    assert (answer.status_code, answer.json()["type"]) == (413, "too-large")
+    response = app.deliver(body)
+    assert (response.status_code, response.json()["type"]) == (413, "too-large")
 
 
 def test_a_base64_encoded_body_is_decoded_first(app: App) -> None:

@@ -22,15 +22,15 @@ def new_customer(**profile: Any) -> dict[str, Any]:
 def test_a_customer_becomes_a_tagged_company(app: App) -> None:
     """THEN 201 with the customer's path, and a company with the caller's tags and the customer's id."""
     body = new_customer(description="A bank", tags={"region": "us"})
-    answer = app.post("/customers", body)
-    assert answer.status_code == 201
-    assert answer.headers["location"] == f"/customers/{body['customerId']}"
+    response = app.post("/customers", body)
+    assert response.status_code == 201
+    assert response.headers["location"] == f"/customers/{body['customerId']}"
     [company] = app.codat.state.companies()
-    assert answer.json() == {
+    assert response.json() == {
         **body,
         "companyId": company.id,
-        "createdAt": answer.json()["createdAt"],
-        "updatedAt": answer.json()["updatedAt"],
+        "createdAt": response.json()["createdAt"],
+        "updatedAt": response.json()["updatedAt"],
         "connections": [],
     }
     assert company.tags.pop("creationId")
@@ -52,9 +52,9 @@ def test_another_profile_for_the_same_id_is_a_conflict(app: App, other: dict[str
     """THEN 409 with the name of the field that differs."""
     body = new_customer()
     app.post("/customers", body)
-    answer = app.post("/customers", {**body, **other})
-    assert (answer.status_code, answer.json()["type"]) == (409, "customer-conflict")
-    assert next(iter(other)) in answer.json()["detail"]
+    response = app.post("/customers", {**body, **other})
+    assert (response.status_code, response.json()["type"]) == (409, "customer-conflict")
+    assert next(iter(other)) in response.json()["detail"]
     assert len(app.codat.state.companies()) == 1
 
 
@@ -71,9 +71,9 @@ def test_another_profile_for_the_same_id_is_a_conflict(app: App, other: dict[str
 )
 def test_codat_gets_a_name_that_it_accepts_unchanged(app: App, name: str, at_codat: str) -> None:
     """THEN the caller's name is stored; Codat gets its allowed characters, or the customer's id if there are none."""
-    answer = app.post("/customers", {"customerId": "c-1.a@b:_", "name": name} | {"customerId": f"c-1.a@b:_{uuid4()}"})
-    assert answer.status_code == 201
-    assert answer.json()["name"] == name
+    response = app.post("/customers", {"customerId": "c-1.a@b:_", "name": name} | {"customerId": f"c-1.a@b:_{uuid4()}"})
+    assert response.status_code == 201
+    assert response.json()["name"] == name
     [company] = app.codat.state.companies()
     assert company.name.startswith(at_codat)
 
@@ -119,21 +119,21 @@ def test_the_customer_id_replaces_a_name_without_allowed_characters() -> None:
 def test_an_invalid_body_is_rejected_with_its_fields(app: App, body: Any, field: str) -> None:
     """THEN 422 with an entry for each field, and nothing is created."""
     before = app.items()
-    answer = app.http.post("/customers", json=body)
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["status"] == 422
-    assert any(error["field"].split(".")[0] == field for error in answer.json()["errors"])
+    response = app.http.post("/customers", json=body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == 422
+    assert any(error["field"].split(".")[0] == field for error in response.json()["errors"])
     assert app.codat.calls.count("POST", "/companies") == 0
     assert app.items() == before
 
 
 def test_a_validation_problem_lists_a_limited_number_of_errors(app: App) -> None:
     """GIVEN thousands of invalid fields THEN the response lists 20 of them."""
-    answer = app.post("/customers", {"x" * 1000 + str(number): 1 for number in range(5000)})
-    assert answer.status_code == 422
-    assert len(answer.json()["errors"]) == 20
-    assert len(answer.content) < 20_000
+    response = app.post("/customers", {"x" * 1000 + str(number): 1 for number in range(5000)})
+    assert response.status_code == 422
+    assert len(response.json()["errors"]) == 20
+    assert len(response.content) < 20_000
 
 
 def test_codats_error_text_is_returned_without_secrets(app: App, codat_wire: Proxy) -> None:
@@ -149,8 +149,8 @@ def test_codats_error_text_is_returned_without_secrets(app: App, codat_wire: Pro
 def test_a_body_that_is_not_json_is_a_bad_request(app: App, raw: bytes) -> None:
     """THEN 400, for every content type."""
     for content_type in ("application/json", "application/octet-stream"):
-        answer = app.http.post("/customers", content=raw, headers={"content-type": content_type})
-        assert (answer.status_code, answer.json()["type"]) == (400, "malformed-json")
+        response = app.http.post("/customers", content=raw, headers={"content-type": content_type})
+        assert (response.status_code, response.json()["type"]) == (400, "malformed-json")
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,9 @@ def test_after_a_rejection_nothing_is_stored(app: App, fault: dict[str, Any], st
     """THEN the response has Codat's correlation id, and a corrected call succeeds."""
     body = new_customer()
     app.codat.faults.add(Fault(kind="status", method="POST", path="/companies", times=1, **fault))
-    answer = app.post("/customers", body)
-    assert (answer.status_code, answer.json()["type"]) == (status, kind)
-    assert answer.json()["correlationId"]
+    response = app.post("/customers", body)
+    assert (response.status_code, response.json()["type"]) == (status, kind)
+    assert response.json()["correlationId"]
     assert app.items(f"CUSTOMER#{body['customerId']}") == []
     assert app.get(f"/customers/{body['customerId']}").status_code == 404
     assert app.post("/customers", {**body, "name": "Corrected"}).status_code == 201
@@ -188,25 +188,25 @@ def test_only_the_id_of_a_created_company_is_required(app: App, codat_wire: Prox
     app.codat.state.list_lag = 60.0
 
     def malformed(exchange: Exchange) -> None:
-        answer = exchange.forward()
+        response = exchange.forward()
         if exchange.operation == "POST /companies":
-            document = json.loads(answer.body) | {"name": 5, "created": 5, "tags": 5}
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
+            document = json.loads(response.body) | {"name": 5, "created": 5, "tags": 5}
+            response = replace(response, body=json.dumps(document).encode())
+        exchange.answer(response)
 
     codat_wire.always(malformed)
-    answer = app.post("/customers", new_customer())
-    assert answer.status_code == 201
-    assert answer.json()["companyId"] in {company.id for company in app.codat.state.companies()}
+    response = app.post("/customers", new_customer())
+    assert response.status_code == 201
+    assert response.json()["companyId"] in {company.id for company in app.codat.state.companies()}
 
 
 def test_after_an_outage_of_codat_the_same_call_completes(app: App, clock: Clock) -> None:
     """GIVEN an outage THEN 502; after it the call completes once Codat's lists can't lag any more, which takes 5 s."""
     body = new_customer()
     fault = app.codat.faults.add(Fault(kind="status", status=503, path="/**"))
-    answer = app.post("/customers", body)
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
-    assert answer.json()["correlationId"]
+    response = app.post("/customers", body)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
+    assert response.json()["correlationId"]
     assert app.get(f"/customers/{body['customerId']}").status_code == 404
     app.codat.faults.remove(fault)
     waiting = app.post("/customers", body)
@@ -230,18 +230,18 @@ def test_a_creation_whose_last_write_lost_its_response_succeeds(app: App, dynamo
             passed_on(exchange)
 
     dynamodb_wire.always(lost_once)
-    answer = app.post("/customers", new_customer())
-    assert answer.status_code == 201
-    assert app.get(f"/customers/{answer.json()['customerId']}").json() == answer.json()
+    response = app.post("/customers", new_customer())
+    assert response.status_code == 201
+    assert app.get(f"/customers/{response.json()['customerId']}").json() == response.json()
     assert len(app.codat.state.companies()) == 1
 
 
 def test_a_rate_limit_is_passed_on(app: App) -> None:
     """THEN 429 with Codat's Retry-After, if that is too long to wait."""
     app.codat.faults.add(Fault(kind="status", status=429, retry_after=77, path="/companies"))
-    answer = app.post("/customers", new_customer())
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "77")
-    assert answer.json()["type"] == "codat-rate-limited"
+    response = app.post("/customers", new_customer())
+    assert (response.status_code, response.headers["retry-after"]) == (429, "77")
+    assert response.json()["type"] == "codat-rate-limited"
 
 
 def test_a_rotated_api_key_is_read_again(app: App) -> None:

@@ -17,9 +17,9 @@ from tests.integration.functions.calls import lose_webhooks
 def test_a_pending_connection_is_reused_with_a_fresh_link(app: App) -> None:
     """THEN the same call again is 200 with the same connection and an unused link."""
     first = app.connection(app.customer()["customerId"])
-    answer = app.post(f"/customers/{first['customerId']}/connections", {"platformKey": "qhyg"})
-    again = answer.json()
-    assert (answer.status_code, again["connectionId"]) == (200, first["connectionId"])
+    response = app.post(f"/customers/{first['customerId']}/connections", {"platformKey": "qhyg"})
+    again = response.json()
+    assert (response.status_code, again["connectionId"]) == (200, first["connectionId"])
     assert again["linkUrl"] != first["linkUrl"]
     assert httpx.post(again["linkUrl"], data={"action": "authorize"}).is_success
     assert app.codat.calls.count("POST", "/companies/*/connections") == 1
@@ -28,9 +28,9 @@ def test_a_pending_connection_is_reused_with_a_fresh_link(app: App) -> None:
 def test_a_linked_connection_of_the_same_platform_is_reused(app: App) -> None:
     """THEN 200 with the linked connection."""
     linked = app.linked(app.customer()["customerId"])
-    answer = app.post(f"/customers/{linked['customerId']}/connections", {"platformKey": "qhyg"})
-    assert (answer.status_code, answer.json()["connectionId"]) == (200, linked["connectionId"])
-    assert answer.json()["status"] == "Linked"
+    response = app.post(f"/customers/{linked['customerId']}/connections", {"platformKey": "qhyg"})
+    assert (response.status_code, response.json()["connectionId"]) == (200, linked["connectionId"])
+    assert response.json()["status"] == "Linked"
 
 
 def test_an_unlinked_connection_is_linked_again(app: App) -> None:
@@ -38,9 +38,9 @@ def test_an_unlinked_connection_is_linked_again(app: App) -> None:
     linked = app.linked(app.customer()["customerId"])
     path = f"/customers/{linked['customerId']}/connections"
     app.post(f"{path}/{linked['connectionId']}/unlink")
-    answer = app.post(path, {"platformKey": "qhyg"}).json()
-    assert (answer["connectionId"], answer["status"]) == (linked["connectionId"], "Unlinked")
-    assert httpx.post(answer["linkUrl"], data={"action": "authorize"}).is_success
+    response = app.post(path, {"platformKey": "qhyg"}).json()
+    assert (response["connectionId"], response["status"]) == (linked["connectionId"], "Unlinked")
+    assert httpx.post(response["linkUrl"], data={"action": "authorize"}).is_success
     app.codat.wait_idle()
     assert app.read(linked)["status"] == "Linked"
 
@@ -49,9 +49,9 @@ def test_a_second_accounting_platform_is_rejected(app: App) -> None:
     """GIVEN a linked accounting platform THEN 409 with its connection's id; after an unlink 201."""
     linked = app.linked(app.customer()["customerId"])
     path = f"/customers/{linked['customerId']}/connections"
-    answer = app.post(path, {"platformKey": "gbol"})
-    assert (answer.status_code, answer.json()["type"]) == (409, "accounting-connection-exists")
-    assert linked["connectionId"] in answer.json()["detail"]
+    response = app.post(path, {"platformKey": "gbol"})
+    assert (response.status_code, response.json()["type"]) == (409, "accounting-connection-exists")
+    assert linked["connectionId"] in response.json()["detail"]
     app.post(f"{path}/{linked['connectionId']}/unlink")
     assert app.post(path, {"platformKey": "gbol"}).status_code == 201
 
@@ -75,11 +75,11 @@ def test_a_creation_survives_a_failure_within_the_same_call(app: App, kind: Any,
     app.codat.faults.add(
         Fault(kind=kind, status=500, when=when, method="POST", path="/companies/*/connections", times=1)
     )
-    answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "knfz"})
-    assert answer.status_code == 201
-    assert answer.json()["linkUrl"]
+    response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "knfz"})
+    assert response.status_code == 201
+    assert response.json()["linkUrl"]
     [company] = app.codat.state.companies()
-    assert list(company.connections) == [answer.json()["connectionId"]]
+    assert list(company.connections) == [response.json()["connectionId"]]
     assert not [item for item in app.items() if item["sk"].startswith("CREATING#") and item["pk"].endswith(company.id)]
 
 
@@ -87,26 +87,26 @@ def test_a_creation_survives_a_failure_within_the_same_call(app: App, kind: Any,
 def test_a_platform_that_is_not_offered_is_rejected(app: App, key: str) -> None:
     """THEN 422 with the offered platforms; Codat's sandbox is not offered by default."""
     customer = app.customer()
-    answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": key})
-    assert answer.status_code == 422
+    response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": key})
+    assert response.status_code == 422
     if len(key) <= 100:
-        assert answer.json()["type"] == "unknown-platform"
-        assert "QuickBooks Online" in answer.json()["detail"]
-    assert answer.json()["errors"][0]["field"] == "platformKey"
+        assert response.json()["type"] == "unknown-platform"
+        assert "QuickBooks Online" in response.json()["detail"]
+    assert response.json()["errors"][0]["field"] == "platformKey"
 
 
 @pytest.mark.parametrize("customer_id", ["unknown", "a b", "a" * 200, "%2e%2e"])
 def test_a_customer_that_does_not_exist(app: App, customer_id: str) -> None:
     """THEN 404, also for an invalid id."""
-    answer = app.post(f"/customers/{customer_id}/connections", {"platformKey": "qhyg"})
-    assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
+    response = app.post(f"/customers/{customer_id}/connections", {"platformKey": "qhyg"})
+    assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
 
 
 @pytest.mark.parametrize("body", [{}, {"platformKey": 7}, {"platformKey": "qhyg", "more": 1}, []])
 def test_an_invalid_body_is_rejected(app: App, body: Any) -> None:
     """THEN 422."""
-    answer = app.post(f"/customers/{app.customer()['customerId']}/connections", body)
-    assert (answer.status_code, answer.json()["type"]) == (422, "validation-error")
+    response = app.post(f"/customers/{app.customer()['customerId']}/connections", body)
+    assert (response.status_code, response.json()["type"]) == (422, "validation-error")
 
 
 def test_a_connection_made_on_the_hosted_page_is_reused(app: App) -> None:
@@ -114,8 +114,8 @@ def test_a_connection_made_on_the_hosted_page_is_reused(app: App) -> None:
     customer = app.customer()
     lose_webhooks(app)
     existing = app.codat.state.create_connection(customer["companyId"], "qhyg")
-    answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
-    assert (answer.status_code, answer.json()["connectionId"]) == (200, existing.id)
+    response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
+    assert (response.status_code, response.json()["connectionId"]) == (200, existing.id)
     [company] = app.codat.state.companies()
     assert list(company.connections) == [existing.id]
 
@@ -126,9 +126,9 @@ def test_a_platform_linked_on_the_hosted_page_prevents_a_second(app: App) -> Non
     lose_webhooks(app)
     linked = app.codat.state.create_connection(customer["companyId"], "gbol")
     app.codat.state.link(customer["companyId"], linked.id)
-    answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
-    assert (answer.status_code, answer.json()["type"]) == (409, "accounting-connection-exists")
-    assert linked.id in answer.json()["detail"]
+    response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
+    assert (response.status_code, response.json()["type"]) == (409, "accounting-connection-exists")
+    assert linked.id in response.json()["detail"]
     assert app.read({**customer, "connectionId": linked.id})["status"] == "Linked"
 
 
@@ -138,8 +138,8 @@ def test_an_outdated_status_does_not_prevent_another_platform(app: App, change: 
     linked = app.linked(app.customer()["customerId"], "gbol")
     lose_webhooks(app)
     getattr(app.codat.state, change)(linked["companyId"], linked["connectionId"])
-    answer = app.post(f"/customers/{linked['customerId']}/connections", {"platformKey": "qhyg"})
-    assert answer.status_code == 201
+    response = app.post(f"/customers/{linked['customerId']}/connections", {"platformKey": "qhyg"})
+    assert response.status_code == 201
     assert app.read(linked)["status"] != "Linked"
 
 
@@ -151,8 +151,8 @@ def test_every_page_of_the_list_is_read(app: App) -> None:
         app.codat.state.create_connection(customer["companyId"], "pdvj")
     linked = app.codat.state.create_connection(customer["companyId"], "gbol")
     app.codat.state.link(customer["companyId"], linked.id)
-    answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
-    assert answer.status_code == 409
+    response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
+    assert response.status_code == 409
 
 
 def test_a_stored_connection_missing_from_the_list_is_read_by_its_id(app: App) -> None:
@@ -181,9 +181,9 @@ def test_a_hosted_page_connection_without_its_key_is_recognised_by_name(app: App
     customer = app.customer()
     existing = app.codat.state.create_connection(customer["companyId"], "qhyg")
     app.codat.wait_idle()
-    answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
-    assert (answer.status_code, answer.json()["connectionId"]) == (200, existing.id)
-    assert app.read(answer.json())["platformKey"] == "qhyg"
+    response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
+    assert (response.status_code, response.json()["connectionId"]) == (200, existing.id)
+    assert app.read(response.json())["platformKey"] == "qhyg"
 
 
 @pytest.mark.parametrize(("hidden", "status"), [("gbol", 201), ("qhyg", 502)])
@@ -198,25 +198,25 @@ def test_a_malformed_connection_matters_only_if_it_may_be_on_the_platform(
     app.codat.state.create_connection(customer["companyId"], hidden)
 
     def unparseable(exchange: Exchange) -> None:
-        answer = exchange.forward()
+        response = exchange.forward()
         if exchange.operation.startswith("GET") and exchange.operation.endswith("/connections"):
-            document = json.loads(answer.body)
+            document = json.loads(response.body)
             for connection in document["results"]:
                 connection["status"] = "SomethingNew"
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
+            response = replace(response, body=json.dumps(document).encode())
+        exchange.answer(response)
 
     codat_wire.always(unparseable)
-    answer = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
-    assert answer.status_code == status
+    response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
+    assert response.status_code == status
 
 
 def test_concurrent_calls_create_a_single_connection(app: App) -> None:
     """GIVEN eight calls at the same moment THEN a single 201, because Codat's list is read under the lease."""
     customer = app.customer()
     path = f"/customers/{customer['customerId']}/connections"
-    answers = concurrently(*[lambda: app.post(path, {"platformKey": "qhyg"})] * 8)
-    assert {answer.status_code for answer in answers} <= {200, 201, 409}
-    assert [answer.status_code for answer in answers].count(201) == 1
+    responses = concurrently(*[lambda: app.post(path, {"platformKey": "qhyg"})] * 8)
+    assert {response.status_code for response in responses} <= {200, 201, 409}
+    assert [response.status_code for response in responses].count(201) == 1
     [company] = app.codat.state.companies()
     assert len(company.connections) == 1

@@ -40,11 +40,11 @@ def test_a_link_authorises_or_reconnects(app: App) -> None:
 def test_a_token_for_the_embedded_component_is_not_stored(app: App) -> None:
     """THEN Codat's token is returned, and not written to the table."""
     customer = app.customer()
-    answer = app.post(f"/customers/{customer['customerId']}/access-token")
-    assert answer.status_code == 200
-    assert set(answer.json()) == {"accessToken", "expiresIn", "tokenType"}
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.json()["accessToken"] not in str(app.items())
+    response = app.post(f"/customers/{customer['customerId']}/access-token")
+    assert response.status_code == 200
+    assert set(response.json()) == {"accessToken", "expiresIn", "tokenType"}
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["accessToken"] not in str(app.items())
 
 
 @pytest.mark.parametrize("credential", ["link", "access-token"])
@@ -55,8 +55,8 @@ def test_a_customer_that_does_not_exist_has_no_link(app: App, credential: str) -
     customer = app.customer()
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_company(customer["companyId"])
-    answer = app.post(f"/customers/{customer['customerId']}/{credential}")
-    assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
+    response = app.post(f"/customers/{customer['customerId']}/{credential}")
+    assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
 
 
 def test_codats_failure_is_passed_on(app: App) -> None:
@@ -69,6 +69,6 @@ def test_codats_failure_is_passed_on(app: App) -> None:
         f"{customer}/access-token",
         f"{customer}/connections/{connection['connectionId']}/link",
     ):
-        answer = app.post(path)
-        assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
-        assert answer.json()["correlationId"]
+        response = app.post(path)
+        assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
+        assert response.json()["correlationId"]

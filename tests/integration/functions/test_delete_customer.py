@@ -110,9 +110,9 @@ def test_a_failed_deletion_stays_in_progress(app: App) -> None:
     fault = app.codat.faults.add(Fault(kind="status", status=503, method="DELETE"))
     assert app.http.delete(path(customer)).status_code == 502
     assert app.get(path(customer)).status_code == 404
-    answer = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
-    assert (answer.status_code, answer.json()["type"]) == (409, "deletion-in-progress")
-    assert int(answer.headers["retry-after"]) >= 1
+    response = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
+    assert (response.status_code, response.json()["type"]) == (409, "deletion-in-progress")
+    assert int(response.headers["retry-after"]) >= 1
     app.codat.faults.remove(fault)
     assert app.http.delete(path(customer)).status_code == 204
     assert app.codat.state.companies() == []
@@ -159,8 +159,8 @@ def test_a_deleted_connection_stays_readable_by_its_id(app: App) -> None:
     assert (app.read(linked)["status"], app.read(linked)["nextAction"]) == ("Deleted", "none")
     assert app.get(f"/customers/{linked['customerId']}/connections").json()["connections"] == []
     for call in ("unlink", "link"):
-        answer = app.post(f"{path(linked)}/{call}")
-        assert (answer.status_code, answer.json()["type"]) == (409, "connection-deleted")
+        response = app.post(f"{path(linked)}/{call}")
+        assert (response.status_code, response.json()["type"]) == (409, "connection-deleted")
     [company] = app.codat.state.companies()
     assert not company.connections
 

@@ -38,8 +38,8 @@ def test_a_gateways_404_deletes_nothing(app: App, codat_wire: Proxy, page: Behav
     linked = app.linked(app.customer()["customerId"])
     body = {"PATCH": {"name": "Bank of Mary"}}.get(method, {"platformKey": "gbol"} if path == "/connections" else None)
     codat_wire.always(page)
-    answer = app.http.request(method, f"/customers/{linked['customerId']}{path.format(**linked)}", json=body)
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
+    response = app.http.request(method, f"/customers/{linked['customerId']}{path.format(**linked)}", json=body)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
     codat_wire.heal()
     if (method, path) != ("DELETE", ""):
         assert app.read(linked)["status"] == "Linked"
@@ -55,8 +55,8 @@ def test_after_a_gateways_404_a_deleted_customer_gets_no_second_company(app: App
     codat_wire.always(GATEWAY_404["page"])
     assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 502
     codat_wire.heal()
-    answer = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
-    assert (answer.status_code, answer.json()["type"]) == (409, "deletion-in-progress")
+    response = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
+    assert (response.status_code, response.json()["type"]) == (409, "deletion-in-progress")
     assert len(app.codat.state.companies()) == 1
 
 
@@ -90,8 +90,8 @@ def test_a_gateways_error_does_not_settle_a_creation(app: App, codat_wire: Proxy
 
     app.customer()  # the deployment's first, so that its API key is trusted
     codat_wire.always(created_and_rejected)
-    answer = app.post("/customers", body)
-    assert answer.status_code == 201
+    response = app.post("/customers", body)
+    assert response.status_code == 201
     assert [company.tags["uid"] for company in app.codat.state.companies()].count("c-1") == 1
 
 
@@ -100,8 +100,8 @@ def test_a_401_of_a_gateway_settles_a_creation(app: App, codat_wire: Proxy, docu
     """A 401 is sent before any work, by Codat or a gateway, so the creation is discarded."""
     app.customer()
     codat_wire.always(responds(401, document))
-    answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
+    response = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
     assert app.items("CUSTOMER#c-1") == []
 
 
@@ -109,24 +109,24 @@ def test_a_429_of_a_gateway_is_passed_on(app: App, codat_wire: Proxy) -> None:
     """THEN 429 with the gateway's `Retry-After`."""
     app.customer()
     codat_wire.always(responds(429, b"slow down", retry_after="60"))
-    answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+    response = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
+    assert (response.status_code, response.headers["retry-after"]) == (429, "60")
 
 
 def test_the_error_of_a_gateway_is_not_shown(app: App, codat_wire: Proxy) -> None:
     """GIVEN a gateway's page, which may contain secrets THEN the response has only the status and what to check."""
     customer = app.customer()
     codat_wire.always(responds(404, b"<html>secret-page</html>"))
-    answer = app.post(f"/customers/{customer['customerId']}/link")
-    assert "secret-page" not in answer.text
-    assert "404" in answer.json()["detail"]
-    assert "CodatBaseUrl" in answer.json()["detail"]
+    response = app.post(f"/customers/{customer['customerId']}/link")
+    assert "secret-page" not in response.text
+    assert "404" in response.json()["detail"]
+    assert "CodatBaseUrl" in response.json()["detail"]
 
 
 def test_a_page_from_the_simulator_counts_as_a_gateways(app: App) -> None:
     """GIVEN a fault with `page` THEN the simulator answers as a gateway, and the connection stays."""
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind="status", status=404, page=True, method="GET", path="/companies/**"))
-    answer = app.post(f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/link")
-    assert answer.status_code == 502
+    response = app.post(f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/link")
+    assert response.status_code == 502
     assert app.read(linked)["status"] == "Linked"

@@ -1,4 +1,4 @@
-"""`linkedAt`, `initialReadAt` and `initialReadIssues`, from webhooks in any order, or from syncs if webhooks are lost."""
+"""`linkedAt`, `initialReadAt` and `initialReadIssues`, from webhooks in any order, or from syncs if they are lost."""
 
 from copy import deepcopy
 from itertools import permutations
@@ -12,7 +12,7 @@ from tests.conftest import App
 from tests.integration.functions.calls import adopting_orphans, lose_webhooks, reconcile
 from tests.payloads import webhook, webhook_about
 
-LINKED, READ, SEVERED, RELINKED, READ_AGAIN = (f"2026-11-02T0{hour}:00:00.0000000Z" for hour in range(1, 6))
+LINKED, READ, REVOKED, RELINKED, READ_AGAIN = (f"2026-11-02T0{hour}:00:00.0000000Z" for hour in range(1, 6))
 
 
 class Subject:
@@ -67,8 +67,8 @@ def test_each_authorisation_has_a_read_of_its_own(app: App) -> None:
     subject = Subject(app)
     connected, read = subject.event("connection.connected", LINKED), subject.read(READ)
     assert subject.deliver(connected, read) == times(LINKED, READ)
-    severed = subject.event("connection.disconnected", SEVERED, status="Deauthorized")
-    assert subject.deliver(severed) == times(LINKED, READ)
+    revoked = subject.event("connection.disconnected", REVOKED, status="Deauthorized")
+    assert subject.deliver(revoked) == times(LINKED, READ)
     assert subject.deliver(subject.event("connection.reconnected", RELINKED)) == times(RELINKED, None)
     assert subject.deliver(subject.read(READ_AGAIN)) == times(RELINKED, READ_AGAIN)
 
@@ -80,7 +80,7 @@ def test_the_order_of_arrival_does_not_matter(app: App, order: tuple[int, ...]) 
     events = [
         subject.event("connection.connected", LINKED),
         subject.read(READ),
-        subject.event("connection.disconnected", SEVERED, status="Deauthorized"),
+        subject.event("connection.disconnected", REVOKED, status="Deauthorized"),
         subject.event("connection.reconnected", RELINKED),
         subject.read(READ_AGAIN, bills="FetchError", suppliers="Complete"),
     ]

@@ -32,9 +32,9 @@ def test_a_customer_with_its_connections(app: App) -> None:
 @pytest.mark.parametrize("customer_id", ["nonexistent", "a b", "ä", "x" * 500])
 def test_a_customer_that_does_not_exist(app: App, customer_id: str, path: str) -> None:
     """THEN 404 on every route."""
-    answer = app.get(f"/customers/{customer_id}{path}")
-    assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
-    assert answer.json()["requestId"]
+    response = app.get(f"/customers/{customer_id}{path}")
+    assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
+    assert response.json()["requestId"]
 
 
 def test_another_customers_connection_is_404(app: App) -> None:

@@ -118,13 +118,13 @@ def test_a_connection_missing_from_a_list_is_read_by_its_id(app: App, codat_wire
     """GIVEN a list that shows a company without its connections THEN reconcile does not delete them."""
 
     def without_connections(exchange: Exchange) -> None:
-        answer = exchange.forward()
+        response = exchange.forward()
         if exchange.operation == "GET /companies":
-            document = json.loads(answer.body)
+            document = json.loads(response.body)
             for company in document["results"]:
                 company["dataConnections"] = []
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
+            response = replace(response, body=json.dumps(document).encode())
+        exchange.answer(response)
 
     linked = app.linked(app.customer()["customerId"])
     codat_wire.always(without_connections)
@@ -136,10 +136,10 @@ def test_a_lagging_list_sends_no_profile_again(app: App, codat_wire: Proxy) -> N
     """GIVEN a list that shows an older name THEN reconcile reads the company by its id, and changes nothing."""
 
     def outdated(exchange: Exchange) -> None:
-        answer = exchange.forward()
+        response = exchange.forward()
         if exchange.operation == "GET /companies":
-            answer = replace(answer, body=answer.body.replace(b"Bank of Dave", b"Bank of Mary"))
-        exchange.answer(answer)
+            response = replace(response, body=response.body.replace(b"Bank of Dave", b"Bank of Mary"))
+        exchange.answer(response)
 
     app.customer()
     codat_wire.always(outdated)
@@ -180,12 +180,12 @@ def test_a_customer_created_again_during_a_reconcile_is_not_deleted(app: App) ->
         running = threads.submit(reconcile, app)
         while not app.codat.calls.count("DELETE"):
             sleep(0.01)
-        answers = [app.http.delete(f"/customers/{customer_id}").status_code for customer_id in ids]
-        [free] = [customer_id for customer_id, answer in zip(ids, answers, strict=True) if answer == 204]
+        responses = [app.http.delete(f"/customers/{customer_id}").status_code for customer_id in ids]
+        [free] = [customer_id for customer_id, response in zip(ids, responses, strict=True) if response == 204]
         app.customer(free)
         running.result()
 
-    assert sorted(answers) == [204, 409]
+    assert sorted(responses) == [204, 409]
     assert app.get(f"/customers/{free}").status_code == 200
     assert app.codat.state.company(app.get(f"/customers/{free}").json()["companyId"])
 
@@ -242,8 +242,8 @@ def test_concurrent_calls_set_the_first_profile_of_an_orphan(app: App) -> None:
     customer_id = f"o-{uuid4()}"
     adopted_orphan(app, customer_id)
     body = {"customerId": customer_id, "name": "Bank of Dave"}
-    answers = concurrently(*[lambda: app.post("/customers", body)] * 8)
-    assert [(answer.status_code, answer.json()["name"]) for answer in answers] == [(200, "Bank of Dave")] * 8
+    responses = concurrently(*[lambda: app.post("/customers", body)] * 8)
+    assert [(response.status_code, response.json()["name"]) for response in responses] == [(200, "Bank of Dave")] * 8
 
 
 def test_a_connection_with_another_customers_id_is_corrected(app: App) -> None:
@@ -275,7 +275,7 @@ def test_the_oldest_of_two_orphans_is_adopted(app: App) -> None:
 
 
 def test_an_abandoned_link_is_reported_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN a link that was not used for more than seven days THEN one event is published."""
+    """GIVEN a link that was not used for more than seven days THEN a single event is published."""
     pending = app.connection(app.customer()["customerId"])
     app.codat.state.cancel(pending["companyId"], pending["connectionId"])
     app.codat.wait_idle()
@@ -379,13 +379,13 @@ def test_a_malformed_connection_does_not_stop_the_others(app: App, codat_wire: P
     app.codat.state.link(healthy["companyId"], healthy["connectionId"])
 
     def unparseable(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        document = json.loads(answer.body or b"null")
+        response = exchange.forward()
+        document = json.loads(response.body or b"null")
         for company in (document or {}).get("results", []) if exchange.operation == "GET /companies" else []:
             for connection in company["dataConnections"]:
                 if connection["id"] == broken["connectionId"]:
                     connection["status"] = "SomethingNew"
-        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+        exchange.answer(replace(response, body=json.dumps(document).encode()))
 
     codat_wire.always(unparseable)
     counts = reconcile(app)

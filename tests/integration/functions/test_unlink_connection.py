@@ -26,8 +26,8 @@ def test_unlink_is_idempotent(app: App) -> None:
 
 def test_a_pending_connection_cannot_be_unlinked(app: App) -> None:
     """THEN 409."""
-    answer = unlink(app, app.connection(app.customer()["customerId"]))
-    assert (answer.status_code, answer.json()["type"]) == (409, "connection-not-linked")
+    response = unlink(app, app.connection(app.customer()["customerId"]))
+    assert (response.status_code, response.json()["type"]) == (409, "connection-not-linked")
 
 
 def test_a_revoked_connection_cannot_be_unlinked(app: App) -> None:
@@ -35,8 +35,8 @@ def test_a_revoked_connection_cannot_be_unlinked(app: App) -> None:
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.revoke(linked["companyId"], linked["connectionId"])
-    answer = unlink(app, linked)
-    assert (answer.status_code, answer.json()["type"]) == (409, "connection-not-linked")
+    response = unlink(app, linked)
+    assert (response.status_code, response.json()["type"]) == (409, "connection-not-linked")
     assert app.read(linked)["status"] == "Deauthorized"
 
 
@@ -48,8 +48,8 @@ def test_unlink_succeeds_if_the_stored_state_is_outdated(app: App) -> None:
     app.codat.wait_idle()
     app.codat.faults.remove(fault)
     assert app.read(pending)["status"] == "PendingAuth"
-    answer = unlink(app, pending)
-    assert (answer.status_code, answer.json()["status"]) == (200, "Unlinked")
+    response = unlink(app, pending)
+    assert (response.status_code, response.json()["status"]) == (200, "Unlinked")
 
 
 def test_a_connection_deleted_at_codat_cannot_be_unlinked(app: App) -> None:
@@ -58,8 +58,8 @@ def test_a_connection_deleted_at_codat_cannot_be_unlinked(app: App) -> None:
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_connection(linked["companyId"], linked["connectionId"])
     for _ in range(2):
-        answer = unlink(app, linked)
-        assert (answer.status_code, answer.json()["type"]) == (409, "connection-deleted")
+        response = unlink(app, linked)
+        assert (response.status_code, response.json()["type"]) == (409, "connection-deleted")
     assert app.read(linked)["status"] == "Deleted"
 
 
@@ -117,8 +117,8 @@ def test_unlink_survives_a_failure_of_codat(app: App, kind: Any, when: Any) -> N
     """GIVEN a 500 or a dropped request, before or after the work THEN the same call is 200 with Unlinked."""
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind=kind, status=500, when=when, method="PATCH", times=1))
-    answer = unlink(app, linked)
-    assert (answer.status_code, answer.json()["status"]) == (200, "Unlinked")
+    response = unlink(app, linked)
+    assert (response.status_code, response.json()["status"]) == (200, "Unlinked")
 
 
 @pytest.mark.parametrize(
@@ -131,5 +131,5 @@ def test_unlink_survives_a_failure_of_codat(app: App, kind: Any, when: Any) -> N
 )
 def test_a_missing_customer_or_connection_is_404(app: App, path: str) -> None:
     """THEN 404, also for an overlong id."""
-    answer = app.post(path.format(customer=app.customer()["customerId"]))
-    assert answer.status_code == 404
+    response = app.post(path.format(customer=app.customer()["customerId"]))
+    assert response.status_code == 404

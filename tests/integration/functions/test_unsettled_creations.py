@@ -84,8 +84,8 @@ def test_a_replayed_rejection_settles_the_request(app: App, codat_wire: Proxy) -
     """
     app.customer("c-0")
     SlowCodat(codat_wire, responds(402, error_document(402, "c-1")))
-    answer = create(app)
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-account-limit")
+    response = create(app)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-account-limit")
     assert app.items("CUSTOMER#c-1") == []
     codat_wire.heal()
     assert app.post("/customers", BODY | {"name": "Corrected"}).status_code == 201
@@ -117,9 +117,9 @@ def test_a_key_that_is_stuck_behind_a_cached_500_is_replaced(
 
     codat_wire.always(stuck)
     waited = 0.0
-    while (answer := create(app)).status_code != 201:
-        assert answer.json()["type"] in {"creation-in-progress", "codat-unavailable"}
-        seconds = float(answer.headers.get("retry-after", 1))
+    while (response := create(app)).status_code != 201:
+        assert response.json()["type"] in {"creation-in-progress", "codat-unavailable"}
+        seconds = float(response.headers.get("retry-after", 1))
         clock.advance(seconds)
         waited += seconds
     assert waited <= 10
@@ -140,9 +140,9 @@ def test_a_key_is_sent_for_a_minute_and_replaced_after_five(app: App, clock: Clo
 
     codat_wire.always(silent)
     while clock.ahead.total_seconds() < 400:
-        answer = create(app)
-        assert answer.status_code in {409, 502}
-        assert int(answer.headers.get("retry-after", 1)) <= 30
+        response = create(app)
+        assert response.status_code in {409, 502}
+        assert int(response.headers.get("retry-after", 1)) <= 30
         clock.advance(20)
     first_key = sent[0][1]
     under_first = [at for at, key in sent if key == first_key]
@@ -150,8 +150,8 @@ def test_a_key_is_sent_for_a_minute_and_replaced_after_five(app: App, clock: Clo
     assert max(under_first) < 60
     assert max(under_first) + 300 <= min(later) <= max(under_first) + 330
     codat_wire.heal()
-    while (answer := create(app)).status_code != 201:
-        clock.advance(int(answer.headers["retry-after"]))
+    while (response := create(app)).status_code != 201:
+        clock.advance(int(response.headers["retry-after"]))
     assert clock.ahead.total_seconds() <= 800
     assert len(companies_of(app)) == 1
 
@@ -169,8 +169,8 @@ def test_the_company_of_a_slow_request_is_adopted_without_another_request(
     waiting = create(app)
     assert (waiting.status_code, waiting.json()["type"]) == (409, "creation-in-progress")
     slow.finish()
-    answer = create(app)
-    assert answer.status_code == 201
+    response = create(app)
+    assert response.status_code == 201
     assert len(companies_of(app)) == 1
 
 
@@ -181,9 +181,9 @@ def test_an_empty_look_up_counts_only_after_the_lag(app: App, clock: Clock) -> N
     app.customer("c-0")
     app.codat.state.list_lag = 4.0
     app.codat.faults.add(Fault(kind="status", status=500, when="after", method="POST", path="/companies", times=1))
-    answer = create(app)
-    assert (answer.status_code, answer.json()["type"]) == (409, "creation-in-progress")
-    assert 1 <= int(answer.headers["retry-after"]) <= 5
+    response = create(app)
+    assert (response.status_code, response.json()["type"]) == (409, "creation-in-progress")
+    assert 1 <= int(response.headers["retry-after"]) <= 5
     clock.advance(5)
     assert create(app).status_code == 201
     assert len(companies_of(app)) == 1
@@ -197,9 +197,9 @@ def test_another_apps_company_with_the_same_tag_is_not_taken_over(app: App, cloc
     theirs = app.codat.state.create_company(CompanyChange(name="Theirs", tags={"uid": "c-1"}))
     connection = app.codat.state.create_connection(theirs.id, "gbol")
     app.codat.faults.add(Fault(kind="status", status=500, method="POST", path="/companies", times=1))
-    while (answer := create(app)).status_code != 201:
-        clock.advance(float(answer.headers.get("retry-after", 1)))
-    assert answer.json()["companyId"] != theirs.id
+    while (response := create(app)).status_code != 201:
+        clock.advance(float(response.headers.get("retry-after", 1)))
+    assert response.json()["companyId"] != theirs.id
     assert app.http.delete("/customers/c-1").status_code == 204
     assert (theirs.name, theirs.tags, list(theirs.connections)) == ("Theirs", {"uid": "c-1"}, [connection.id])
     assert [company.id for company in companies_of(app)] == [theirs.id]
@@ -210,11 +210,11 @@ def test_a_company_that_was_mistagged_by_hand_is_not_taken_over(app: App) -> Non
     other = app.customer("c-0")
     app.codat.state.change_company(other["companyId"], CompanyChange(tags={"uid": "c-1"}))
     app.codat.faults.add(Fault(kind="drop", when="after", method="POST", path="/companies", times=1))
-    answer = create(app)
-    assert answer.status_code == 201
+    response = create(app)
+    assert response.status_code == 201
     assert len(companies_of(app)) == 2
-    assert answer.json()["companyId"] != other["companyId"]
-    assert create(app).json()["companyId"] == answer.json()["companyId"]
+    assert response.json()["companyId"] != other["companyId"]
+    assert create(app).json()["companyId"] == response.json()["companyId"]
 
 
 def test_the_creation_id_survives_a_new_key(app: App, clock: Clock, codat_wire: Proxy) -> None:
@@ -257,10 +257,10 @@ def test_a_slow_connection_request_creates_a_single_connection(app: App, clock: 
     codat_wire.heal()
     running[0].forward()
     clock.advance(10)
-    answer = app.post(path, {"platformKey": "qhyg"})
-    assert answer.status_code in {200, 201}
+    response = app.post(path, {"platformKey": "qhyg"})
+    assert response.status_code in {200, 201}
     [company] = app.codat.state.companies()
-    assert list(company.connections) == [answer.json()["connectionId"]]
+    assert list(company.connections) == [response.json()["connectionId"]]
 
 
 def test_reconcile_finishes_a_creation_that_the_caller_does_not_retry(
@@ -292,8 +292,8 @@ def test_deleting_an_unfinished_creation_creates_nothing(app: App, clock: Clock)
     app.codat.faults.add(Fault(kind="drop", when="before", method="POST", path="/companies"))
     assert create(app).status_code == 502
     clock.advance(61)
-    answer = app.http.delete("/customers/c-1")
-    assert (answer.status_code, answer.json()["type"]) == (409, "creation-in-progress")
+    response = app.http.delete("/customers/c-1")
+    assert (response.status_code, response.json()["type"]) == (409, "creation-in-progress")
     clock.advance(300)
     assert app.http.delete("/customers/c-1").status_code == 204
     assert app.items("CUSTOMER#c-1") == []
@@ -307,8 +307,8 @@ def test_deleting_while_the_request_may_still_run_sends_nothing(app: App, clock:
     SlowCodat(codat_wire, dropped)
     assert create(app).status_code in {409, 502, 504}
     requests = codat_wire.seen.count("POST /companies")
-    answer = app.http.delete("/customers/c-1")
-    assert (answer.status_code, answer.json()["type"]) == (409, "creation-in-progress")
+    response = app.http.delete("/customers/c-1")
+    assert (response.status_code, response.json()["type"]) == (409, "creation-in-progress")
     clock.advance(301)
     assert app.http.delete("/customers/c-1").status_code == 204
     assert codat_wire.seen.count("POST /companies") == requests > 0
@@ -327,11 +327,11 @@ def test_a_look_up_with_a_malformed_company(app: App, clock: Clock, codat_wire: 
     clock.advance(600)
 
     def distorted(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        document = json.loads(answer.body or b"null")
+        response = exchange.forward()
+        document = json.loads(response.body or b"null")
         if exchange.method == "GET" and "creationId" in exchange.path:
             document["results"] = [entry | field for entry in document["results"]]
-        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+        exchange.answer(replace(response, body=json.dumps(document).encode()))
 
     codat_wire.always(distorted)
     assert create(app).status_code == (201 if "created" in field else 502)
@@ -355,18 +355,18 @@ def test_a_slow_connection_without_its_key_is_recognised(
     listed = app.codat.state.create_connection(customer["companyId"], "qhyg")
 
     def renamed(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        body = answer.body
+        response = exchange.forward()
+        body = response.body
         if exchange.method == "GET":
             body = body.replace(b'"platformName":"QuickBooks Online"', f'"platformName":"{name}"'.encode())
             body = body.replace(b'"platformName": "QuickBooks Online"', f'"platformName": "{name}"'.encode())
-        exchange.answer(replace(answer, body=body))
+        exchange.answer(replace(response, body=body))
 
     codat_wire.always(renamed)
     clock.advance(600)
-    answer = app.post(path, {"platformKey": "qhyg"})
-    assert answer.status_code in {200, 201}, answer.text
-    assert (answer.json()["connectionId"] == listed.id) is is_recognised
+    response = app.post(path, {"platformKey": "qhyg"})
+    assert response.status_code in {200, 201}, response.text
+    assert (response.json()["connectionId"] == listed.id) is is_recognised
     [company] = app.codat.state.companies()
     assert len(company.connections) == (1 if is_recognised else 2)
 
@@ -382,12 +382,12 @@ def test_an_older_connection_of_another_platform_is_not_returned(app: App, clock
     older = app.codat.state.create_connection(customer["companyId"], "qhyg")
 
     def renamed(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        document = json.loads(answer.body or b"null")
+        response = exchange.forward()
+        document = json.loads(response.body or b"null")
         for each in [document, *document.get("results", [])] if isinstance(document, dict) else []:
             if each.get("id") == older.id:
                 each["platformName"] = "FreshBooks"
-        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+        exchange.answer(replace(response, body=json.dumps(document).encode()))
 
     def unanswered(exchange: Exchange) -> None:
         (dropped if exchange.method == "POST" else renamed)(exchange)
@@ -397,9 +397,9 @@ def test_an_older_connection_of_another_platform_is_not_returned(app: App, clock
     assert app.post(path, {"platformKey": "qhyg"}).status_code in {409, 502, 504}
     codat_wire.always(renamed)
     clock.advance(600)
-    answer = app.post(path, {"platformKey": "qhyg"})
-    assert (answer.status_code, answer.json()["platformKey"]) == (201, "qhyg")
-    assert answer.json()["connectionId"] != older.id
+    response = app.post(path, {"platformKey": "qhyg"})
+    assert (response.status_code, response.json()["platformKey"]) == (201, "qhyg")
+    assert response.json()["connectionId"] != older.id
     assert app.read({**customer, "connectionId": older.id})["platformKey"] == ""
 
 
@@ -434,11 +434,11 @@ def test_a_malformed_listed_connection_prevents_a_second_request(
     listed = app.codat.state.create_connection(customer["companyId"], "qhyg")
 
     def distorted(exchange: Exchange) -> None:
-        answer = exchange.forward()
+        response = exchange.forward()
         if exchange.method == "GET" and urlsplit(exchange.path).path.endswith("/connections"):
-            document = json.loads(answer.body) | {"results": [entry]}
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
+            document = json.loads(response.body) | {"results": [entry]}
+            response = replace(response, body=json.dumps(document).encode())
+        exchange.answer(response)
 
     codat_wire.always(distorted)
     clock.advance(600)
