@@ -18,7 +18,7 @@ from shared.store.customers import Customers
 from shared.store.table import Item, Key, Table, Write, put
 from tests.change_events import events_about as events_of
 from tests.conftest import App
-from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, reconcile
+from tests.integration.functions.calls import adopting_orphans, reconcile
 from tests.payloads import webhook_about
 
 

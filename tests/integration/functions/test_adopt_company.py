@@ -1,4 +1,4 @@
-"""POST /customers with a companyId: what exists at Codat becomes a customer."""
+"""POST /customers with a companyId: adopt a company that exists at Codat."""
 
 import json
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from codat_simulator.faults import Fault
 from codat_simulator.models import Company
 from codat_simulator.state import CompanyChange
 
-from tests.change_events import events_about as events_of
+from tests.change_events import events_about
 from tests.concurrently import concurrently
 from tests.conftest import App
 from tests.integration.faults.proxy import Exchange, HeldBack, Proxy
-from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, reconcile
+from tests.integration.functions.calls import adopting_orphans, reconcile
 from tests.payloads import api_event, webhook_about
 from tests.properties.crashes.invocation import KillPoint, invoke
 
 
 def existing(app: App, **tags: str) -> Company:
-    """A company made by hand, with a connection that is Linked."""
+    """Create a company in the portal, with a linked connection."""
     company = app.codat.state.create_company(CompanyChange(name="By hand", tags=tags))
     connection = app.codat.state.create_connection(company.id, "gbol")
     app.codat.state.link(company.id, connection.id)
@@ -29,32 +29,32 @@ def existing(app: App, **tags: str) -> Company:
     return company
 
 
-def adopt(app: App, company_id: str, customer_id: str | None = None, **content: Any) -> Any:
-    body = {"customerId": customer_id or f"c-{uuid4()}", "name": "Bank of Dave", "companyId": company_id, **content}
+def adopt(app: App, company_id: str, customer_id: str | None = None, **profile: Any) -> Any:
+    body = {"customerId": customer_id or f"c-{uuid4()}", "name": "Bank of Dave", "companyId": company_id, **profile}
     return app.post("/customers", body)
 
 
 def test_an_existing_company_becomes_a_customer(app: App) -> None:
-    """Tagged with the customer's id beside its own tags, renamed, its connections brought in; no new company."""
+    """THEN the company is renamed and tagged, keeps its own tags, and its connections are imported."""
     company = existing(app, region="us")
-    answer = adopt(app, company.id, tags={"tier": "gold"})
-    customer = answer.json()
-    assert (answer.status_code, customer["companyId"]) == (201, company.id)
-    assert [one["status"] for one in customer["connections"]] == ["Linked"]
-    [there] = app.codat.state.companies()
-    assert there.tags == {"region": "us", "tier": "gold", "uid": customer["customerId"]}
-    assert there.name == "Bank of Dave"
+    response = adopt(app, company.id, tags={"tier": "gold"})
+    customer = response.json()
+    assert (response.status_code, customer["companyId"]) == (201, company.id)
+    assert [connection["status"] for connection in customer["connections"]] == ["Linked"]
+    [only] = app.codat.state.companies()
+    assert only.tags == {"region": "us", "tier": "gold", "uid": customer["customerId"]}
+    assert only.name == "Bank of Dave"
     assert adopt(app, company.id, customer["customerId"], tags={"tier": "gold"}).status_code == 200
 
 
-@pytest.mark.parametrize("spelled", [str.upper, lambda told: told.replace("-", "")], ids=["upper", "hex"])
-def test_a_company_is_found_however_its_id_is_spelled(app: App, spelled: Callable[[str], str]) -> None:
-    """GIVEN the id in another form of a GUID THEN it is stored as Codat tells it, and its webhooks find it."""
+@pytest.mark.parametrize("spelled", [str.upper, lambda company_id: company_id.replace("-", "")], ids=["upper", "hex"])
+def test_every_form_of_a_company_id_is_accepted(app: App, spelled: Callable[[str], str]) -> None:
+    """GIVEN the id in another form of a GUID THEN it is stored as Codat writes it, and its webhooks are stored."""
     company = existing(app)
     customer = adopt(app, spelled(company.id)).json()
     assert customer["companyId"] == company.id
-    [found] = app.get(f"/customers?companyId={spelled(company.id)}").json()["customers"]
-    assert found["customerId"] == customer["customerId"]
+    [listed] = app.get(f"/customers?companyId={spelled(company.id)}").json()["customers"]
+    assert listed["customerId"] == customer["customerId"]
     [connection] = customer["connections"]
     app.codat.state.revoke(company.id, connection["connectionId"])
     app.codat.wait_idle()
@@ -62,48 +62,48 @@ def test_a_company_is_found_however_its_id_is_spelled(app: App, spelled: Callabl
 
 
 def test_a_company_of_another_customer_is_taken(app: App) -> None:
-    """By its pointer here, or by its tag at Codat; and nothing is left behind."""
-    mine = app.customer()
-    stranger = existing(app, uid="somebody-else")
-    for company_id in (mine["companyId"], stranger.id):
+    """GIVEN a company with another customer's pointer or tag THEN 409, and nothing is stored."""
+    customer = app.customer()
+    foreign = existing(app, uid="another-customer")
+    for company_id in (customer["companyId"], foreign.id):
         customer_id = f"c-{uuid4()}"
-        answer = adopt(app, company_id, customer_id)
-        assert (answer.status_code, answer.json()["type"]) == (409, "company-taken")
+        response = adopt(app, company_id, customer_id)
+        assert (response.status_code, response.json()["type"]) == (409, "company-taken")
         assert app.items(f"CUSTOMER#{customer_id}") == []
 
 
-def test_a_company_that_codat_does_not_know(app: App) -> None:
-    """422 that names the field, and the same id can be created without it."""
+def test_a_company_that_does_not_exist_at_codat_is_rejected(app: App) -> None:
+    """THEN 422 with the field's name, and the customer can be created without a companyId."""
     customer_id = f"c-{uuid4()}"
-    answer = adopt(app, str(uuid4()), customer_id)
-    assert (answer.status_code, answer.json()["type"]) == (422, "company-unknown")
-    assert answer.json()["errors"][0]["field"] == "companyId"
+    response = adopt(app, str(uuid4()), customer_id)
+    assert (response.status_code, response.json()["type"]) == (422, "company-unknown")
+    assert response.json()["errors"][0]["field"] == "companyId"
     app.customer(customer_id)
 
 
-def test_a_customer_has_one_company(app: App) -> None:
-    """409 where the customer exists with another one."""
+def test_a_customer_has_a_single_company(app: App) -> None:
+    """GIVEN a customer with another company THEN 409."""
     customer = app.customer()
-    answer = adopt(app, existing(app).id, customer["customerId"])
-    assert (answer.status_code, answer.json()["type"]) == (409, "customer-conflict")
-    assert "companyId" in answer.json()["detail"]
+    response = adopt(app, existing(app).id, customer["customerId"])
+    assert (response.status_code, response.json()["type"]) == (409, "customer-conflict")
+    assert "companyId" in response.json()["detail"]
 
 
-def test_tags_beyond_codats_limit_are_refused(app: App) -> None:
-    """Its own and the caller's together: 422 that names the field."""
+def test_tags_beyond_codats_limit_are_rejected(app: App) -> None:
+    """GIVEN more tags than Codat allows, the company's and the caller's together THEN 422 with the field's name."""
     company = existing(app, **{str(number): "x" for number in range(9)})
-    answer = adopt(app, company.id, tags={"one": "more"})
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "tags")
+    response = adopt(app, company.id, tags={"tier": "gold"})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "tags")
 
 
 @pytest.mark.parametrize("company_id", ["", "a b", "../x", 7, "x" * 65])
-def test_what_can_be_no_company_id(app: App, company_id: Any) -> None:
-    """422 that names the field."""
-    answer = adopt(app, company_id)
-    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "companyId")
+def test_an_invalid_company_id_is_rejected(app: App, company_id: Any) -> None:
+    """THEN 422 with the field's name."""
+    response = adopt(app, company_id)
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "companyId")
 
 
-def test_every_page_of_its_connections_is_brought_in(app: App) -> None:
+def test_every_page_of_its_connections_is_imported(app: App) -> None:
     """Codat lists a hundred at a time."""
     company = app.codat.state.create_company(CompanyChange(name="By hand"))
     for _ in range(101):
@@ -111,22 +111,24 @@ def test_every_page_of_its_connections_is_brought_in(app: App) -> None:
     assert len(adopt(app, company.id).json()["connections"]) == 101
 
 
-def test_of_two_that_want_a_company_one_is_refused_before_anything_is_changed(app: App) -> None:
-    """GIVEN one that is still at it THEN the other is refused, and neither tag nor connection ever says its name."""
+def test_only_one_of_two_concurrent_adoptions_changes_the_company(app: App) -> None:
+    """GIVEN an adoption that has not finished THEN a second is rejected, and its customer id is not written to the
+    company or its connections.
+    """
     company = existing(app)
-    app.customer()  # so that what a process keeps is built once
+    app.customer()  # so that the process builds its clients once
     app.codat.faults.add(Fault(kind="latency", seconds=0.5, method="PATCH", when="before"))
-    answers = concurrently(lambda: adopt(app, company.id, "c-1"), lambda: adopt(app, company.id, "c-2"))
-    winner = next(answer.json() for answer in answers if answer.status_code == 201)
-    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    responses = concurrently(lambda: adopt(app, company.id, "c-1"), lambda: adopt(app, company.id, "c-2"))
+    winner = next(response.json() for response in responses if response.status_code == 201)
+    assert sorted(response.status_code for response in responses) == [201, 409]
     assert app.codat.calls.count("PATCH") == 1
     assert company.tags["uid"] == winner["customerId"]
-    assert {one["customerId"] for one in winner["connections"]} == {winner["customerId"]}
+    assert {connection["customerId"] for connection in winner["connections"]} == {winner["customerId"]}
 
 
-def test_what_may_be_tagged_is_not_forgotten(app: App) -> None:
-    """GIVEN an adoption that stops after the tag was written, though Codat's answer is final THEN whoever asks for the
-    customer again, without naming the company, gets it: no second company.
+def test_an_adoption_that_failed_after_the_tag_is_resumed(app: App) -> None:
+    """GIVEN an adoption that failed after the tag was written WHEN the customer is created again without a companyId
+    THEN it gets the same company.
     """
     company = existing(app)
     app.codat.faults.add(Fault(kind="status", status=403, method="GET", path="/companies/*/connections", times=1))
@@ -137,8 +139,8 @@ def test_what_may_be_tagged_is_not_forgotten(app: App) -> None:
     assert len(app.codat.state.companies()) == 1
 
 
-def test_a_refused_adoption_leaves_the_company_to_others(app: App) -> None:
-    """Codat rejects its content: nothing is left of the customer, and another may have the company."""
+def test_after_a_rejected_adoption_another_customer_can_adopt_the_company(app: App) -> None:
+    """GIVEN a profile that Codat rejects THEN nothing is stored, and another customer can adopt the company."""
     company = existing(app)
     app.codat.faults.add(Fault(kind="status", status=400, method="PATCH", times=1))
     assert adopt(app, company.id, "shop-1").json()["type"] == "codat-rejected"
@@ -147,7 +149,7 @@ def test_a_refused_adoption_leaves_the_company_to_others(app: App) -> None:
     assert adopt(app, company.id, "c-2").status_code == 201
 
 
-def before(company: Company) -> tuple[Any, ...]:
+def snapshot(company: Company) -> tuple[Any, ...]:
     return company.name, company.description, dict(company.tags), list(company.connections)
 
 
@@ -160,62 +162,64 @@ FAILING = [("GET", "/companies/*"), ("PATCH", "/companies/*"), ("GET", "/compani
 def test_deleting_an_incomplete_adoption_restores_the_company(
     app: App, method: str, path: str, fault: dict[str, Any]
 ) -> None:
-    """GIVEN an adoption that failed at one of its requests WHEN it is deleted THEN the company and its connection are
-    as before, and no reconcile brings the customer back.
+    """GIVEN an adoption that failed at any of its requests WHEN it is deleted THEN the company and its connection are
+    as before, and no reconcile adopts the company again.
     """
     app.customer("c-0")
     company = existing(app, region="us")
-    expected = before(company)
+    expected = snapshot(company)
     app.codat.faults.add(Fault(method=method, path=path, **fault))
     assert adopt(app, company.id, "c-1", tags={"tier": "gold"}).status_code in {502, 504}
     app.codat.faults.clear()
     assert app.http.delete("/customers/c-1").status_code == 204
-    assert before(company) == expected
+    assert snapshot(company) == expected
     assert app.items("CUSTOMER#c-1") == []
     with adopting_orphans():
         reconcile(app)
     assert app.get("/customers/c-1").status_code == 404
-    assert before(company) == expected
+    assert snapshot(company) == expected
 
 
-def test_discarding_waits_for_codat(app: App) -> None:
-    """GIVEN a Codat that is down THEN the deletion of an incomplete adoption is 502, and completes when repeated."""
+def test_a_failed_discard_completes_when_repeated(app: App) -> None:
+    """GIVEN an outage of Codat THEN the deletion of an incomplete adoption is 502, and completes when repeated."""
     company = existing(app, region="us")
-    expected = before(company)
+    expected = snapshot(company)
     app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
     assert adopt(app, company.id, "c-1").status_code == 502
     app.codat.faults.add(Fault(kind="status", status=503, method="PUT"))
     assert app.http.delete("/customers/c-1").status_code == 502
     app.codat.faults.clear()
     assert app.http.delete("/customers/c-1").status_code == 204
-    assert before(company) == expected
+    assert snapshot(company) == expected
 
 
 def test_a_corrected_call_replaces_an_incomplete_adoption(app: App) -> None:
-    """GIVEN a failed adoption of the wrong company WHEN the right one is named THEN the wrong one is as before."""
+    """GIVEN a failed adoption of the wrong company WHEN the customer adopts the right company THEN the wrong company is
+    as before.
+    """
     wrong, right = existing(app, region="us"), existing(app, region="uk")
-    expected = before(wrong)
+    expected = snapshot(wrong)
     app.codat.faults.add(Fault(kind="status", status=503, method="GET", path=f"/companies/{wrong.id}/connections"))
     assert adopt(app, wrong.id, "c-1").status_code == 502
     assert wrong.tags["uid"] == "c-1"
-    answer = adopt(app, right.id, "c-1")
-    assert (answer.status_code, answer.json()["companyId"]) == (201, right.id)
-    assert before(wrong) == expected
+    response = adopt(app, right.id, "c-1")
+    assert (response.status_code, response.json()["companyId"]) == (201, right.id)
+    assert snapshot(wrong) == expected
     app.codat.faults.clear()
     assert adopt(app, wrong.id, "c-2").status_code == 201
 
 
 def test_a_late_request_of_an_undone_adoption_is_undone_too(app: App, codat_wire: Proxy) -> None:
     """GIVEN a PATCH that was dropped, and runs after the adoption was deleted THEN reconcile restores the company, and
-    does not bring the customer back.
+    does not adopt it again.
     """
     app.customer("c-0")
     company = existing(app, region="us")
-    expected = before(company)
+    expected = snapshot(company)
     tag_late(app, codat_wire, company, "c-1")
     with adopting_orphans():
         reconcile(app)
-    assert before(company) == expected
+    assert snapshot(company) == expected
     assert app.get("/customers/c-1").status_code == 404
 
 
@@ -230,10 +234,10 @@ def test_no_webhook_is_stored_before_the_adoption_is_complete(app: App) -> None:
     app.codat.faults.clear()
     assert app.http.delete(f"/customers/{customer_id}").status_code == 204
     assert [item for item in app.items(f"COMPANY#{company.id}") if item["sk"] != "COMPANY"] == []
-    assert events_of(app, customer_id) == []
+    assert events_about(app, customer_id) == []
 
 
-def test_a_repeated_call_reads_the_connections_that_a_crash_left_out(app: App) -> None:
+def test_a_repeated_call_stores_connections_missing_after_a_crash(app: App) -> None:
     """GIVEN a process that crashed after the customer was stored, before its connections were THEN the same call again
     stores them.
     """
@@ -245,7 +249,7 @@ def test_a_repeated_call_reads_the_connections_that_a_crash_left_out(app: App) -
     handler = "functions.create_company.app"
     exchanges = invoke(handler, api_event("create_company", body=adopting())).exchanges
     transactions = [index for index, name in enumerate(exchanges) if name == "TransactWriteItems"]
-    left_out = 0
+    crashes_without_connections = 0
     for index in transactions:
         body = adopting()
         assert (
@@ -254,31 +258,31 @@ def test_a_repeated_call_reads_the_connections_that_a_crash_left_out(app: App) -
         customer = app.get("/customers/c-1")
         if customer.status_code == 404 or customer.json()["connections"]:
             continue
-        left_out += 1
+        crashes_without_connections += 1
         again = app.post("/customers", body)
         assert again.status_code == 200
         assert [connection["status"] for connection in again.json()["connections"]] == ["Linked"]
-    assert left_out == 1
+    assert crashes_without_connections == 1
 
 
-def test_webhooks_before_an_adoption_are_not_ours(app: App) -> None:
-    """GIVEN a company whose tag named somebody else when its webhooks came THEN none was stored, and adoption reads its
-    connections.
-    """
-    company = existing(app, uid="somebody-else")
+def test_webhooks_before_an_adoption_are_not_stored(app: App) -> None:
+    """GIVEN a company with another customer's tag when its webhooks arrived THEN adoption reads its connections."""
+    company = existing(app, uid="another-customer")
     [connection] = company.connections
     assert app.items(f"COMPANY#{company.id}") == []
     app.codat.state.change_company(company.id, CompanyChange(tags={}))
     customer = adopt(app, company.id).json()
-    assert [one["customerId"] for one in customer["connections"]] == [customer["customerId"]]
+    assert [listed["customerId"] for listed in customer["connections"]] == [customer["customerId"]]
     events = [
-        event for event in events_of(app, customer["customerId"]) if event["detail"].get("connectionId") == connection
+        event
+        for event in events_about(app, customer["customerId"])
+        if event["detail"].get("connectionId") == connection
     ]
     assert [event["detail-type"] for event in events] == ["connection.created"]
 
 
 def tag_late(app: App, codat_wire: Proxy, company: Company, customer_id: str) -> None:
-    """Adopt and discard, and after that let the adoption's dropped request change the company."""
+    """Adopt and discard the company, then forward the adoption's dropped request."""
     late = HeldBack("PATCH")
     codat_wire.always(late)
     assert adopt(app, company.id, customer_id).status_code in {502, 504}
@@ -288,24 +292,24 @@ def tag_late(app: App, codat_wire: Proxy, company: Company, customer_id: str) ->
     assert company.tags["uid"] == customer_id
 
 
-def test_an_adoption_after_an_undone_one_remembers_what_was_before_both(app: App, codat_wire: Proxy) -> None:
+def test_a_second_undone_adoption_restores_the_original_company(app: App, codat_wire: Proxy) -> None:
     """GIVEN an undone adoption whose late request has tagged the company WHEN the same customer adopts it again, and
     that is discarded too THEN the company is as before the first.
     """
     app.customer("c-0")
     company = existing(app, region="us")
-    expected = before(company)
+    expected = snapshot(company)
     tag_late(app, codat_wire, company, "c-1")
     app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
     assert adopt(app, company.id, "c-1").status_code == 502
     app.codat.faults.clear()
     assert app.http.delete("/customers/c-1").status_code == 204
-    assert before(company) == expected
+    assert snapshot(company) == expected
 
 
-def test_what_is_kept_of_an_undone_adoption_contains_no_customer_id(app: App) -> None:
-    """GIVEN an undone adoption THEN its marker recognises the customer by a digest; GIVEN that the company had the
-    customer's tag before THEN there is no marker.
+def test_the_marker_of_an_undone_adoption_contains_no_customer_id(app: App) -> None:
+    """GIVEN an undone adoption THEN its marker contains a digest of the customer id; if the company had the customer's
+    tag before, there is no marker.
     """
     untagged, tagged = existing(app), existing(app, uid="c-2")
     app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
@@ -318,8 +322,8 @@ def test_what_is_kept_of_an_undone_adoption_contains_no_customer_id(app: App) ->
 
 
 def test_a_lagging_list_does_not_restore_a_company_again(app: App, codat_wire: Proxy) -> None:
-    """GIVEN an undone adoption, a name that was changed since, and a list that still shows the customer's tag THEN
-    reconcile reads the company by its id, and leaves it as it is.
+    """GIVEN an undone adoption, a new name, and a list that still shows the customer's tag THEN reconcile reads the
+    company by its id, and does not change it.
     """
     app.customer("c-0")
     company = existing(app, region="us")
@@ -328,33 +332,33 @@ def test_a_lagging_list_does_not_restore_a_company_again(app: App, codat_wire: P
     app.codat.faults.clear()
     assert app.http.delete("/customers/c-1").status_code == 204
     app.codat.state.change_company(company.id, CompanyChange(name="Changed since"))
-    expected = before(company)
+    expected = snapshot(company)
     app.codat.calls.clear()
 
     def outdated(exchange: Exchange) -> None:
-        answer = exchange.forward()
+        response = exchange.forward()
         if exchange.operation == "GET /companies":
-            document = json.loads(answer.body)
+            document = json.loads(response.body)
             for entry in document["results"]:
                 entry["tags"] |= {"uid": "c-1"} if entry["id"] == company.id else {}
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
+            response = replace(response, body=json.dumps(document).encode())
+        exchange.answer(response)
 
     codat_wire.always(outdated)
     with adopting_orphans():
         assert reconcile(app)["drift"] == 0
     assert app.codat.calls.count("PUT") == 0
-    assert before(company) == expected
+    assert snapshot(company) == expected
 
 
 def own_orphan(app: App, **tags: str) -> Company:
-    """A company that this service created for c-1, and that the table has lost."""
+    """Create a company as this service would for c-1, but without its customer."""
     tags = {"uid": "c-1", "creationId": str(uuid4()), **tags}
     return app.codat.state.create_company(CompanyChange(name="Ours", tags=tags))
 
 
 def test_deleting_an_incomplete_adoption_of_our_own_company_deletes_it(app: App) -> None:
-    """Undone, it would be an orphan that the next reconcile adopts again."""
+    """Otherwise it would be an orphan that the next reconcile adopts again."""
     app.customer("c-0")
     company = own_orphan(app)
     app.codat.faults.add(Fault(kind="status", status=503, method="GET", path="/companies/*/connections"))
@@ -364,9 +368,9 @@ def test_deleting_an_incomplete_adoption_of_our_own_company_deletes_it(app: App)
     assert company.id not in {each.id for each in app.codat.state.companies()}
 
 
-def test_tags_of_our_own_company_are_the_apps(app: App) -> None:
-    """GIVEN a tag that the app set before the table lost the customer WHEN reconcile adopts the company, and the app
-    sends its profile without that tag THEN Codat has only our two.
+def test_the_app_can_remove_tags_of_its_own_orphan(app: App) -> None:
+    """GIVEN an orphan with a tag that the app once set WHEN reconcile adopts it, and the app sends its profile without
+    that tag THEN Codat has only our two tags.
     """
     app.customer("c-0")
     company = own_orphan(app, plan="gold")
@@ -376,22 +380,22 @@ def test_tags_of_our_own_company_are_the_apps(app: App) -> None:
     assert set(company.tags) == {"uid", "creationId"}
 
 
-def test_of_several_orphans_only_our_own_are_adopted(app: App) -> None:
-    """GIVEN an older company of another app with the same tag THEN it stays as it is, and ours is adopted."""
+def test_of_several_orphans_only_our_own_is_adopted(app: App) -> None:
+    """GIVEN an older company of another app with the same tag THEN our company is adopted, and the other unchanged."""
     app.customer("c-0")
     foreign = existing(app, uid="c-1")
-    expected = before(foreign)
+    expected = snapshot(foreign)
     ours = own_orphan(app)
     assert app.stack.background.reconcile(adopt_ours=True)["straysAdopted"] == 1
     assert app.get("/customers/c-1").json()["companyId"] == ours.id
-    assert before(foreign) == expected
+    assert snapshot(foreign) == expected
 
 
-def test_a_mistagged_company_of_another_customer_hides_no_orphan(app: App) -> None:
-    """GIVEN another customer's older company with the orphan's tag THEN the orphan is adopted all the same."""
+def test_an_orphan_is_adopted_despite_a_mistagged_company(app: App) -> None:
+    """GIVEN another customer's older company with the orphan's tag THEN the orphan is adopted."""
     other = app.customer("c-0")
     app.codat.state.change_company(other["companyId"], CompanyChange(tags={"uid": "c-1"}))
-    # Otherwise reconcile would correct the tag before it comes to the orphans.
+    # Otherwise reconcile would correct the tag before it looks for orphans.
     app.codat.faults.add(Fault(kind="status", status=403, method="PATCH", path=f"/companies/{other['companyId']}"))
     orphan = existing(app, uid="c-1")
     with adopting_orphans():

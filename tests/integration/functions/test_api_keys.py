@@ -1,4 +1,4 @@
-"""Which API keys may create and delete: another Codat client's key is valid, and shows nothing of ours."""
+"""Trusted API keys: the key of another Codat client is valid, but shows none of our companies."""
 
 import json
 from collections.abc import Iterator
@@ -18,14 +18,15 @@ from shared.store.api_keys import ApiKeys
 from shared.store.table import Table
 from tests.conftest import App, Clock
 from tests.integration.faults.proxy import Exchange, Proxy, dropped, lost, passed_on, responds
-from tests.integration.functions.test_reconcile import adopting_strays, lose_webhooks, reconcile
+from tests.integration.functions.calls import adopting_orphans, lose_webhooks, reconcile
 
 ANOTHER_KEY = "the-api-key-of-another-client"
+NEW_KEY = "a-new-api-key-of-ours"
 
 
 @contextmanager
 def api_key(app: App, key: str) -> Iterator[None]:
-    """The deployment's secret holds this one meanwhile."""
+    """Run the block with this key in the deployment's secret."""
     secrets, secret_id = boto3.client("secretsmanager"), app.stack.template.physical_id("CodatSecret")
     before = secrets.get_secret_value(SecretId=secret_id)["SecretString"]
     secrets.put_secret_value(SecretId=secret_id, SecretString=json.dumps(json.loads(before) | {"apiKey": key}))
@@ -39,7 +40,7 @@ def api_key(app: App, key: str) -> Iterator[None]:
 
 @contextmanager
 def another_client(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodatServer]:
-    """The key is another client's, who has a company too."""
+    """Run the block with the key of another client, which has a company too."""
     with CodatServer(Settings(api_keys=(ANOTHER_KEY,))) as other, monkeypatch.context() as patched:
         other.state.create_company(CompanyChange(name="Theirs", tags={"uid": "theirs"}))
         patched.setenv("CODAT_BASE_URL", other.base_url)
@@ -49,26 +50,37 @@ def another_client(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[CodatS
 
 @contextmanager
 def rotated(app: App) -> Iterator[None]:
-    """The key is a new one of the same client."""
-    app.codat.api_keys = (*app.codat.api_keys, "a-new-api-key-of-ours")
-    with api_key(app, "a-new-api-key-of-ours"):
+    """Run the block with a new key of the same client."""
+    app.codat.api_keys = (*app.codat.api_keys, NEW_KEY)
+    with api_key(app, NEW_KEY):
         yield
 
 
+def fingerprints(app: App) -> set[str]:
+    return {item["sk"] for item in app.items("APIKEYS") if item["sk"].startswith("KEY#")}
+
+
+def delete_all_keys_but(app: App, key: str) -> None:
+    """Delete the client's other keys at Codat."""
+    app.codat.api_keys = (key,)
+
+
 @pytest.mark.parametrize("customers", [1, 7])
-def test_a_reconcile_ends_nothing(app: App, monkeypatch: pytest.MonkeyPatch, customers: int) -> None:
-    """GIVEN another client's key THEN the batch fails, loudly; under the right one all is as it was."""
+def test_reconcile_with_another_clients_key_changes_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch, customers: int
+) -> None:
+    """GIVEN another client's key THEN the batch fails; with the right key nothing has changed."""
     linked = [app.linked(app.customer()["customerId"]) for _ in range(customers)]
     with another_client(app, monkeypatch):
-        found = reconcile(app)
-    assert found["failed"] == 1
-    assert found["drift"] == 0
-    assert [app.read(one)["status"] for one in linked] == ["Linked"] * customers
+        counts = reconcile(app)
+    assert counts["failed"] == 1
+    assert counts["drift"] == 0
+    assert [app.read(connection)["status"] for connection in linked] == ["Linked"] * customers
     assert reconcile(app)["drift"] == 0
 
 
 def test_an_unfinished_deletion_stays_unfinished(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the company would live on, and nobody would know of it."""
+    """GIVEN another client's key THEN the deletion stays in the table; otherwise the company would remain at Codat."""
     customer = app.customer()
     app.codat.faults.add(Fault(kind="status", status=403, method="DELETE", times=1))
     app.http.delete(f"/customers/{customer['customerId']}")
@@ -90,41 +102,43 @@ def test_an_unfinished_deletion_stays_unfinished(app: App, monkeypatch: pytest.M
         ("PATCH", ""),
     ],
 )
-def test_a_call_says_whose_fault_it_is(app: App, monkeypatch: pytest.MonkeyPatch, method: str, path: str) -> None:
-    """502 codat-rejected-credentials; the same call under the right key does what it says."""
+def test_a_call_with_another_clients_key_is_rejected(
+    app: App, monkeypatch: pytest.MonkeyPatch, method: str, path: str
+) -> None:
+    """THEN 502 codat-rejected-credentials; the same call with the right key succeeds."""
     linked = app.linked(app.customer()["customerId"])
     url = f"/customers/{linked['customerId']}" + path.format(**linked)
     body = (
         {"platformKey": "qhyg"} if path == "/connections" else {"name": "Bank of Mary"} if method == "PATCH" else None
     )
     with another_client(app, monkeypatch):
-        answer = app.http.request(method, url, json=body)
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials"), answer.text
-    assert "make trust-api-key" in answer.json()["detail"]
+        response = app.http.request(method, url, json=body)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials"), response.text
+    assert "make trust-api-key" in response.json()["detail"]
     if path or method == "PATCH":
         assert app.read(linked)["status"] == "Linked"
     assert app.http.request(method, url, json=body).status_code in {200, 204}
     assert len(app.codat.state.companies()) == bool(path or method == "PATCH")
 
 
-def test_after_a_rotation_what_is_gone_ends(app: App) -> None:
-    """GIVEN a new key of ours THEN a connection's 404 counts where Codat shows its company, and a company's where it
-    shows any other of ours.
+def test_after_a_rotation_deletions_at_codat_are_recorded(app: App) -> None:
+    """GIVEN a new key of ours THEN a 404 for a connection counts if Codat shows its company, and a 404 for a company
+    counts if Codat shows any other company of ours.
     """
-    kept, gone = app.linked(app.customer()["customerId"]), app.customer()
+    linked, gone = app.linked(app.customer()["customerId"]), app.customer()
     lose_webhooks(app)
-    app.codat.state.delete_connection(kept["companyId"], kept["connectionId"])
+    app.codat.state.delete_connection(linked["companyId"], linked["connectionId"])
     app.codat.state.delete_company(gone["companyId"])
     with rotated(app):
-        link = f"/customers/{kept['customerId']}/connections/{kept['connectionId']}/link"
+        link = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/link"
         assert app.post(link).json()["type"] == "connection-deleted"
-        found = reconcile(app)
-    assert (found["companiesDeleted"], found["failed"]) == (1, 0)
+        counts = reconcile(app)
+    assert (counts["companiesDeleted"], counts["failed"]) == (1, 0)
     assert app.get(f"/customers/{gone['customerId']}").status_code == 404
 
 
 def test_after_a_rotation_a_page_of_codats_companies_proves_the_key(app: App) -> None:
-    """GIVEN no other customer in the batch, but a company of ours that is being deleted."""
+    """GIVEN no other active customer, but a company of ours that is being deleted THEN that company proves the key."""
     gone, deleting = app.customer(), app.customer()
     app.codat.faults.add(Fault(kind="status", status=403, method="DELETE", times=1))
     app.http.delete(f"/customers/{deleting['customerId']}")
@@ -134,8 +148,8 @@ def test_after_a_rotation_a_page_of_codats_companies_proves_the_key(app: App) ->
         assert reconcile(app)["companiesDeleted"] == 1
 
 
-def test_after_a_rotation_a_deletion_that_codat_did_meanwhile_is_finished(app: App) -> None:
-    """GIVEN an unfinished deletion whose company is gone THEN another company of ours, shown, is proof enough."""
+def test_after_a_rotation_a_deletion_of_a_missing_company_is_finished(app: App) -> None:
+    """GIVEN an unfinished deletion whose company is gone THEN another company of ours proves the key."""
     app.customer()
     deleting = app.customer()
     app.codat.faults.add(Fault(kind="status", status=403, method="DELETE", times=1))
@@ -143,54 +157,44 @@ def test_after_a_rotation_a_deletion_that_codat_did_meanwhile_is_finished(app: A
     lose_webhooks(app)
     app.codat.state.delete_company(deleting["companyId"])
     with rotated(app):
-        found = reconcile(app)
-    assert (found["deletionsFinished"], found["failed"]) == (1, 0)
+        counts = reconcile(app)
+    assert (counts["deletionsFinished"], counts["failed"]) == (1, 0)
     assert app.items(f"CUSTOMER#{deleting['customerId']}") == []
 
 
-def test_where_nobody_is_left_nobody_is_ended(app: App) -> None:
-    """Six customers don't all lose their companies in a day: Codat may be ill."""
+def test_if_codat_shows_no_company_no_customer_is_deleted(app: App) -> None:
+    """GIVEN six customers whose companies are all missing THEN the batch fails, because Codat may have an outage; once
+    Codat shows a company of ours, the customers are deleted.
+    """
     customers = [app.customer() for _ in range(6)]
     lose_webhooks(app)
     for customer in customers:
         app.codat.state.delete_company(customer["companyId"])
     assert reconcile(app)["failed"] == 1
-    assert {app.get(f"/customers/{one['customerId']}").status_code for one in customers} == {200}
-    app.codat.state.create_company(CompanyChange(name="One that came back", tags={"uid": app.customer()["customerId"]}))
+    assert {app.get(f"/customers/{customer['customerId']}").status_code for customer in customers} == {200}
+    app.codat.state.create_company(CompanyChange(name="Restored", tags={"uid": app.customer()["customerId"]}))
     assert reconcile(app)["companiesDeleted"] == 6
-
-
-NEW = "a-new-api-key-of-ours"
-
-
-def fingerprints(app: App) -> set[str]:
-    return {item["sk"] for item in app.items("APIKEYS") if item["sk"].startswith("KEY#")}
-
-
-def forget_all_but(app: App, key: str) -> None:
-    """The client's other keys are deleted at Codat."""
-    app.codat.api_keys = (key,)
 
 
 @pytest.mark.parametrize("path", ["/customers", "/customers/{customerId}/connections"])
 def test_an_untrusted_key_creates_nothing(app: App, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    """GIVEN another client's key THEN 502 that says what to do, and neither company nor connection is made there."""
+    """GIVEN another client's key THEN 502 with the command to run, and no company or connection is created there."""
     customer = app.customer()
     body = {"customerId": "c-new", "name": "Bank of Dave"} if path == "/customers" else {"platformKey": "qhyg"}
     with another_client(app, monkeypatch) as other:
-        answer = app.post(path.format(**customer), body)
-        assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
-        assert "make trust-api-key" in answer.json()["detail"]
+        response = app.post(path.format(**customer), body)
+        assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
+        assert "make trust-api-key" in response.json()["detail"]
         assert [company.name for company in other.state.companies()] == ["Theirs"]
         assert app.items("CUSTOMER#c-new") == []
     assert app.post(path.format(**customer), body).status_code == 201
 
 
-def test_an_untrusted_key_ends_no_unfinished_creation(
+def test_an_untrusted_key_discards_no_unfinished_creation(
     app: App, clock: Clock, codat_wire: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """GIVEN a company whose creation was not answered WHEN it is looked for under another client's key THEN that it
-    isn't found proves nothing: neither DELETE nor a reconcile forgets the creation, and the right key finds it.
+    """GIVEN an unanswered creation WHEN another client's key doesn't show its company THEN neither DELETE nor reconcile
+    discards the creation; with the right key DELETE deletes the company.
     """
     app.customer("c-0")
 
@@ -210,9 +214,9 @@ def test_an_untrusted_key_ends_no_unfinished_creation(
 
 
 def test_an_untrusted_key_adopts_nothing(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN a company that another client's key shows THEN it is not taken, by call or by reconcile."""
+    """GIVEN a company that another client's key shows THEN neither a call nor reconcile adopts it."""
     app.customer()
-    with another_client(app, monkeypatch) as other, adopting_strays():
+    with another_client(app, monkeypatch) as other, adopting_orphans():
         [theirs] = other.state.companies()
         body = {"customerId": "c-new", "name": "Bank of Dave", "companyId": theirs.id}
         assert app.post("/customers", body).json()["type"] == "codat-rejected-credentials"
@@ -222,7 +226,7 @@ def test_an_untrusted_key_adopts_nothing(app: App, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_first_key_is_trusted_once_codat_accepts_it(app: App) -> None:
-    """GIVEN a new deployment with a mistyped key THEN it is not trusted, and the right one is afterwards."""
+    """GIVEN a new deployment with a mistyped key THEN it is not trusted; the right key is, once Codat accepts it."""
     app.start_afresh()
     with api_key(app, "mistyped"):
         assert app.post("/customers", {"customerId": "c-1", "name": "x"}).json()["type"] == "codat-rejected-credentials"
@@ -231,9 +235,9 @@ def test_the_first_key_is_trusted_once_codat_accepts_it(app: App) -> None:
     assert len(fingerprints(app)) == 1
 
 
-def test_a_new_key_is_proved_by_the_old_one_beside_it(app: App) -> None:
-    """GIVEN one customer, whose company was deleted in the portal WHEN the key was rotated and the old one still exists
-    THEN the customer can be deleted at once.
+def test_a_new_key_is_proved_by_the_old_key_in_codats_list(app: App) -> None:
+    """GIVEN a single customer, whose company was deleted in the portal WHEN the key was rotated and the old key still
+    exists THEN the customer can be deleted at once.
     """
     customer = app.customer()
     lose_webhooks(app)
@@ -244,10 +248,10 @@ def test_a_new_key_is_proved_by_the_old_one_beside_it(app: App) -> None:
 
 
 def test_a_new_key_is_proved_by_a_company_of_ours(app: App) -> None:
-    """GIVEN a rotated key, and the old one deleted THEN a company with a pointer here, which it shows, proves it."""
+    """GIVEN a rotated key, and the old key deleted THEN a company of a customer of ours proves the new key."""
     app.customer()
     with rotated(app):
-        forget_all_but(app, NEW)
+        delete_all_keys_but(app, NEW_KEY)
         app.customer()
     assert len(fingerprints(app)) == 2
 
@@ -263,46 +267,46 @@ def test_a_new_key_is_proved_by_a_company_of_ours(app: App) -> None:
         ("DELETE", "/connections/{connectionId}"),
     ],
 )
-def test_every_call_records_the_proof_that_it_finds(app: App, method: str, path: str) -> None:
-    """GIVEN a rotated key WHEN Codat answers 404 to its first call THEN the key is proved, and trusted from then on."""
+def test_every_call_records_a_proof_of_the_key(app: App, method: str, path: str) -> None:
+    """GIVEN a rotated key WHEN Codat answers its first call with 404 THEN the key is proved and stored as trusted."""
     linked = app.linked(app.customer()["customerId"])
     lose_webhooks(app)
     app.codat.state.delete_company(linked["companyId"])
     body = {"PATCH": {"name": "Renamed"}, "POST": {"platformKey": "qhyg"} if path == "/connections" else None}
     with rotated(app):
         url = f"/customers/{linked['customerId']}" + path.format(**linked)
-        answer = app.http.request(method, url, json=body.get(method))
-    assert answer.status_code in {204, 404, 409}, answer.text
+        response = app.http.request(method, url, json=body.get(method))
+    assert response.status_code in {204, 404, 409}, response.text
     assert len(fingerprints(app)) == 2
 
 
-def test_a_new_key_that_proves_nothing_is_refused_until_it_is_confirmed(app: App) -> None:
-    """GIVEN no company left to show, and the old key deleted THEN 502; after the operator's confirmation 201."""
+def test_a_new_key_without_proof_is_rejected_until_the_operator_confirms_it(app: App) -> None:
+    """GIVEN no company left at Codat, and the old key deleted THEN DELETE is 502; after the confirmation it is 204."""
     customer = app.customer()
     lose_webhooks(app)
     app.codat.state.delete_company(customer["companyId"])
     with rotated(app):
-        forget_all_but(app, NEW)
-        answer = app.http.delete(f"/customers/{customer['customerId']}")
-        assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
+        delete_all_keys_but(app, NEW_KEY)
+        response = app.http.delete(f"/customers/{customer['customerId']}")
+        assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
         table = Table(app.stack.dynamodb, app.stack.table_name)
-        ApiKeys(table).trust(api_key_fingerprint(NEW), "confirmed by the operator", datetime.now(UTC))
+        ApiKeys(table).trust(api_key_fingerprint(NEW_KEY), "confirmed by the operator", datetime.now(UTC))
         assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 204
 
 
 def test_no_key_is_stored_or_logged(app: App, capsys: pytest.CaptureFixture[str]) -> None:
-    """The list of API keys contains the keys themselves."""
+    """Codat's list of API keys contains the keys themselves."""
     app.customer()
     with rotated(app):
         app.customer()
     output = capsys.readouterr()
-    for key in (NEW, app.stack.settings.codat_api_key):
+    for key in (NEW_KEY, app.stack.settings.codat_api_key):
         assert key not in str(app.items())
         assert key not in output.out + output.err
 
 
-def test_a_list_of_keys_that_codat_does_not_give_is_no_proof(app: App, codat_wire: Proxy) -> None:
-    """GIVEN an API key that may not list keys THEN a company of ours proves it as well."""
+def test_a_key_that_may_not_list_keys_is_proved_by_a_company(app: App, codat_wire: Proxy) -> None:
+    """GIVEN an API key that Codat answers with 403 for its list of keys THEN a company of ours proves it."""
     app.customer()
 
     def without_list(exchange: Exchange) -> None:
@@ -318,7 +322,7 @@ def test_a_list_of_keys_that_codat_does_not_give_is_no_proof(app: App, codat_wir
 
 
 def test_a_gateways_200_proves_no_key(app: App, codat_wire: Proxy) -> None:
-    """GIVEN a key that Codat does not know, and a gateway that answers 200 THEN the key is not trusted."""
+    """GIVEN an invalid key, and a gateway that answers 200 THEN the key is not trusted."""
     customer = app.customer()
 
     def welcome(exchange: Exchange) -> None:
@@ -326,15 +330,15 @@ def test_a_gateways_200_proves_no_key(app: App, codat_wire: Proxy) -> None:
 
     codat_wire.always(welcome)
     with api_key(app, "mistyped"):
-        answer = app.http.delete(f"/customers/{customer['customerId']}")
-    assert answer.status_code == 502
+        response = app.http.delete(f"/customers/{customer['customerId']}")
+    assert response.status_code == 502
     assert len(fingerprints(app)) == 1
 
 
-def test_the_two_first_keys_of_a_deployment_are_one(app: App) -> None:
-    """Two functions that hold different keys can't both trust theirs as the first."""
+def test_only_one_key_is_trusted_as_the_first(app: App) -> None:
+    """GIVEN two functions with different keys THEN only the first key is trusted as the deployment's first."""
     app.start_afresh()
     keys = ApiKeys(Table(app.stack.dynamodb, app.stack.table_name))
     now = datetime.now(UTC)
-    assert [keys.trust_first(key, now) for key in ("one", "two", "one")] == [True, False, True]
-    assert keys.trusted() == {"one"}
+    assert [keys.trust_first(key, now) for key in ("a", "b", "a")] == [True, False, True]
+    assert keys.trusted() == {"a"}

@@ -15,22 +15,22 @@ from tests.conftest import App, Clock
 from tests.integration.faults.proxy import Exchange, Proxy, lost, passed_on, responds
 
 
-def new(**content: Any) -> dict[str, Any]:
-    return {"customerId": f"c-{uuid4()}", "name": "Bank of Dave", **content}
+def new_customer(**profile: Any) -> dict[str, Any]:
+    return {"customerId": f"c-{uuid4()}", "name": "Bank of Dave", **profile}
 
 
 def test_a_customer_becomes_a_tagged_company(app: App) -> None:
-    """The company at Codat carries the caller's tags and the customer's id; the answer says where it is."""
-    body = new(description="A bank", tags={"region": "us"})
-    answer = app.post("/customers", body)
-    assert answer.status_code == 201
-    assert answer.headers["location"] == f"/customers/{body['customerId']}"
+    """THEN 201 with the customer's path, and a company with the caller's tags and the customer's id."""
+    body = new_customer(description="A bank", tags={"region": "us"})
+    response = app.post("/customers", body)
+    assert response.status_code == 201
+    assert response.headers["location"] == f"/customers/{body['customerId']}"
     [company] = app.codat.state.companies()
-    assert answer.json() == {
+    assert response.json() == {
         **body,
         "companyId": company.id,
-        "createdAt": answer.json()["createdAt"],
-        "updatedAt": answer.json()["updatedAt"],
+        "createdAt": response.json()["createdAt"],
+        "updatedAt": response.json()["updatedAt"],
         "connections": [],
     }
     assert company.tags.pop("creationId")
@@ -38,23 +38,23 @@ def test_a_customer_becomes_a_tagged_company(app: App) -> None:
     assert company.description == "A bank"
 
 
-def test_the_same_call_again_is_the_same_customer(app: App) -> None:
-    """A repeated call answers 200 with the same company, and Codat hears of it once."""
-    body = new(description="", tags={})
+def test_a_repeated_call_returns_the_same_customer(app: App) -> None:
+    """THEN the repeated call is 200 with the same company, without a second request to Codat."""
+    body = new_customer(description="", tags={})
     first, again = app.post("/customers", body), app.post("/customers", body)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     assert app.codat.calls.count("POST", "/companies") == 1
 
 
-@pytest.mark.parametrize("other", [{"name": "Bank of Mary"}, {"description": "else"}, {"tags": {"a": "b"}}])
-def test_other_content_under_the_same_id_is_a_conflict(app: App, other: dict[str, Any]) -> None:
-    """The id stands for what it was created with; the problem names the field that differs."""
-    body = new()
+@pytest.mark.parametrize("other", [{"name": "Bank of Mary"}, {"description": "Another"}, {"tags": {"a": "b"}}])
+def test_another_profile_for_the_same_id_is_a_conflict(app: App, other: dict[str, Any]) -> None:
+    """THEN 409 with the name of the field that differs."""
+    body = new_customer()
     app.post("/customers", body)
-    answer = app.post("/customers", {**body, **other})
-    assert (answer.status_code, answer.json()["type"]) == (409, "customer-conflict")
-    assert next(iter(other)) in answer.json()["detail"]
+    response = app.post("/customers", {**body, **other})
+    assert (response.status_code, response.json()["type"]) == (409, "customer-conflict")
+    assert next(iter(other)) in response.json()["detail"]
     assert len(app.codat.state.companies()) == 1
 
 
@@ -69,17 +69,17 @@ def test_other_content_under_the_same_id_is_a_conflict(app: App, other: dict[str
         ("Société\u00a0X", "Socit"),
     ],
 )
-def test_codat_gets_a_name_that_it_would_not_change(app: App, name: str, at_codat: str) -> None:
-    """The caller's own name is stored; Codat gets what it would keep of it, or the customer's id."""
-    answer = app.post("/customers", {"customerId": "c-1.a@b:_", "name": name} | {"customerId": f"c-1.a@b:_{uuid4()}"})
-    assert answer.status_code == 201
-    assert answer.json()["name"] == name
+def test_codat_gets_a_name_that_it_accepts_unchanged(app: App, name: str, at_codat: str) -> None:
+    """THEN the caller's name is stored; Codat gets its allowed characters, or the customer's id if there are none."""
+    response = app.post("/customers", {"customerId": "c-1.a@b:_", "name": name} | {"customerId": f"c-1.a@b:_{uuid4()}"})
+    assert response.status_code == 201
+    assert response.json()["name"] == name
     [company] = app.codat.state.companies()
     assert company.name.startswith(at_codat)
 
 
-def test_the_customer_id_stands_in_for_a_name_with_nothing_left() -> None:
-    """The id is stripped likewise."""
+def test_the_customer_id_replaces_a_name_without_allowed_characters() -> None:
+    """THEN the id's own disallowed characters are removed too."""
     assert company_name(Profile("株式会社"), "c_1:a@b") == "c1a@b"
 
 
@@ -116,41 +116,41 @@ def test_the_customer_id_stands_in_for_a_name_with_nothing_left() -> None:
         ("text", "body"),
     ],
 )
-def test_a_body_that_is_not_right_names_its_fields(app: App, body: Any, field: str) -> None:
-    """422 with an entry per field, and nothing has happened."""
+def test_an_invalid_body_is_rejected_with_its_fields(app: App, body: Any, field: str) -> None:
+    """THEN 422 with an entry for each field, and nothing is created."""
     before = app.items()
-    answer = app.http.post("/customers", json=body)
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["status"] == 422
-    assert any(error["field"].split(".")[0] == field for error in answer.json()["errors"])
+    response = app.http.post("/customers", json=body)
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["status"] == 422
+    assert any(error["field"].split(".")[0] == field for error in response.json()["errors"])
     assert app.codat.calls.count("POST", "/companies") == 0
     assert app.items() == before
 
 
-def test_of_countless_mistakes_some_are_named(app: App) -> None:
-    """An answer has a size too."""
-    answer = app.post("/customers", {"x" * 1000 + str(number): 1 for number in range(5000)})
-    assert answer.status_code == 422
-    assert len(answer.json()["errors"]) == 20
-    assert len(answer.content) < 20_000
+def test_a_validation_problem_lists_a_limited_number_of_errors(app: App) -> None:
+    """GIVEN thousands of invalid fields THEN the response lists 20 of them."""
+    response = app.post("/customers", {"x" * 1000 + str(number): 1 for number in range(5000)})
+    assert response.status_code == 422
+    assert len(response.json()["errors"]) == 20
+    assert len(response.content) < 20_000
 
 
-def test_codats_words_are_passed_on_without_what_they_quote(app: App, codat_wire: Proxy) -> None:
-    """A link or the API key in them would be logged and shown."""
-    words = "No: https://link.codat.io/x?otp=SECRET with Basic S0VZ is refused"
-    codat_wire.next(responds(400, {"statusCode": 400, "error": words, "correlationId": "c-1"}))
-    assert app.post("/customers", new()).json()["detail"] == "Codat answered 400: No: … with … is refused"
+def test_codats_error_text_is_returned_without_secrets(app: App, codat_wire: Proxy) -> None:
+    """GIVEN an error text with a link URL and the API key THEN they are removed."""
+    text = "No: https://link.codat.io/x?otp=SECRET with Basic S0VZ is refused"
+    codat_wire.next(responds(400, {"statusCode": 400, "error": text, "correlationId": "c-1"}))
+    assert app.post("/customers", new_customer()).json()["detail"] == "Codat answered 400: No: … with … is refused"
 
 
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"{'a': 1}", b"\xff\xfe", b'{"customerId": "\\ud800", "name": "x"}', b"[" * 9999]
 )
-def test_what_is_no_json_is_a_bad_request(app: App, raw: bytes) -> None:
-    """400, whatever the content type claims."""
+def test_a_body_that_is_not_json_is_a_bad_request(app: App, raw: bytes) -> None:
+    """THEN 400, for every content type."""
     for content_type in ("application/json", "application/octet-stream"):
-        answer = app.http.post("/customers", content=raw, headers={"content-type": content_type})
-        assert (answer.status_code, answer.json()["type"]) == (400, "malformed-json")
+        response = app.http.post("/customers", content=raw, headers={"content-type": content_type})
+        assert (response.status_code, response.json()["type"]) == (400, "malformed-json")
 
 
 @pytest.mark.parametrize(
@@ -162,13 +162,13 @@ def test_what_is_no_json_is_a_bad_request(app: App, raw: bytes) -> None:
         ({"status": 400}, 502, "codat-rejected"),
     ],
 )
-def test_a_definite_refusal_leaves_nothing_behind(app: App, fault: dict[str, Any], status: int, kind: str) -> None:
-    """The caller gets Codat's words and correlation id, and a corrected call with other content works."""
-    body = new()
+def test_after_a_rejection_nothing_is_stored(app: App, fault: dict[str, Any], status: int, kind: str) -> None:
+    """THEN the response has Codat's correlation id, and a corrected call succeeds."""
+    body = new_customer()
     app.codat.faults.add(Fault(kind="status", method="POST", path="/companies", times=1, **fault))
-    answer = app.post("/customers", body)
-    assert (answer.status_code, answer.json()["type"]) == (status, kind)
-    assert answer.json()["correlationId"]
+    response = app.post("/customers", body)
+    assert (response.status_code, response.json()["type"]) == (status, kind)
+    assert response.json()["correlationId"]
     assert app.items(f"CUSTOMER#{body['customerId']}") == []
     assert app.get(f"/customers/{body['customerId']}").status_code == 404
     assert app.post("/customers", {**body, "name": "Corrected"}).status_code == 201
@@ -176,37 +176,37 @@ def test_a_definite_refusal_leaves_nothing_behind(app: App, fault: dict[str, Any
 
 @pytest.mark.parametrize(("kind", "when"), [("status", "after"), ("drop", "before"), ("drop", "after")])
 def test_a_creation_survives_a_failure_within_the_same_call(app: App, kind: Any, when: Any) -> None:
-    """A 500 after the work, or a dropped connection, ends in one company."""
+    """GIVEN a 500 after the work, or a dropped request THEN a single company is created."""
     app.codat.faults.add(Fault(kind=kind, status=500, when=when, method="POST", path="/companies", times=1))
-    assert app.post("/customers", new()).status_code == 201
+    assert app.post("/customers", new_customer()).status_code == 201
     assert len(app.codat.state.companies()) == 1
 
 
-def test_a_creations_answer_needs_only_its_id(app: App, codat_wire: Proxy) -> None:
-    """GIVEN an answer whose other fields can't be parsed, and lists that don't show the company yet THEN 201."""
+def test_only_the_id_of_a_created_company_is_required(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a response whose other fields are malformed, and lists that don't show the company yet THEN 201."""
     app.customer()
     app.codat.state.list_lag = 60.0
 
-    def odd(exchange: Exchange) -> None:
-        answer = exchange.forward()
+    def malformed(exchange: Exchange) -> None:
+        response = exchange.forward()
         if exchange.operation == "POST /companies":
-            document = json.loads(answer.body) | {"name": 5, "created": 5, "tags": 5}
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
+            document = json.loads(response.body) | {"name": 5, "created": 5, "tags": 5}
+            response = replace(response, body=json.dumps(document).encode())
+        exchange.answer(response)
 
-    codat_wire.always(odd)
-    answer = app.post("/customers", new())
-    assert answer.status_code == 201
-    assert answer.json()["companyId"] in {company.id for company in app.codat.state.companies()}
+    codat_wire.always(malformed)
+    response = app.post("/customers", new_customer())
+    assert response.status_code == 201
+    assert response.json()["companyId"] in {company.id for company in app.codat.state.companies()}
 
 
-def test_codat_down_is_reported_and_the_same_call_completes_later(app: App, clock: Clock) -> None:
-    """502 while Codat answers 503. Its lists may lag behind its last answer by 5 s; after that the call completes."""
-    body = new()
+def test_after_an_outage_of_codat_the_same_call_completes(app: App, clock: Clock) -> None:
+    """GIVEN an outage THEN 502; after it the call completes once Codat's lists can't lag any more, which takes 5 s."""
+    body = new_customer()
     fault = app.codat.faults.add(Fault(kind="status", status=503, path="/**"))
-    answer = app.post("/customers", body)
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
-    assert answer.json()["correlationId"]
+    response = app.post("/customers", body)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
+    assert response.json()["correlationId"]
     assert app.get(f"/customers/{body['customerId']}").status_code == 404
     app.codat.faults.remove(fault)
     waiting = app.post("/customers", body)
@@ -217,8 +217,10 @@ def test_codat_down_is_reported_and_the_same_call_completes_later(app: App, cloc
     assert len(app.codat.state.companies()) == 1
 
 
-def test_a_creation_whose_last_write_was_made_without_our_hearing_of_it(app: App, dynamodb_wire: Proxy) -> None:
-    """Made again it stands in its own way: that is the customer, and no conflict."""
+def test_a_creation_whose_last_write_lost_its_response_succeeds(app: App, dynamodb_wire: Proxy) -> None:
+    """GIVEN a write that succeeded without a response WHEN it is retried THEN its condition fails, and the call is 201
+    all the same.
+    """
 
     def lost_once(exchange: Exchange) -> None:
         if exchange.operation == "TransactWriteItems":
@@ -228,22 +230,22 @@ def test_a_creation_whose_last_write_was_made_without_our_hearing_of_it(app: App
             passed_on(exchange)
 
     dynamodb_wire.always(lost_once)
-    answer = app.post("/customers", new())
-    assert answer.status_code == 201
-    assert app.get(f"/customers/{answer.json()['customerId']}").json() == answer.json()
+    response = app.post("/customers", new_customer())
+    assert response.status_code == 201
+    assert app.get(f"/customers/{response.json()['customerId']}").json() == response.json()
     assert len(app.codat.state.companies()) == 1
 
 
 def test_a_rate_limit_is_passed_on(app: App) -> None:
-    """429 with Codat's own Retry-After where the caller can't be kept waiting for it."""
+    """THEN 429 with Codat's Retry-After, if that is too long to wait."""
     app.codat.faults.add(Fault(kind="status", status=429, retry_after=77, path="/companies"))
-    answer = app.post("/customers", new())
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "77")
-    assert answer.json()["type"] == "codat-rate-limited"
+    response = app.post("/customers", new_customer())
+    assert (response.status_code, response.headers["retry-after"]) == (429, "77")
+    assert response.json()["type"] == "codat-rate-limited"
 
 
 def test_a_rotated_api_key_is_read_again(app: App) -> None:
-    """A 401 makes the secret be read once more; the caller notices nothing."""
+    """GIVEN a 401 from Codat THEN the secret is read again, and the call succeeds."""
     client = boto3.client("secretsmanager")
     secret_id = app.stack.template.physical_id("CodatSecret")
     before = client.get_secret_value(SecretId=secret_id)["SecretString"]
@@ -254,7 +256,7 @@ def test_a_rotated_api_key_is_read_again(app: App) -> None:
         client.put_secret_value(
             SecretId=secret_id, SecretString=before.replace(app.stack.settings.codat_api_key, "rotated")
         )
-        assert app.post("/customers", new()).status_code == 201
+        assert app.post("/customers", new_customer()).status_code == 201
         assert len(app.codat.state.companies()) == 2
     finally:
         client.put_secret_value(SecretId=secret_id, SecretString=before)

@@ -1,4 +1,4 @@
-"""Fresh credentials: POST …/link and …/access-token."""
+"""POST …/link and …/access-token."""
 
 import httpx
 import pytest
@@ -7,8 +7,8 @@ from codat_simulator.faults import Fault
 from tests.conftest import App
 
 
-def test_hosted_link_lets_the_customer_pick(app: App) -> None:
-    """A fresh URL at every call; picking a platform there makes a connection that we hear of."""
+def test_the_customer_can_select_a_platform_on_the_hosted_page(app: App) -> None:
+    """THEN each call returns another URL, and selecting a platform creates a connection."""
     customer = app.customer()
     first, second = (app.post(f"/customers/{customer['customerId']}/link") for _ in range(2))
     assert first.status_code == 200
@@ -20,8 +20,8 @@ def test_hosted_link_lets_the_customer_pick(app: App) -> None:
     assert (connection["platformKey"], connection["status"]) == ("gbol", "PendingAuth")
 
 
-def test_a_link_to_authorise_or_reconnect(app: App) -> None:
-    """For every status but Deleted, also when Linked, and it works."""
+def test_a_link_authorises_or_reconnects(app: App) -> None:
+    """THEN a link is issued for a pending, a linked and a revoked connection, and links it."""
     connection = app.connection(app.customer()["customerId"])
     path = f"/customers/{connection['customerId']}/connections/{connection['connectionId']}"
     pending = app.post(f"{path}/link").json()
@@ -37,30 +37,30 @@ def test_a_link_to_authorise_or_reconnect(app: App) -> None:
     assert app.read(connection)["status"] == "Linked"
 
 
-def test_a_token_for_the_embedded_component(app: App) -> None:
-    """As Codat gives it, and kept nowhere."""
+def test_a_token_for_the_embedded_component_is_not_stored(app: App) -> None:
+    """THEN Codat's token is returned, and not written to the table."""
     customer = app.customer()
-    answer = app.post(f"/customers/{customer['customerId']}/access-token")
-    assert answer.status_code == 200
-    assert set(answer.json()) == {"accessToken", "expiresIn", "tokenType"}
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.json()["accessToken"] not in str(app.items())
+    response = app.post(f"/customers/{customer['customerId']}/access-token")
+    assert response.status_code == 200
+    assert set(response.json()) == {"accessToken", "expiresIn", "tokenType"}
+    assert response.headers["cache-control"] == "no-store"
+    assert response.json()["accessToken"] not in str(app.items())
 
 
-@pytest.mark.parametrize("what", ["link", "access-token"])
-def test_what_does_not_exist_has_no_link(app: App, what: str) -> None:
-    """404, also where Codat has deleted the company without our hearing of it."""
-    assert app.post(f"/customers/nobody/{what}").status_code == 404
-    assert app.post(f"/customers/a%20b/{what}").status_code == 404
+@pytest.mark.parametrize("credential", ["link", "access-token"])
+def test_a_customer_that_does_not_exist_has_no_link(app: App, credential: str) -> None:
+    """THEN 404, also if Codat has deleted the company and the webhook was lost."""
+    assert app.post(f"/customers/nonexistent/{credential}").status_code == 404
+    assert app.post(f"/customers/a%20b/{credential}").status_code == 404
     customer = app.customer()
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_company(customer["companyId"])
-    answer = app.post(f"/customers/{customer['customerId']}/{what}")
-    assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
+    response = app.post(f"/customers/{customer['customerId']}/{credential}")
+    assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
 
 
 def test_codats_failure_is_passed_on(app: App) -> None:
-    """502 with Codat's correlation id, on every route."""
+    """THEN 502 with Codat's correlation id, on every route."""
     connection = app.connection(app.customer()["customerId"])
     customer = f"/customers/{connection['customerId']}"
     app.codat.faults.add(Fault(kind="status", status=500))
@@ -69,6 +69,6 @@ def test_codats_failure_is_passed_on(app: App) -> None:
         f"{customer}/access-token",
         f"{customer}/connections/{connection['connectionId']}/link",
     ):
-        answer = app.post(path)
-        assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
-        assert answer.json()["correlationId"]
+        response = app.post(path)
+        assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
+        assert response.json()["correlationId"]

@@ -1,4 +1,4 @@
-"""What an error answer proves: only Codat's own document says anything about our companies and connections."""
+"""Errors from a gateway before Codat: only Codat's own error document proves the state of a company or connection."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from codat_simulator.faults import Fault
 
 from tests.conftest import App
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on, responds
-from tests.integration.functions.test_reconcile import lose_webhooks, reconcile
+from tests.integration.functions.calls import lose_webhooks, reconcile
 
 PAGE = b"<html><body><h1>404 Not Found</h1></body></html>"
 GATEWAY_404 = {
@@ -38,49 +38,49 @@ def test_a_gateways_404_deletes_nothing(app: App, codat_wire: Proxy, page: Behav
     linked = app.linked(app.customer()["customerId"])
     body = {"PATCH": {"name": "Bank of Mary"}}.get(method, {"platformKey": "gbol"} if path == "/connections" else None)
     codat_wire.always(page)
-    answer = app.http.request(method, f"/customers/{linked['customerId']}{path.format(**linked)}", json=body)
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-unavailable")
+    response = app.http.request(method, f"/customers/{linked['customerId']}{path.format(**linked)}", json=body)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
     codat_wire.heal()
     if (method, path) != ("DELETE", ""):
         assert app.read(linked)["status"] == "Linked"
     assert len(app.codat.state.companies()) == 1
-    # Nothing is half done: the same call completes.
+    # The same call completes.
     again = app.http.request(method, f"/customers/{linked['customerId']}{path.format(**linked)}", json=body)
     assert again.status_code in {200, 204, 409}, again.text
 
 
 def test_after_a_gateways_404_a_deleted_customer_gets_no_second_company(app: App, codat_wire: Proxy) -> None:
-    """GIVEN a DELETE that a gateway answered THEN the company still exists, and the id is not free yet."""
+    """GIVEN a DELETE that a gateway answered THEN the company still exists, and the id can't be used again yet."""
     customer = app.customer()
     codat_wire.always(GATEWAY_404["page"])
     assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 502
     codat_wire.heal()
-    answer = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
-    assert (answer.status_code, answer.json()["type"]) == (409, "deletion-in-progress")
+    response = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
+    assert (response.status_code, response.json()["type"]) == (409, "deletion-in-progress")
     assert len(app.codat.state.companies()) == 1
 
 
 def test_a_wrong_path_in_the_base_url_deletes_nothing(app: App, codat_wire: Proxy) -> None:
-    """GIVEN an HTTP server that knows none of Codat's routes THEN a reconcile fails, and nothing has changed."""
+    """GIVEN an HTTP server without Codat's routes THEN a reconcile fails, and nothing has changed."""
     linked = app.linked(app.customer()["customerId"])
     lose_webhooks(app)
 
-    def by_another_route(exchange: Exchange) -> None:
+    def only_company_lists(exchange: Exchange) -> None:
         (passed_on if exchange.path.startswith("/companies?") else GATEWAY_404["page"])(exchange)
 
     codat_wire.always(GATEWAY_404["page"])
     assert app.post("/_local/reconcile").status_code >= 500
-    codat_wire.always(by_another_route)
+    codat_wire.always(only_company_lists)
     assert reconcile(app)["drift"] == 0
     assert app.read(linked)["status"] == "Linked"
 
 
 @pytest.mark.parametrize("status", [400, 402, 403, 409, 422, 500, 502])
-def test_a_gateways_refusal_of_a_creation_proves_nothing(app: App, codat_wire: Proxy, status: int) -> None:
-    """GIVEN a request that is done while a gateway answers for it THEN the same call finds its company."""
+def test_a_gateways_error_does_not_settle_a_creation(app: App, codat_wire: Proxy, status: int) -> None:
+    """GIVEN a creation that Codat completes while a gateway answers with an error THEN 201 and a single company."""
     body = {"customerId": "c-1", "name": "Bank of Dave"}
 
-    def done_and_refused(exchange: Exchange) -> None:
+    def created_and_rejected(exchange: Exchange) -> None:
         if exchange.operation == "POST /companies":
             exchange.forward()
             codat_wire.heal()
@@ -89,44 +89,44 @@ def test_a_gateways_refusal_of_a_creation_proves_nothing(app: App, codat_wire: P
             passed_on(exchange)
 
     app.customer()  # the deployment's first, so that its API key is trusted
-    codat_wire.always(done_and_refused)
-    answer = app.post("/customers", body)
-    assert answer.status_code == 201
+    codat_wire.always(created_and_rejected)
+    response = app.post("/customers", body)
+    assert response.status_code == 201
     assert [company.tags["uid"] for company in app.codat.state.companies()].count("c-1") == 1
 
 
 @pytest.mark.parametrize("document", [b"Unauthorized", json.dumps({"statusCode": 401, "error": "x"}).encode()])
-def test_a_401_keeps_its_handling(app: App, codat_wire: Proxy, document: Any) -> None:
-    """Whoever answers it: it comes before any work, so nothing is left behind."""
+def test_a_401_of_a_gateway_settles_a_creation(app: App, codat_wire: Proxy, document: Any) -> None:
+    """A 401 is sent before any work, by Codat or a gateway, so the creation is discarded."""
     app.customer()
     codat_wire.always(responds(401, document))
-    answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
-    assert (answer.status_code, answer.json()["type"]) == (502, "codat-rejected-credentials")
+    response = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
     assert app.items("CUSTOMER#c-1") == []
 
 
-def test_a_429_keeps_its_handling(app: App, codat_wire: Proxy) -> None:
-    """Also from a gateway: 429 with its `Retry-After`."""
+def test_a_429_of_a_gateway_is_passed_on(app: App, codat_wire: Proxy) -> None:
+    """THEN 429 with the gateway's `Retry-After`."""
     app.customer()
     codat_wire.always(responds(429, b"slow down", retry_after="60"))
-    answer = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
-    assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
+    response = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
+    assert (response.status_code, response.headers["retry-after"]) == (429, "60")
 
 
 def test_the_error_of_a_gateway_is_not_shown(app: App, codat_wire: Proxy) -> None:
-    """Its page may contain anything; the answer names the status and what to check."""
+    """GIVEN a gateway's page, which may contain secrets THEN the response has only the status and what to check."""
     customer = app.customer()
     codat_wire.always(responds(404, b"<html>secret-page</html>"))
-    answer = app.post(f"/customers/{customer['customerId']}/link")
-    assert "secret-page" not in answer.text
-    assert "404" in answer.json()["detail"]
-    assert "CodatBaseUrl" in answer.json()["detail"]
+    response = app.post(f"/customers/{customer['customerId']}/link")
+    assert "secret-page" not in response.text
+    assert "404" in response.json()["detail"]
+    assert "CodatBaseUrl" in response.json()["detail"]
 
 
-def test_the_simulators_page_is_a_gateways(app: App) -> None:
-    """The simulator can answer as a gateway too, beside the wire that other tests use."""
+def test_a_page_from_the_simulator_counts_as_a_gateways(app: App) -> None:
+    """GIVEN a fault with `page` THEN the simulator answers as a gateway, and the connection stays."""
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind="status", status=404, page=True, method="GET", path="/companies/**"))
-    answer = app.post(f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/link")
-    assert answer.status_code == 502
+    response = app.post(f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/link")
+    assert response.status_code == 502
     assert app.read(linked)["status"] == "Linked"

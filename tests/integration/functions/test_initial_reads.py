@@ -1,4 +1,4 @@
-"""`linkedAt`, `initialReadAt` and `initialReadIssues`, from webhooks in any order, and from syncs if they were lost."""
+"""`linkedAt`, `initialReadAt` and `initialReadIssues`, from webhooks in any order, or from syncs if they are lost."""
 
 from copy import deepcopy
 from itertools import permutations
@@ -9,10 +9,10 @@ import pytest
 from codat_simulator.state import CompanyChange
 
 from tests.conftest import App
-from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, lose_webhooks, reconcile
+from tests.integration.functions.calls import adopting_orphans, lose_webhooks, reconcile
 from tests.payloads import webhook, webhook_about
 
-LINKED, READ, SEVERED, RELINKED, READ_AGAIN = (f"2026-11-02T0{hour}:00:00.0000000Z" for hour in range(1, 6))
+LINKED, READ, REVOKED, RELINKED, READ_AGAIN = (f"2026-11-02T0{hour}:00:00.0000000Z" for hour in range(1, 6))
 
 
 class Subject:
@@ -56,19 +56,19 @@ def times(linked_at: str | None, read_at: str | None, **issues: str) -> dict[str
     return {"linkedAt": linked_at, "initialReadAt": read_at, "initialReadIssues": documents}
 
 
-def test_before_it_is_linked_nothing_is_shown(app: App) -> None:
-    """Null and empty."""
+def test_a_connection_that_was_never_linked_has_no_times(app: App) -> None:
+    """THEN both times are null, and there are no issues."""
     subject = Subject(app)
     assert subject.deliver(subject.event("connection.created", LINKED, status="PendingAuth")) == times(None, None)
 
 
 def test_each_authorisation_has_a_read_of_its_own(app: App) -> None:
-    """GIVEN a reconnection THEN `linkedAt` is the newest, and the earlier read no longer counts."""
+    """GIVEN a reconnection THEN `linkedAt` is its time, and the earlier read no longer counts."""
     subject = Subject(app)
     connected, read = subject.event("connection.connected", LINKED), subject.read(READ)
     assert subject.deliver(connected, read) == times(LINKED, READ)
-    severed = subject.event("connection.disconnected", SEVERED, status="Deauthorized")
-    assert subject.deliver(severed) == times(LINKED, READ)
+    revoked = subject.event("connection.disconnected", REVOKED, status="Deauthorized")
+    assert subject.deliver(revoked) == times(LINKED, READ)
     assert subject.deliver(subject.event("connection.reconnected", RELINKED)) == times(RELINKED, None)
     assert subject.deliver(subject.read(READ_AGAIN)) == times(RELINKED, READ_AGAIN)
 
@@ -80,7 +80,7 @@ def test_the_order_of_arrival_does_not_matter(app: App, order: tuple[int, ...]) 
     events = [
         subject.event("connection.connected", LINKED),
         subject.read(READ),
-        subject.event("connection.disconnected", SEVERED, status="Deauthorized"),
+        subject.event("connection.disconnected", REVOKED, status="Deauthorized"),
         subject.event("connection.reconnected", RELINKED),
         subject.read(READ_AGAIN, bills="FetchError", suppliers="Complete"),
     ]
@@ -105,8 +105,8 @@ def test_a_type_that_the_platform_does_not_have_is_no_failure(app: App) -> None:
     assert subject.deliver(subject.read(READ, bills="Complete", suppliers="NotSupported")) == times(LINKED, READ)
 
 
-def test_data_types_without_a_connection_or_status_are_understood(app: App) -> None:
-    """Both are optional in Codat's contract."""
+def test_data_types_without_a_connection_or_status_are_accepted(app: App) -> None:
+    """Both fields are optional in Codat's contract."""
     subject = Subject(app)
     subject.deliver(subject.event("connection.connected", LINKED))
     body = subject.read(READ)
@@ -116,7 +116,7 @@ def test_data_types_without_a_connection_or_status_are_understood(app: App) -> N
 
 
 def test_a_lost_event_is_replaced_by_the_first_sync(app: App) -> None:
-    """GIVEN a lost `read.completed.initial` THEN the earliest `lastSync` at or after `linkedAt` stands in."""
+    """GIVEN a lost `read.completed.initial` THEN the earliest `lastSync` at or after `linkedAt` replaces it."""
     subject = Subject(app)
     subject.deliver(subject.event("connection.connected", LINKED))
     before = subject.event("connection.connected", LINKED, lastSync="2026-11-02T00:30:00Z")
@@ -125,20 +125,20 @@ def test_a_lost_event_is_replaced_by_the_first_sync(app: App) -> None:
     assert subject.deliver(first)["initialReadAt"] == "2026-11-02T05:00:00.0000000Z"
 
 
-def test_reconcile_heals_a_lost_event(app: App) -> None:
-    """GIVEN an authorisation and an initial read of which no webhook came THEN reconcile shows both."""
+def test_reconcile_repairs_a_lost_event(app: App) -> None:
+    """GIVEN an authorisation and an initial read whose webhooks were lost THEN reconcile stores both."""
     pending = app.connection(app.customer()["customerId"])
     lose_webhooks(app)
     app.codat.state.link(pending["companyId"], pending["connectionId"])
     app.codat.wait_idle()
     reconcile(app)
-    healed = app.read(pending)
-    assert healed["status"] == "Linked"
-    assert pending["createdAt"] <= healed["linkedAt"] <= healed["initialReadAt"] == healed["lastSync"]
+    repaired = app.read(pending)
+    assert repaired["status"] == "Linked"
+    assert pending["createdAt"] <= repaired["linkedAt"] <= repaired["initialReadAt"] == repaired["lastSync"]
 
 
 def test_an_adopted_company_shows_when_it_was_read(app: App) -> None:
-    """Adopted by reconcile or by a call: `lastSync` is all that is known."""
+    """GIVEN an adoption by reconcile or by a call THEN `lastSync` is the time of the initial read."""
     lose_webhooks(app)
     for customer_id in (None, f"o-{uuid4()}"):
         tags = {} if customer_id is None else {"uid": customer_id}
@@ -159,7 +159,7 @@ def test_an_adopted_company_shows_when_it_was_read(app: App) -> None:
 
 
 def test_the_simulator_sends_a_read_after_each_authorisation(app: App) -> None:
-    """The whole way: link, read, revoke, link again, read again."""
+    """GIVEN a link, a revocation and another link THEN the initial read of each is recorded."""
     linked = app.linked(app.customer()["customerId"])
     first = app.read(linked)
     assert first["linkedAt"] <= first["initialReadAt"]

@@ -10,74 +10,76 @@ from tests.payloads import webhook, webhook_about
 
 
 def pages(app: App, path: str, name: str, limit: int) -> list[list[dict[str, Any]]]:
-    """Every page of a list, by its cursors."""
-    found: list[list[dict[str, Any]]] = []
+    """Return every page of a list, in order of its cursors."""
+    collected: list[list[dict[str, Any]]] = []
     cursor = None
     while True:
         separator = "&" if "?" in path else "?"
         following = f"&cursor={cursor}" if cursor else ""
-        answer = app.get(f"{path}{separator}limit={limit}{following}")
-        assert answer.status_code == 200, answer.text
-        found.append(answer.json()[name])
-        cursor = answer.json()["cursor"]
+        response = app.get(f"{path}{separator}limit={limit}{following}")
+        assert response.status_code == 200, response.text
+        collected.append(response.json()[name])
+        cursor = response.json()["cursor"]
         if cursor is None:
-            return found
+            return collected
 
 
 def test_customers_are_listed_page_by_page(app: App) -> None:
-    """Each once, whatever the page's size."""
-    mine = {app.customer()["customerId"] for _ in range(7)}
+    """THEN each customer is listed once, for every page size."""
+    customer_ids = {app.customer()["customerId"] for _ in range(7)}
     for limit in (2, 100):
-        listed = [one["customerId"] for page in pages(app, "/customers", "customers", limit) for one in page]
-        assert mine <= set(listed)
+        listed = [customer["customerId"] for page in pages(app, "/customers", "customers", limit) for customer in page]
+        assert customer_ids <= set(listed)
         assert len(listed) == len(set(listed))
 
 
-def test_a_customer_is_found_by_its_company(app: App) -> None:
-    """As Codat's return redirect names it; nobody's company finds nobody."""
+def test_customers_can_be_filtered_by_company(app: App) -> None:
+    """Codat's return redirect contains the company's id; an id without a customer gives an empty list."""
     customer = app.customer()
     assert app.get(f"/customers?companyId={customer['companyId']}").json() == {"customers": [customer], "cursor": None}
-    assert app.get("/customers?companyId=nobodys").json() == {"customers": [], "cursor": None}
+    assert app.get("/customers?companyId=unassigned").json() == {"customers": [], "cursor": None}
 
 
-def test_who_needs_attention(app: App) -> None:
-    """Across customers, by status; what changed its status is in the new list alone."""
+def test_connections_can_be_filtered_by_status(app: App) -> None:
+    """GIVEN a revoked connection among others THEN it is in the list of its new status only."""
     linked = [app.linked(app.customer()["customerId"]) for _ in range(3)]
     app.codat.state.revoke(linked[0]["companyId"], linked[0]["connectionId"])
     app.codat.wait_idle()
 
     def ids(status: str) -> set[str]:
         return {
-            one["connectionId"]
+            connection["connectionId"]
             for page in pages(app, f"/connections?status={status}", "connections", 2)
-            for one in page
+            for connection in page
         }
 
     assert linked[0]["connectionId"] in ids("Deauthorized")
-    assert {one["connectionId"] for one in linked[1:]} <= ids("Linked")
+    assert {connection["connectionId"] for connection in linked[1:]} <= ids("Linked")
     assert linked[0]["connectionId"] not in ids("Linked")
 
 
-def test_the_timeline_tells_who_did_what(app: App) -> None:
-    """Newest first: the caller's unlink, Codat's webhooks, from what to what."""
+def test_the_timeline_shows_each_change_and_its_actor(app: App) -> None:
+    """THEN the entries come newest first, and contain the caller's unlink, Codat's webhooks and both statuses."""
     linked = app.linked(app.customer()["customerId"])
     path = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}"
     app.post(f"{path}/unlink")
     app.codat.wait_idle()
-    events = [one for page in pages(app, f"{path}/events", "events", 2) for one in page]
-    assert [one["at"] for one in events] == sorted((one["at"] for one in events), reverse=True)
-    told = {(one["eventType"], one["previousStatus"], one["status"], one["actor"]) for one in events}
-    # Codat's webhook may be quicker than its answer to us.
-    assert told & {("created", before, "PendingAuth", "caller") for before in (None, "PendingAuth")}
-    assert ("connection.connected", "PendingAuth", "Linked", "webhook") in told
-    assert ("unlinked", "Linked", "Unlinked", "caller") in told
-    unlinked = next(one for one in events if one["eventType"] == "unlinked")
+    events = [event for page in pages(app, f"{path}/events", "events", 2) for event in page]
+    assert [event["at"] for event in events] == sorted((event["at"] for event in events), reverse=True)
+    changes = {(event["eventType"], event["previousStatus"], event["status"], event["actor"]) for event in events}
+    # Codat's webhook may arrive before its response to our request.
+    assert changes & {("created", before, "PendingAuth", "caller") for before in (None, "PendingAuth")}
+    assert ("connection.connected", "PendingAuth", "Linked", "webhook") in changes
+    assert ("unlinked", "Linked", "Unlinked", "caller") in changes
+    unlinked = next(event for event in events if event["eventType"] == "unlinked")
     assert unlinked["actorId"].startswith("arn:aws:sts::")
-    assert all(one["actorId"].startswith("msg_") for one in events if one["actor"] == "webhook")
+    assert all(event["actorId"].startswith("msg_") for event in events if event["actor"] == "webhook")
 
 
-def test_the_initial_read_is_noted_even_without_tags_and_before_all_else(app: App) -> None:
-    """From then on bills can be worked with; a connection of which nothing else is known is shown to nobody."""
+def test_an_initial_read_without_tags_is_recorded_before_other_events(app: App) -> None:
+    """GIVEN an initial read as a connection's first event THEN the API hides the connection until its status is set;
+    a later initial read is added to the timeline, and does not change `initialReadAt`.
+    """
     customer = app.customer()
     connection_id = "ee2eb431-c0fa-4dc9-93fa-d29781c12bcd"
     body = webhook("read.completed.initial")
@@ -93,8 +95,9 @@ def test_the_initial_read_is_noted_even_without_tags_and_before_all_else(app: Ap
     for _ in range(2):
         assert app.deliver(later).status_code == 204
     assert app.get(path).json()["initialReadAt"] == "2026-11-02T10:30:00.0000000Z"
-    events = [one for one in app.get(f"{path}/events").json()["events"] if one["eventType"] == body["eventType"]]
-    assert [(one["eventId"], one["applied"]) for one in events] == [(later["id"], False), (body["id"], True)]
+    timeline = app.get(f"{path}/events").json()["events"]
+    events = [event for event in timeline if event["eventType"] == body["eventType"]]
+    assert [(event["eventId"], event["applied"]) for event in events] == [(later["id"], False), (body["id"], True)]
 
 
 @pytest.mark.parametrize(
@@ -117,19 +120,19 @@ def test_the_initial_read_is_noted_even_without_tags_and_before_all_else(app: Ap
         ("/connections?status=Linked&cursor=WyJDVVNUT01FUlMjMDAiLCBudWxsXQ", "cursor"),  # pragma: allowlist secret
     ],
 )
-def test_a_query_that_is_not_right_names_its_parameter(app: App, path: str, parameter: str) -> None:
-    """400."""
-    answer = app.get(path)
-    assert (answer.status_code, answer.json()["type"]) == (400, "invalid-query")
-    assert answer.json()["errors"][0]["field"] == parameter
+def test_an_invalid_query_parameter_is_rejected_by_name(app: App, path: str, parameter: str) -> None:
+    """THEN 400 with the parameter's name."""
+    response = app.get(path)
+    assert (response.status_code, response.json()["type"]) == (400, "invalid-query")
+    assert response.json()["errors"][0]["field"] == parameter
 
 
-def test_a_cursor_of_another_list_is_refused(app: App) -> None:
-    """400: a cursor belongs to its list."""
+def test_a_cursor_of_another_list_is_rejected(app: App) -> None:
+    """THEN 400: a cursor belongs to its list."""
     for _ in range(3):
         app.linked(app.customer()["customerId"])
     cursor = app.get("/customers?limit=1").json()["cursor"]
     assert app.get(f"/connections?status=Linked&cursor={cursor}").status_code == 400
-    one = app.get("/connections?status=Linked&limit=1").json()["connections"][0]
-    path = f"/customers/{one['customerId']}/connections/{one['connectionId']}/events"
+    connection = app.get("/connections?status=Linked&limit=1").json()["connections"][0]
+    path = f"/customers/{connection['customerId']}/connections/{connection['connectionId']}/events"
     assert app.get(f"{path}?cursor={cursor}").status_code == 400

@@ -18,7 +18,7 @@ ORIGINAL_GUIDE = {
 
 @pytest.mark.parametrize("platform_key", ORIGINAL_GUIDE)
 def test_a_customer_is_created_connected_authorised_and_unlinked(app: App, platform_key: str) -> None:
-    """Each platform of the original guide goes the whole way, and the state is what Codat says at every step."""
+    """GIVEN each platform of the original guide THEN the API shows Codat's status after every step."""
     customer = app.customer()
     path = f"/customers/{customer['customerId']}"
 
@@ -45,8 +45,8 @@ def test_a_customer_is_created_connected_authorised_and_unlinked(app: App, platf
     assert len(app.codat.state.companies()) == 1
 
 
-def test_the_link_url_is_nowhere_in_the_table(app: App) -> None:
-    """A link URL is a one-time credential: it is handed to the caller and kept nowhere."""
+def test_the_link_url_is_not_stored(app: App) -> None:
+    """A link URL is a single-use credential: the API returns it, and does not store it."""
     connection = app.linked(app.customer()["customerId"])
     app.post(f"/customers/{connection['customerId']}/connections", {"platformKey": "qhyg"})
     assert "otp" not in str(app.items())

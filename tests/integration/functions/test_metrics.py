@@ -1,47 +1,29 @@
-"""What the functions count, as CloudWatch reads it from their logs (the embedded metric format)."""
-
-import json
-from collections import defaultdict
-from typing import Any
+"""Metrics in the logs of the functions, in CloudWatch's embedded metric format."""
 
 import pytest
 from codat_simulator.faults import Fault
 
 from tests.conftest import App
+from tests.integration.functions.calls import measured
 
 CODAT_CALL = "CodatCall"
 
 
-def measured(output: str) -> dict[tuple[str, ...], list[float]]:
-    """The values of every metric, by its name and what its dimensions beside `service` say."""
-    found: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for line in output.splitlines():
-        told: dict[str, Any] = json.loads(line) if line.startswith('{"_aws"') else {}
-        for group in told.get("_aws", {}).get("CloudWatchMetrics", ()):
-            assert group["Namespace"] == "CodatCustomers"
-            [names] = group["Dimensions"]
-            assert told["service"] == "codat-customers"
-            said = [told[name] for name in names if name != "service"]
-            for metric in group["Metrics"]:
-                found[metric["Name"], *said] += told[metric["Name"]]
-    return found
-
-
-def test_a_link_is_counted_from_the_call_to_the_state(app: App, capsys: pytest.CaptureFixture[str]) -> None:
-    """GIVEN a customer who links WHEN all webhooks are in THEN each promise has its figure."""
+def test_linking_a_connection_emits_metrics(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    """GIVEN a linked connection, and all webhooks THEN each service level has its metric."""
     app.linked(app.customer()["customerId"])
 
-    found = measured(capsys.readouterr().out)
+    values = measured(capsys.readouterr().out)
 
-    assert sum(found["CustomerCreated",]) == sum(found["ConnectionCreated",]) == 1
-    assert sum(found["WebhookAccepted", "connection.connected"]) == 1
-    assert all(0 <= seconds < 60 for seconds in found["WebhookLag",])
-    assert len(found["WebhookLag",]) >= 1
-    calls = {outcome: found[name, outcome] for name, *rest in found if name == CODAT_CALL for outcome in rest}
+    assert sum(values["CustomerCreated",]) == sum(values["ConnectionCreated",]) == 1
+    assert sum(values["WebhookAccepted", "connection.connected"]) == 1
+    assert all(0 <= seconds < 60 for seconds in values["WebhookLag",])
+    assert len(values["WebhookLag",]) >= 1
+    calls = {outcome: values[name, outcome] for name, *rest in values if name == CODAT_CALL for outcome in rest}
     assert calls.keys() == {"200"}
-    left = found["CodatQuotaRemaining",]
-    assert len(left) == len(calls["200"]) >= 2, "one value for each invocation that called Codat"
-    assert left == sorted(left, reverse=True)
+    remaining = values["CodatQuotaRemaining",]
+    assert len(remaining) == len(calls["200"]) >= 2, "a value for each invocation that called Codat"
+    assert remaining == sorted(remaining, reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -53,14 +35,14 @@ def test_a_link_is_counted_from_the_call_to_the_state(app: App, capsys: pytest.C
     ],
     ids=["failed", "limited", "dropped"],
 )
-def test_what_codat_answers_is_counted(
+def test_failed_codat_calls_are_counted(
     app: App, capsys: pytest.CaptureFixture[str], fault: Fault, outcome: str
 ) -> None:
-    """A failure that the call itself got over is seen all the same."""
+    """GIVEN a failure that a retry repaired THEN both outcomes are counted."""
     app.codat.faults.add(fault)
 
     app.customer()
 
-    found = measured(capsys.readouterr().out)
-    assert found[CODAT_CALL, outcome]
-    assert found[CODAT_CALL, "200"]
+    values = measured(capsys.readouterr().out)
+    assert values[CODAT_CALL, outcome]
+    assert values[CODAT_CALL, "200"]

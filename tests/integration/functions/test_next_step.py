@@ -1,4 +1,4 @@
-"""What an app shows to a person: the next action, and why a connection does not work."""
+"""`nextAction` and `error` of a connection, which an app can show to its user."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,14 +8,14 @@ import pytest
 
 from shared.runtime import clock
 from tests.conftest import App
-from tests.integration.functions.test_reconcile import reconcile
+from tests.integration.functions.calls import reconcile
 from tests.payloads import webhook_about
 
 ERROR = {"erroredOnUtc": "2026-11-02T09:55:29Z", "status": "Active"}
 
 
-def heard(app: App, event: str, errors: list[dict[str, Any]] | None, **about: Any) -> dict[str, Any]:
-    """A connection of a new customer, of which one event was heard."""
+def connection_after(app: App, event: str, errors: list[dict[str, Any]] | None, **about: Any) -> dict[str, Any]:
+    """Create a customer, deliver an event about a connection of it, and return the connection."""
     customer = app.customer()
     connection_id = str(uuid4())
     body = webhook_about(event, company_id=customer["companyId"], connection_id=connection_id)
@@ -25,7 +25,7 @@ def heard(app: App, event: str, errors: list[dict[str, Any]] | None, **about: An
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("error", "text"),
     [
         ({"errorMessage": "User cancelled", "statusText": "x y", "statusCode": "403"}, "User cancelled"),
         ({"errorMessage": None, "statusText": "User cancelled linking", "statusCode": "403"}, "User cancelled linking"),
@@ -38,31 +38,31 @@ def heard(app: App, event: str, errors: list[dict[str, Any]] | None, **about: An
         ({"statusCode": "418"}, "The connection to Xero failed."),
     ],
 )
-def test_an_error_is_in_words(app: App, told: dict[str, Any], words: str) -> None:
-    """Codat's where a person can read them; never JSON, markup or a code."""
-    failed = heard(app, "connection.failed", [ERROR | told])
+def test_an_error_is_readable_text(app: App, error: dict[str, Any], text: str) -> None:
+    """THEN Codat's text is shown if a person can read it, but no JSON, markup or code."""
+    failed = connection_after(app, "connection.failed", [ERROR | error])
     assert failed["nextAction"] == "authorize"
-    assert words in failed["error"]
+    assert text in failed["error"]
     assert not set(failed["error"]) & set("{}<>_")
 
 
-def test_the_newest_error_that_still_holds_is_shown(app: App) -> None:
-    """Whatever their order."""
+def test_the_newest_active_error_is_shown(app: App) -> None:
+    """In any order, and without resolved errors."""
     newest = ERROR | {"errorMessage": "The newest", "erroredOnUtc": "2026-11-02T09:55:29.5Z"}
-    over = ERROR | {"errorMessage": "Over", "erroredOnUtc": "2026-11-03T00:00:00Z", "status": "Resolved"}
-    failed = heard(app, "connection.failed", [over, newest, ERROR | {"errorMessage": "Older"}, ERROR])
+    resolved = ERROR | {"errorMessage": "Resolved", "erroredOnUtc": "2026-11-03T00:00:00Z", "status": "Resolved"}
+    failed = connection_after(app, "connection.failed", [resolved, newest, ERROR | {"errorMessage": "Older"}, ERROR])
     assert failed["error"] == "The newest"
 
 
-def test_a_connection_that_was_revoked_without_words_has_some(app: App) -> None:
-    """Codat may leave its errors out."""
-    revoked = heard(app, "connection.disconnected", None, status="Deauthorized")
+def test_a_revocation_without_errors_has_a_default_text(app: App) -> None:
+    """Codat may omit the errors of a connection."""
+    revoked = connection_after(app, "connection.disconnected", None, status="Deauthorized")
     assert (revoked["status"], revoked["nextAction"]) == ("Deauthorized", "reconnect")
     assert revoked["error"].startswith("Xero no longer allows access")
 
 
-def test_one_that_nobody_uses_says_so(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    """GIVEN links that were not used THEN what is reported as abandoned tells a person what to do; on QuickBooks
+def test_an_abandoned_link_explains_what_to_do(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN links that were not used THEN the errors of the abandoned connections say what to do; for QuickBooks
     Desktop, to install the connector first.
     """
     customers = [app.customer()["customerId"] for _ in range(2)]
@@ -82,8 +82,8 @@ def test_one_that_nobody_uses_says_so(app: App, monkeypatch: pytest.MonkeyPatch)
     assert (app.read(online)["error"], app.read(online)["nextAction"]) == (None, "none")
 
 
-def test_names_beyond_reason_are_kept_unread(app: App) -> None:
-    """They would not fit into an event on the bus."""
+def test_a_webhook_with_an_overlong_name_is_quarantined(app: App) -> None:
+    """The name would not fit into an event on the bus."""
     customer = app.customer()
     body = webhook_about("connection.created", company_id=customer["companyId"], connection_id=str(uuid4()))
     body["payload"]["connection"]["platformName"] = "x" * 201

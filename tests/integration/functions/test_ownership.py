@@ -1,4 +1,4 @@
-"""Whose a company is: the pointer in the table decides, never a tag."""
+"""Ownership of a company: the pointer in the table decides, not the tag at Codat."""
 
 import json
 from typing import Any
@@ -7,16 +7,15 @@ from uuid import uuid4
 import pytest
 from codat_simulator.state import CompanyChange
 
-from tests.change_events import events_about as events_of
+from tests.change_events import events_about
 from tests.conftest import App
-from tests.integration.functions.test_metrics import measured
-from tests.integration.functions.test_reconcile import adopting_strays as adopting_orphans, lose_webhooks, reconcile
+from tests.integration.functions.calls import adopting_orphans, lose_webhooks, measured, reconcile
 from tests.payloads import CONNECTION_WEBHOOKS, webhook, webhook_about
 
 
 @pytest.mark.parametrize("name", [*CONNECTION_WEBHOOKS, "read.completed.initial", "company.deleted"])
 def test_codats_own_example_events_are_foreign(app: App, capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """GIVEN an example as Codat's portal sends it: signed, with a `uid` THEN 204, counted, and nothing stored."""
+    """GIVEN an example event from Codat's portal, signed and with a `uid` THEN 204, a metric, and nothing stored."""
     before = app.items()
     capsys.readouterr()
     assert app.deliver(webhook(name)).status_code == 204
@@ -25,19 +24,19 @@ def test_codats_own_example_events_are_foreign(app: App, capsys: pytest.CaptureF
 
 
 def test_an_example_event_about_our_customer_id_creates_nothing(app: App) -> None:
-    """GIVEN an example event whose tag is one of our customers' ids THEN the customer gets no connection by it."""
+    """GIVEN an example event with the tag of a customer of ours THEN the customer gets no connection."""
     customer = app.customer()
     about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4())}
     event = webhook_about("connection.disconnected", **about, tags={"uid": customer["customerId"]})
     assert app.deliver(event).status_code == 204
     assert app.get(f"/customers/{customer['customerId']}").json()["connections"] == []
     assert app.items(f"COMPANY#{about['company_id']}") == []
-    assert [event["detail-type"] for event in events_of(app, customer["customerId"])] == ["customer.created"]
+    assert [event["detail-type"] for event in events_about(app, customer["customerId"])] == ["customer.created"]
     reconcile(app)
     assert app.items(f"COMPANY#{about['company_id']}") == []
 
 
-def test_a_company_deleted_by_its_tag_alone_ends_nobody(app: App) -> None:
+def test_the_deletion_of_a_company_with_our_tag_deletes_no_customer(app: App) -> None:
     """GIVEN a `company.deleted` about another company with our customer's tag THEN the customer stays."""
     customer = app.customer()
     event = webhook("company.deleted")
@@ -47,7 +46,7 @@ def test_a_company_deleted_by_its_tag_alone_ends_nobody(app: App) -> None:
 
 
 def test_an_orphan_is_adopted_with_its_connections(app: App) -> None:
-    """GIVEN webhooks that came before its adoption, and were foreign THEN adoption reads its connections."""
+    """GIVEN webhooks before the adoption, which were not stored THEN adoption reads the connections."""
     customer_id = f"o-{uuid4()}"
     company = app.codat.state.create_company(CompanyChange(name="Orphan", tags={"uid": customer_id}))
     connection = app.codat.state.create_connection(company.id, "gbol")
@@ -61,7 +60,7 @@ def test_an_orphan_is_adopted_with_its_connections(app: App) -> None:
 
 
 def test_a_lost_pointer_is_restored_by_reconcile(app: App) -> None:
-    """GIVEN a customer whose pointer was lost THEN its webhooks are foreign until the next reconcile, not for ever."""
+    """GIVEN a customer whose pointer was lost THEN its webhooks are ignored only until the next reconcile."""
     linked = app.linked(app.customer()["customerId"])
     table, key = app.stack.table_name, {"pk": {"S": f"COMPANY#{linked['companyId']}"}, "sk": {"S": "COMPANY"}}
     app.stack.dynamodb.delete_item(TableName=table, Key=key)
@@ -76,7 +75,7 @@ def test_a_lost_pointer_is_restored_by_reconcile(app: App) -> None:
 
 
 def test_a_connection_that_the_list_shows_too_late_is_read_first(app: App) -> None:
-    """GIVEN lists that lag behind THEN reconcile stores what Codat has, and not what it had."""
+    """GIVEN lists that lag THEN reconcile stores the current state, and no outdated status."""
     linked = app.linked(app.customer()["customerId"])
     deleted = app.linked(app.customer()["customerId"])
     lose_webhooks(app)
@@ -92,8 +91,8 @@ def test_a_connection_that_the_list_shows_too_late_is_read_first(app: App) -> No
     assert reconcile(app)["drift"] == 0
 
 
-def test_no_event_is_needed_for_another_apps_company(app: App) -> None:
-    """GIVEN any tag in any case THEN a company without a pointer costs one read and no write."""
+def test_events_about_another_apps_company_are_not_stored(app: App) -> None:
+    """GIVEN any tag, in upper or lower case THEN nothing is written for a company without a pointer."""
     before = app.items()
     for uid in ("c-1", "C-1", "", "x" * 100, json.dumps({"uid": "c-1"})):
         about: dict[str, Any] = {"company_id": str(uuid4()), "connection_id": str(uuid4()), "tags": {"uid": uid}}

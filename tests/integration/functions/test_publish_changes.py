@@ -1,4 +1,4 @@
-"""The table's stream on the bus: what an app that only listens gets to know."""
+"""Change events that the table's stream publishes on the bus."""
 
 import random
 from datetime import UTC, datetime
@@ -13,8 +13,8 @@ from tests.conftest import App
 from tests.payloads import webhook_about
 
 
-def a_life(app: App) -> dict[str, Any]:
-    """A customer through everything that can happen to it; gives its last connection."""
+def run_every_change(app: App) -> dict[str, Any]:
+    """Make every change to a customer and its connections, and return its last connection."""
     customer = app.customer()
     path = f"/customers/{customer['customerId']}"
     first = app.linked(customer["customerId"])
@@ -33,19 +33,19 @@ def a_life(app: App) -> dict[str, Any]:
     return second
 
 
-def test_every_event_is_as_its_schema_says(app: App) -> None:
-    """Each detail type of a whole life is put, and holds no more and no less than `docs/events/` says."""
-    life = a_life(app)
-    app.http.delete(f"/customers/{life['customerId']}")
+def test_every_event_matches_its_schema(app: App) -> None:
+    """GIVEN every change to a customer THEN each event type of `docs/events/` is published and matches its schema."""
+    connection = run_every_change(app)
+    app.http.delete(f"/customers/{connection['customerId']}")
     app.codat.wait_idle()
-    events = events_about(app, life["customerId"])
+    events = events_about(app, connection["customerId"])
     assert_as_documented(events)
     types = {event["detail-type"] for event in events}
     assert types == {path.stem for path in SCHEMAS.glob("*.json")} - {"connection.abandoned"}
 
 
-def test_a_deletion_by_codat_stands_above_all_before(app: App) -> None:
-    """GIVEN a company deleted in Codat's portal THEN who follows versions does not ignore its customer's last event."""
+def test_a_deletion_at_codat_has_the_highest_version(app: App) -> None:
+    """GIVEN a company deleted in Codat's portal THEN an app that compares versions accepts its deletion events."""
     linked = app.linked(app.customer()["customerId"])
     app.codat.state.delete_company(linked["companyId"])
     app.codat.wait_idle()
@@ -54,37 +54,32 @@ def test_a_deletion_by_codat_stands_above_all_before(app: App) -> None:
     assert {"customer.deleted", "connection.deleted"} <= {event["detail-type"] for event in events}
 
 
-def test_a_listener_ends_with_the_state_of_the_table(app: App) -> None:
-    """However the bus shuffles and repeats: by following the versions, the app has what the API shows."""
-    life = a_life(app)
-    customer = app.get(f"/customers/{life['customerId']}").json()
-    events = events_about(app, life["customerId"])
-    chance = random.Random(4)  # noqa: S311  # to repeat, not to protect
+def test_a_listener_that_keeps_the_highest_versions_matches_the_api(app: App) -> None:
+    """GIVEN events in any order, some of them repeated THEN an app that keeps the highest version of each customer and
+    connection has the state that the API shows.
+    """
+    last = run_every_change(app)
+    customer = app.get(f"/customers/{last['customerId']}").json()
+    events = events_about(app, last["customerId"])
+    chance = random.Random(4)  # noqa: S311  # for a repeatable order, not for security
     for _ in range(50):
         delivered = events + chance.sample(events, k=len(events) // 2)
         chance.shuffle(delivered)
-        known: dict[str, dict[str, Any]] = {}
+        newest: dict[str, dict[str, Any]] = {}
         for event in delivered:
             detail = event["detail"]
-            thing = detail.get("connectionId", detail["customerId"])
-            if detail["version"] > known.get(thing, {}).get("version", 0):
-                known[thing] = {**detail, "type": event["detail-type"]}
-        live = [one for one in known.values() if "connectionId" in one and one["status"] != "Deleted"]
-        shown = {
-            "connectionId": "connectionId",
-            "status": "status",
-            "nextAction": "nextAction",
-            "error": "error",
-            "lastSync": "lastSync",
-            "initialReadAt": "initialReadAt",
-        }
-        assert [{name: one[name] for name in shown} for one in live] == [
-            {name: one[field] for name, field in shown.items()} for one in customer["connections"]
+            subject_id = detail.get("connectionId", detail["customerId"])
+            if detail["version"] > newest.get(subject_id, {}).get("version", 0):
+                newest[subject_id] = detail
+        active = [item for item in newest.values() if "connectionId" in item and item["status"] != "Deleted"]
+        fields = ("connectionId", "status", "nextAction", "error", "lastSync", "initialReadAt")
+        assert [{name: connection[name] for name in fields} for connection in active] == [
+            {name: connection[name] for name in fields} for connection in customer["connections"]
         ]
 
 
-def test_whatever_an_app_can_see_is_told(app: App) -> None:
-    """GIVEN one more thing that changes by itself: a reason, the first read, the last sync THEN the newest has it."""
+def test_each_change_that_the_api_shows_is_published(app: App) -> None:
+    """GIVEN a new error, initial read or last sync THEN the newest event contains it."""
     pending = app.connection(app.customer()["customerId"])
     ids = (pending["companyId"], pending["connectionId"])
 
@@ -111,11 +106,11 @@ def test_whatever_an_app_can_see_is_told(app: App) -> None:
     assert newest()["lastSync"] == app.read(pending)["lastSync"] is not None
 
 
-def test_what_changes_nothing_is_not_told(app: App) -> None:
-    """Stale and repeated reports, fresh links and settled copies are nobody's news."""
+def test_unchanged_state_is_not_published(app: App) -> None:
+    """GIVEN fresh links and a repeated webhook THEN no event is published."""
     linked = app.linked(app.customer()["customerId"])
     path = f"/customers/{linked['customerId']}/connections"
-    # The first look finds when the data was last synced, which no webhook told.
+    # The first link call reads the time of the last sync, which no webhook contained.
     app.post(f"{path}/{linked['connectionId']}/link")
     before = events_about(app, linked["customerId"])
     app.post(path, {"platformKey": "qhyg"})
@@ -125,8 +120,8 @@ def test_what_changes_nothing_is_not_told(app: App) -> None:
     assert events_about(app, linked["customerId"]) == before
 
 
-def test_what_the_bus_does_not_take_is_put_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """A throttled entry is not lost, nor are those that follow it; the log says why it was not taken."""
+def test_events_that_the_bus_throttles_are_published_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    """GIVEN throttled entries THEN they and those that follow are published, and the log contains the error code."""
     app.stack.background.bus.fail(3)
     linked = app.linked(app.customer()["customerId"])
     events = events_about(app, linked["customerId"])
@@ -134,12 +129,14 @@ def test_what_the_bus_does_not_take_is_put_again(app: App, caplog: pytest.LogCap
     assert {"customer.created", "connection.created", "connection.updated"} <= set(types)
     newest = [event for event in events if "connectionId" in event["detail"]][-1]
     assert newest["detail"]["status"] == "Linked"
-    [why] = {str(vars(line)["error_codes"]) for line in caplog.records if line.message == "changes not published"}
-    assert why == "['ThrottlingException']"
+    [error_codes] = {
+        str(vars(line)["error_codes"]) for line in caplog.records if line.message == "changes not published"
+    }
+    assert error_codes == "['ThrottlingException']"
 
 
-def test_a_customer_that_comes_back_is_above_the_one_that_went(app: App) -> None:
-    """Versions grow over a deletion, or a listener would ignore the new customer for good."""
+def test_versions_grow_when_a_customer_is_created_again(app: App) -> None:
+    """GIVEN a deleted customer that is created again THEN its version is higher, or listeners would ignore it."""
     customer_id = app.customer()["customerId"]
     app.http.delete(f"/customers/{customer_id}")
     app.customer(customer_id)
@@ -150,8 +147,8 @@ def test_a_customer_that_comes_back_is_above_the_one_that_went(app: App) -> None
 
 
 def test_the_bus_is_served_locally(app: App) -> None:
-    """As a rule's target would get it."""
+    """THEN /_local/events returns each event as a rule's target receives it."""
     customer_id = app.customer()["customerId"]
     served = httpx.get(f"{app.stack.url}/_local/events").json()
-    [event] = [one for one in served if one["detail"]["customerId"] == customer_id]
+    [event] = [event for event in served if event["detail"]["customerId"] == customer_id]
     assert (event["source"], event["detail-type"]) == ("codat.customers", "customer.created")

@@ -1,4 +1,4 @@
-"""The reading routes."""
+"""GET /platforms and GET /customers/{customerId}."""
 
 from uuid import uuid4
 
@@ -6,18 +6,18 @@ import pytest
 
 from tests.conftest import App
 
-ON_OFFER = ["pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv"]
+OFFERED = ["pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv"]
 
 
-def test_platforms_on_offer(app: App) -> None:
-    """Those of the configuration, in its order, without Codat's sandbox."""
+def test_offered_platforms_are_listed(app: App) -> None:
+    """THEN the platforms of the configuration, in its order, without Codat's sandbox."""
     platforms = app.get("/platforms").json()["platforms"]
-    assert [platform["platformKey"] for platform in platforms] == ON_OFFER
+    assert [platform["platformKey"] for platform in platforms] == OFFERED
     assert [platform["platformName"] for platform in platforms if platform["needsConnector"]] == ["QuickBooks Desktop"]
 
 
 def test_a_customer_with_its_connections(app: App) -> None:
-    """A connection has every field of the API, and never a link."""
+    """THEN a connection has every field of the API, but no link."""
     connection = app.linked(app.customer()["customerId"])
     [shown] = app.get(f"/customers/{connection['customerId']}").json()["connections"]
     assert shown == app.read(connection)
@@ -29,16 +29,16 @@ def test_a_customer_with_its_connections(app: App) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/connections", "/connections/x"])
-@pytest.mark.parametrize("customer_id", ["nobody", "a b", "ä", "x" * 500])
+@pytest.mark.parametrize("customer_id", ["nonexistent", "a b", "ä", "x" * 500])
 def test_a_customer_that_does_not_exist(app: App, customer_id: str, path: str) -> None:
-    """404 on every route."""
-    answer = app.get(f"/customers/{customer_id}{path}")
-    assert (answer.status_code, answer.json()["type"]) == (404, "customer-not-found")
-    assert answer.json()["requestId"]
+    """THEN 404 on every route."""
+    response = app.get(f"/customers/{customer_id}{path}")
+    assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
+    assert response.json()["requestId"]
 
 
-def test_another_customers_connection_is_not_found(app: App) -> None:
-    """A connection is found under its own customer alone."""
+def test_another_customers_connection_is_404(app: App) -> None:
+    """A connection can be read only by its own customer's path."""
     connection = app.connection(app.customer()["customerId"])
     other = app.customer()["customerId"]
     assert app.get(f"/customers/{other}/connections/{connection['connectionId']}").status_code == 404

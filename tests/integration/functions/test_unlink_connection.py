@@ -16,56 +16,56 @@ def unlink(app: App, connection: dict[str, Any]) -> Any:
     return app.post(f"/customers/{connection['customerId']}/connections/{connection['connectionId']}/unlink")
 
 
-def test_unlinking_twice_is_unlinking_once(app: App) -> None:
-    """200 and Unlinked both times: Codat refuses the second, and its own state is the answer."""
+def test_unlink_is_idempotent(app: App) -> None:
+    """GIVEN two calls THEN both are 200 with Unlinked, although Codat rejects the second."""
     linked = app.linked(app.customer()["customerId"])
     first, second = unlink(app, linked), unlink(app, linked)
     assert (first.status_code, second.status_code) == (200, 200)
     assert (first.json()["status"], second.json()["status"]) == ("Unlinked", "Unlinked")
 
 
-def test_what_was_never_linked_cannot_be_unlinked(app: App) -> None:
-    """409 from PendingAuth."""
-    answer = unlink(app, app.connection(app.customer()["customerId"]))
-    assert (answer.status_code, answer.json()["type"]) == (409, "connection-not-linked")
+def test_a_pending_connection_cannot_be_unlinked(app: App) -> None:
+    """THEN 409."""
+    response = unlink(app, app.connection(app.customer()["customerId"]))
+    assert (response.status_code, response.json()["type"]) == (409, "connection-not-linked")
 
 
-def test_what_was_revoked_cannot_be_unlinked(app: App) -> None:
-    """409 from Deauthorized, and the state says so even where the webhook was lost."""
+def test_a_revoked_connection_cannot_be_unlinked(app: App) -> None:
+    """GIVEN a revocation whose webhook was lost THEN 409, and Deauthorized is stored."""
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.revoke(linked["companyId"], linked["connectionId"])
-    answer = unlink(app, linked)
-    assert (answer.status_code, answer.json()["type"]) == (409, "connection-not-linked")
+    response = unlink(app, linked)
+    assert (response.status_code, response.json()["type"]) == (409, "connection-not-linked")
     assert app.read(linked)["status"] == "Deauthorized"
 
 
-def test_codat_is_asked_even_where_the_stored_state_is_behind(app: App) -> None:
-    """The webhook of the link was lost: stored is PendingAuth, at Codat it is Linked, and unlinking works."""
+def test_unlink_succeeds_if_the_stored_state_is_outdated(app: App) -> None:
+    """GIVEN a connection that is stored as PendingAuth, but Linked at Codat THEN it is unlinked."""
     pending = app.connection(app.customer()["customerId"])
     fault = app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.link(pending["companyId"], pending["connectionId"])
     app.codat.wait_idle()
     app.codat.faults.remove(fault)
     assert app.read(pending)["status"] == "PendingAuth"
-    answer = unlink(app, pending)
-    assert (answer.status_code, answer.json()["status"]) == (200, "Unlinked")
+    response = unlink(app, pending)
+    assert (response.status_code, response.json()["status"]) == (200, "Unlinked")
 
 
-def test_what_codat_deleted_is_deleted(app: App) -> None:
-    """409 and the register is healed, also where the webhook was lost; then 409 without asking."""
+def test_a_connection_deleted_at_codat_cannot_be_unlinked(app: App) -> None:
+    """GIVEN a deletion whose webhook was lost THEN both calls are 409, and Deleted is stored."""
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_connection(linked["companyId"], linked["connectionId"])
     for _ in range(2):
-        answer = unlink(app, linked)
-        assert (answer.status_code, answer.json()["type"]) == (409, "connection-deleted")
+        response = unlink(app, linked)
+        assert (response.status_code, response.json()["type"]) == (409, "connection-deleted")
     assert app.read(linked)["status"] == "Deleted"
 
 
 def test_a_newer_event_during_the_call_wins(app: App, codat_wire: Proxy) -> None:
-    """GIVEN a customer who reconnects just after the unlink, and whose event is stored first THEN it stays Linked, and
-    the unlink is in the timeline as late.
+    """GIVEN a reconnection just after the unlink, whose event is stored first THEN the connection stays Linked, and the
+    unlink is in the timeline as not applied.
     """
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind="webhook-drop"))
@@ -82,13 +82,13 @@ def test_a_newer_event_during_the_call_wins(app: App, codat_wire: Proxy) -> None
     codat_wire.always(before_the_answer("PATCH", overtake))
     assert (unlink(app, linked).status_code, app.read(linked)["status"]) == (200, "Linked")
     path = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}/events"
-    newest, ours, *_ = app.get(path).json()["events"]
+    newest, own, *_ = app.get(path).json()["events"]
     assert (newest["eventType"], newest["applied"]) == ("connection.reconnected", True)
-    assert (ours["eventType"], ours["applied"]) == ("unlinked", False)
+    assert (own["eventType"], own["applied"]) == ("unlinked", False)
 
 
-def test_an_unlink_that_changes_nothing_any_more_is_in_the_timeline(app: App, codat_wire: Proxy) -> None:
-    """GIVEN so many newer events during the call that its own time is no longer kept THEN it is in the timeline."""
+def test_an_unlink_older_than_many_events_is_in_the_timeline(app: App, codat_wire: Proxy) -> None:
+    """GIVEN so many newer events during the call that its own time is not stored THEN it is still in the timeline."""
     linked = app.linked(app.customer()["customerId"])
     path = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}"
     assert app.post(f"{path}/link").status_code == 200  # so that Codat's last sync is stored
@@ -107,29 +107,29 @@ def test_an_unlink_that_changes_nothing_any_more_is_in_the_timeline(app: App, co
 
     codat_wire.always(before_the_answer("PATCH", overtake))
     assert unlink(app, linked).status_code == 200
-    ours = app.get(f"{path}/events").json()["events"][MAX_KEPT]
-    assert (ours["eventType"], ours["applied"], ours["actor"]) == ("unlinked", False, "caller")
+    own = app.get(f"{path}/events").json()["events"][MAX_KEPT]
+    assert (own["eventType"], own["applied"], own["actor"]) == ("unlinked", False, "caller")
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("kind", ["status", "drop"])
-def test_unlinking_outlives_failures_of_codat(app: App, kind: Any, when: Any) -> None:
-    """A 500 or a dropped connection, before or after the work, ends Unlinked within the same call."""
+def test_unlink_survives_a_failure_of_codat(app: App, kind: Any, when: Any) -> None:
+    """GIVEN a 500 or a dropped request, before or after the work THEN the same call is 200 with Unlinked."""
     linked = app.linked(app.customer()["customerId"])
     app.codat.faults.add(Fault(kind=kind, status=500, when=when, method="PATCH", times=1))
-    answer = unlink(app, linked)
-    assert (answer.status_code, answer.json()["status"]) == (200, "Unlinked")
+    response = unlink(app, linked)
+    assert (response.status_code, response.json()["status"]) == (200, "Unlinked")
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "/customers/nobody/connections/x/unlink",
-        "/customers/{customer}/connections/nothing/unlink",
+        "/customers/nonexistent/connections/x/unlink",
+        "/customers/{customer}/connections/nonexistent/unlink",
         "/customers/{customer}/connections/" + "x" * 2000 + "/unlink",
     ],
 )
-def test_what_does_not_exist_is_not_found(app: App, path: str) -> None:
-    """404 for customers and connections alike."""
-    answer = app.post(path.format(customer=app.customer()["customerId"]))
-    assert answer.status_code == 404
+def test_a_missing_customer_or_connection_is_404(app: App, path: str) -> None:
+    """THEN 404, also for an overlong id."""
+    response = app.post(path.format(customer=app.customer()["customerId"]))
+    assert response.status_code == 404

@@ -11,7 +11,7 @@ from codat_simulator.faults import Fault
 from codat_simulator.state import CompanyChange
 
 from tests.conftest import App
-from tests.integration.functions.test_reconcile import adopting_strays, lose_webhooks, reconcile, same
+from tests.integration.functions.calls import adopting_orphans, lose_webhooks, matches_codat, reconcile
 from tests.properties.crashes.invocation import (
     Invocation,
     KillPoint,
@@ -47,7 +47,7 @@ def customer_with_drift(app: App) -> Message:
     def check() -> None:
         [company] = app.codat.state.companies()
         assert (company.name, company.tags["uid"]) == ("Bank of Dave", linked["customerId"])
-        assert same(app, linked["customerId"])
+        assert matches_codat(app, linked["customerId"])
 
     return Message({"kind": "customers", "customerIds": [linked["customerId"]]}, check)
 
@@ -84,7 +84,7 @@ def orphaned_company(app: App) -> Message:
 
     def check() -> None:
         assert app.get(f"/customers/{customer_id}").json()["companyId"] == company.id
-        assert same(app, customer_id)
+        assert matches_codat(app, customer_id)
         assert company.tags == {"uid": customer_id, "region": "us"}
 
     return Message({"kind": "orphans", "page": 1, "adoptOurs": False}, check)
@@ -99,7 +99,7 @@ def test_a_reconcile_killed_at_any_request_completes_when_its_message_is_deliver
     """GIVEN a process killed at any request WHEN SQS delivers the message again, after the end of its leases
     THEN the work completes. The next reconcile imports the connections of an adoption that was interrupted.
     """
-    with adopting_strays():
+    with adopting_orphans():
         start_afresh(app)
         message = message_of(app)
         invocation = message.process()
