@@ -90,9 +90,9 @@ def test_layer_contains_only_locked_versions() -> None:
 
 @pytest.mark.usefixtures("built")
 def test_byte_code_is_shipped() -> None:
-    """Otherwise each cold start would compile every module, also if byte code depended on the files' times.
+    """Without byte code, or with the files' times to be checked, each cold start would compile every module.
 
-    The paths in it, which tracebacks show, are Lambda's.
+    Tracebacks show the paths in the byte code, so they are Lambda's.
     """
     for root, folders in {"/var/task": BUILD.glob("*Function"), "/opt": BUILD.glob("*Layer")}.items():
         sources = {source: source.relative_to(folder) for folder in folders for source in folder.rglob("*.py")}
