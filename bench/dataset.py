@@ -1,4 +1,4 @@
-"""A dataset of companies and connections, in the simulated Codat and in the table alike, and then not alike."""
+"""A dataset of companies and connections in the simulated Codat and in the table, and their differences."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 _PLATFORMS = ("qhyg", "gbol", "knfz", "akxx", "pdvj", "pqsw")
 _STATUSES = ("Linked", "Unlinked", "PendingAuth", "Deauthorized")
 _BATCH = 25
-# When everything was last told, on Codat's clock.
-_TOLD = timedelta(hours=1)
+_AGE = timedelta(hours=1)
+"""Of the last update of every connection."""
 _REVOKED = "The integration de-authorized access to the connection."
 
 
-class Silence:
-    """The metrics and the log of what only fills the table."""
+class NoTelemetry:
+    """Drop the metrics and log lines that are caused by filling the table."""
 
     def count(self, metric: str, **dimensions: str) -> None:
         pass
@@ -62,46 +62,46 @@ class Silence:
 
 
 class EmptyTable(Table):
-    """The store's table for who writes into an empty one: conditions hold, so writes can wait for each other."""
+    """Write to an empty table in batches, without conditions: in an empty table all of them are met."""
 
     def __init__(self, client: DynamoDBClient, name: str) -> None:
         super().__init__(client, name)
         self._dynamodb = client
         self._table = name
-        self._waiting: dict[Key, Mapping[str, Any]] = {}
+        self._buffer: dict[Key, Mapping[str, Any]] = {}
 
     def write(self, *writes: Write) -> None:
         for write in writes:
             if write.item is not None:
-                self._waiting[write.key] = write.item
-        if len(self._waiting) > 4 * _BATCH:
+                self._buffer[write.key] = write.item
+        if len(self._buffer) > 4 * _BATCH:
             self.flush()
 
     def flush(self) -> None:
         serialize = TypeSerializer().serialize
-        items = list(self._waiting.values())
-        self._waiting.clear()
+        items = list(self._buffer.values())
+        self._buffer.clear()
         for start in range(0, len(items), _BATCH):
             puts: Any = [
                 {"PutRequest": {"Item": {name: serialize(value) for name, value in item.items() if value is not None}}}
                 for item in items[start : start + _BATCH]
             ]
             while puts:
-                answer = self._dynamodb.batch_write_item(RequestItems={self._table: puts})
-                puts = answer["UnprocessedItems"].get(self._table)
+                response = self._dynamodb.batch_write_item(RequestItems={self._table: puts})
+                puts = response["UnprocessedItems"].get(self._table)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Empty where the table says what Codat has."""
+    """The keys of customers and connections that are not the same in the table and at Codat."""
 
     only_in_table: list[str]
     only_at_codat: list[str]
-    otherwise: list[str]
+    different: list[str]
 
     @property
     def count(self) -> int:
-        return len(self.only_in_table) + len(self.only_at_codat) + len(self.otherwise)
+        return len(self.only_in_table) + len(self.only_at_codat) + len(self.different)
 
 
 class Dataset:
@@ -110,31 +110,31 @@ class Dataset:
         self._client = client
         self._table_name = table_name
         self._fingerprint = api_key_fingerprint(api_key)
-        self._random = random.Random(seed)  # noqa: S311 - chance to repeat, not to protect
+        self._random = random.Random(seed)  # noqa: S311 - reproducible, and not for security
 
     def fill(self, companies: int, connections_each: int) -> None:
-        """Fills Codat and the table with the same."""
+        """Create the same companies and connections at Codat and in the table."""
         table = EmptyTable(self._client, self._table_name)
         customers = Customers(table)
-        told_at = datetime.now(UTC) - _TOLD
-        ApiKeys(table).trust(self._fingerprint, "bench", told_at)
+        updated_at = datetime.now(UTC) - _AGE
+        ApiKeys(table).trust(self._fingerprint, "bench", updated_at)
         context = Context(
             actor=Actor("webhook"),
-            telemetry=Silence(),
-            now=lambda: told_at,
+            telemetry=NoTelemetry(),
+            now=lambda: updated_at,
             new_id=self._id,
             customers=customers,
             connections=Connections(table, timeline_lifetime=timedelta(days=400)),
         )
         for number in range(companies):
-            company = self._company(number, connections_each, told_at)
-            request = LeaseRequest(told_at, timedelta(minutes=1), self._id(), self._id(), self._id())
+            company = self._company(number, connections_each, updated_at)
+            request = LeaseRequest(updated_at, timedelta(minutes=1), self._id(), self._id(), self._id())
             lease = customers.acquire(company.tags["uid"], Profile(company.name), request)
             assert isinstance(lease, CreationLease)
-            customers.activate(lease, company.id, told_at, {})
+            customers.activate(lease, company.id, updated_at, {})
             for connection in company.connections.values():
                 record_update(
-                    _update(connection, told_at, self._id()),
+                    _update(connection, updated_at, self._id()),
                     context,
                     customer_id=company.tags["uid"],
                     event_type="connection.created",
@@ -142,24 +142,24 @@ class Dataset:
                 )
         table.flush()
 
-    def lose(self, share: float, companies: int) -> Counter[str]:
-        """Changes at Codat that the table never hears of: of a share of the connections, and deleted companies."""
-        lost: Counter[str] = Counter()
-        everything = [one for company in self._state.companies() for one in company.connections.values()]
-        for connection in self._random.sample(everything, round(share * len(everything))):
-            lost[self._change(connection)] += 1
+    def change_codat(self, share: float, companies: int) -> Counter[str]:
+        """Change this share of the connections, and delete companies, at Codat only. Return the counts by change."""
+        changes: Counter[str] = Counter()
+        connections = [connection for company in self._state.companies() for connection in company.connections.values()]
+        for connection in self._random.sample(connections, round(share * len(connections))):
+            changes[self._change(connection)] += 1
         for company in self._random.sample(self._state.companies(), companies):
             self._state.delete_company(company.id)
-            lost["company deleted"] += 1
-        return lost
+            changes["company deleted"] += 1
+        return changes
 
     def difference(self) -> Difference:
-        """Between the table and Codat: customers with their companies, connections with status and reason."""
+        """Compare the table with Codat: customers with their companies, connections with status and error."""
         stored, actual = dict(self._stored()), dict(self._actual())
         return Difference(
             only_in_table=sorted(stored.keys() - actual.keys()),
             only_at_codat=sorted(actual.keys() - stored.keys()),
-            otherwise=sorted(key for key in stored.keys() & actual.keys() if stored[key] != actual[key]),
+            different=sorted(key for key in stored.keys() & actual.keys() if stored[key] != actual[key]),
         )
 
     def _company(self, number: int, connections: int, at: datetime) -> Company:
@@ -168,24 +168,27 @@ class Dataset:
             platform = _PLATFORMS[(number + position) % len(_PLATFORMS)]
             connection = self._state.create_connection(company.id, platform)
             connection.created = at
-            _become(connection, _STATUSES[(number + position) % len(_STATUSES) if position else 0], at)
+            _set_status(connection, _STATUSES[(number + position) % len(_STATUSES) if position else 0], at)
         return company
 
     def _change(self, connection: Connection) -> str:
         now = datetime.now(UTC)
-        match self._random.choice(("status", "status", "status", "deleted", "linked anew")):
+        match self._random.choice(("status", "status", "status", "deleted", "linked again")):
             case "status":
-                status = self._random.choice([one for one in _STATUSES[:2] + _STATUSES[3:] if one != connection.status])
+                statuses = {"Linked", "Unlinked", "Deauthorized"} - {connection.status}
+                status = self._random.choice(sorted(statuses))
                 before = connection.status
-                _become(connection, status, now)
+                _set_status(connection, status, now)
                 return f"{before} to {status}"
             case "deleted":
                 self._state.delete_connection(connection.company_id, connection.id)
                 return "connection deleted"
             case _:
                 self._state.delete_connection(connection.company_id, connection.id)
-                _become(self._state.create_connection(connection.company_id, connection.platform.key), "Linked", now)
-                return "connection deleted and linked anew"
+                _set_status(
+                    self._state.create_connection(connection.company_id, connection.platform.key), "Linked", now
+                )
+                return "connection deleted and linked again"
 
     def _stored(self) -> Iterator[tuple[str, Any]]:
         deserialize = TypeDeserializer().deserialize
@@ -198,26 +201,28 @@ class Dataset:
             ExpressionAttributeValues={":customer": {"S": "CUSTOMER"}, ":connection": {"S": "CONNECTION#"}},
         )
         for item in (item for page in pages for item in page["Items"]):
-            one = {name: deserialize(value) for name, value in item.items()}
-            if one["sk"] == "CUSTOMER":
-                yield f"customer {one['customerId']}", one["companyId"]
-            elif one["sk"].startswith("CONNECTION#") and one["status"] != Status.DELETED:
-                reason = one.get("reportedError") if one["status"] == Status.DEAUTHORIZED else None
-                yield f"connection {one['connectionId']}", (one["customerId"], one["companyId"], one["status"], reason)
+            record = {name: deserialize(value) for name, value in item.items()}
+            if record["sk"] == "CUSTOMER":
+                yield f"customer {record['customerId']}", record["companyId"]
+            elif record["status"] != Status.DELETED:
+                error = record.get("reportedError") if record["status"] == Status.DEAUTHORIZED else None
+                values = (record["customerId"], record["companyId"], record["status"], error)
+                yield f"connection {record['connectionId']}", values
 
     def _actual(self) -> Iterator[tuple[str, Any]]:
         for company in self._state.companies():
             uid = company.tags["uid"]
             yield f"customer {uid}", company.id
-            for one in company.connections.values():
-                reason = one.error.message if one.error and one.status == "Deauthorized" else None
-                yield f"connection {one.id}", (uid, company.id, one.status, reason)
+            for connection in company.connections.values():
+                error = connection.error if connection.status == "Deauthorized" else None
+                values = (uid, company.id, connection.status, error and error.message)
+                yield f"connection {connection.id}", values
 
     def _id(self) -> str:
         return str(UUID(int=self._random.getrandbits(128), version=4))
 
 
-def _become(connection: Connection, status: Any, at: datetime) -> None:
+def _set_status(connection: Connection, status: Any, at: datetime) -> None:
     connection.status = status
     connection.ever_linked = connection.ever_linked or status != Status.PENDING_AUTH
     revoked = LinkError(status_code="401", status_text=_REVOKED, message=_REVOKED, at=at)

@@ -1,7 +1,7 @@
-"""`make bench`: one reconcile over a dataset of which the table has missed some changes.
+"""`make bench`: measure a reconcile of a dataset after changes at Codat that the table has missed.
 
-The handlers, the store and the HTTP to Codat are the real ones; DynamoDB is DynamoDB Local, SQS is moto, Codat is
-simulated. Exits 1 unless the table says afterwards exactly what Codat has.
+Handlers, store and HTTP client are the deployed ones; DynamoDB is DynamoDB Local, SQS is moto, Codat is simulated.
+Exits with 1 if the table differs from Codat afterwards.
 """
 
 from __future__ import annotations
@@ -48,60 +48,62 @@ def main() -> int:
     with ExitStack() as parts:
         dynamodb_url = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or parts.enter_context(running_dynamodb_local())
         moto_url = parts.enter_context(moto_server())
-        # No consumer of webhooks: all of them are lost.
+        # No consumer is registered, so all webhooks are lost.
         codat = parts.enter_context(CodatServer(Settings(api_keys=(_API_KEY,))))
         template = Template.load()
         parts.enter_context(_environment(template, dynamodb_url, moto_url, codat.base_url))
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
-        dead_letters_url = _resources(template)
+        dead_letters_url = _create_resources(template)
         dataset = Dataset(codat.state, dynamodb, template.table().name, api_key=_API_KEY, seed=options.seed)
-        with _timed(f"{options.companies:,} companies, {options.companies * options.connections:,} connections made"):
+        with _timed(
+            f"{options.companies:,} companies, {options.companies * options.connections:,} connections created"
+        ):
             dataset.fill(options.companies, options.connections)
         _line("difference before", dataset.difference().count)
-        for what, times in sorted(dataset.lose(options.lost, options.deleted).items()):
-            _line(f"lost: {what}", times)
-        _line("difference after the loss", dataset.difference().count)
+        for change, times in sorted(dataset.change_codat(options.lost, options.deleted).items()):
+            _line(f"missed: {change}", times)
+        _line("difference after the changes", dataset.difference().count)
         codat.calls.clear()
         with _timed("reconcile"):
-            found = _reconcile(workers=queue_sources(template)[0].concurrency)
-        for what, times in sorted(found.items()):
-            _line(f"found: {what}", times)
+            counts = _reconcile(workers=queue_sources(template)[0].concurrency)
+        for name, count in sorted(counts.items()):
+            _line(f"reconciled: {name}", count)
         _report_calls(codat, options.companies)
-        left, dead = dataset.difference(), _size(sqs, dead_letters_url)
-        _line("dead letters", dead)
-        _line("difference after the reconcile", left.count)
-        for name in ("only_in_table", "only_at_codat", "otherwise"):
-            for key in getattr(left, name)[:5]:
+        difference, dead_letters = dataset.difference(), _size(sqs, dead_letters_url)
+        _line("dead letters", dead_letters)
+        _line("difference after the reconcile", difference.count)
+        for name in ("only_in_table", "only_at_codat", "different"):
+            for key in getattr(difference, name)[:5]:
                 print(f"    {name.replace('_', ' ')}: {key}")
         codat.calls.clear()
-        with _timed("reconcile again"):
-            again = _reconcile(workers=queue_sources(template)[0].concurrency)
-        _line("drift found again", again["drift"])
-        return 1 if left.count or dead or again["drift"] else 0
+        with _timed("second reconcile"):
+            second_counts = _reconcile(workers=queue_sources(template)[0].concurrency)
+        _line("drift in the second reconcile", second_counts["drift"])
+        return 1 if difference.count or dead_letters or second_counts["drift"] else 0
 
 
 def _reconcile(*, workers: int) -> Counter[str]:
-    """The plan, and then as many Lambdas as work at a time; what they found."""
-    [plan] = _ended([_started("plan")])
-    _line("plan: MiB after the imports, at most", f"{plan['imported']:.0f}, {plan['peak']:.0f}")
-    found: Counter[str] = Counter()
-    for part in _ended([_started("work") for _ in range(workers)]):
-        memory = f"{part['imported']:.0f}, {part['first']:.0f}, {part['peak']:.0f}"
-        _line(f"worker of {part['messages']} messages: MiB after the imports, after one, at most", memory)
-        found.update(part["found"])
-    return found
+    """Run the plan, and then the workers concurrently. Return the sums of their counts."""
+    [plan] = _results([_start("plan")])
+    _line("plan: MiB after the imports, peak", f"{plan['imported']:.0f}, {plan['peak']:.0f}")
+    counts: Counter[str] = Counter()
+    for result in _results([_start("work") for _ in range(workers)]):
+        memory = f"{result['imported']:.0f}, {result['first']:.0f}, {result['peak']:.0f}"
+        _line(f"worker of {result['messages']} messages: MiB after the imports, after the first, peak", memory)
+        counts.update(result["counts"])
+    return counts
 
 
-def _started(part: str) -> subprocess.Popen[str]:
+def _start(part: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "bench.worker", part]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603 - ours
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603 - constant arguments
 
 
-def _ended(processes: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
-    said = [process.communicate()[1] for process in processes]
+def _results(processes: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+    outputs = [process.communicate()[1] for process in processes]
     if any(process.returncode for process in processes):
-        raise SystemExit("\n".join(said))
-    return [json.loads(text.splitlines()[-1]) for text in said]
+        raise SystemExit("\n".join(outputs))
+    return [json.loads(output.splitlines()[-1]) for output in outputs]
 
 
 def _report_calls(codat: CodatServer, companies: int) -> None:
@@ -109,11 +111,11 @@ def _report_calls(codat: CodatServer, companies: int) -> None:
     routes = Counter(f"{call.method} {_ID.sub('{id}', call.path)}" for call in calls)
     for route, times in sorted(routes.items()):
         _line(f"Codat: {route}", times)
-    _line("Codat calls, and for 1,000 companies", f"{len(calls)}, {1000 * len(calls) / companies:.1f}")
+    _line("Codat: all requests, per 1,000 companies", f"{len(calls)}, {1000 * len(calls) / companies:.1f}")
 
 
-def _resources(template: Template) -> str:
-    """The URL of the queue of dead letters."""
+def _create_resources(template: Template) -> str:
+    """Create table, secret and queues. Return the URL of the dead-letter queue."""
     create_table(boto3.client("dynamodb"), template.table())
     create_secret(
         boto3.client("secretsmanager"), template.physical_id("CodatSecret"), api_key=_API_KEY, webhook_secrets=()
@@ -144,19 +146,19 @@ def _environment(template: Template, dynamodb_url: str, moto_url: str, codat_url
 
 
 def _size(sqs: SQSClient, url: str) -> int:
-    answer = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
+    response = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(response["Attributes"]["ApproximateNumberOfMessages"])
 
 
 @contextmanager
-def _timed(what: str) -> Iterator[None]:
+def _timed(label: str) -> Iterator[None]:
     started = time.monotonic()
     yield
-    _line(f"{what}: seconds", f"{time.monotonic() - started:.1f}")
+    _line(f"{label}: seconds", f"{time.monotonic() - started:.1f}")
 
 
-def _line(what: str, value: object) -> None:
-    print(f"{what:90} {value}", flush=True)
+def _line(label: str, value: object) -> None:
+    print(f"{label:90} {value}", flush=True)
 
 
 if __name__ == "__main__":

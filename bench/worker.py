@@ -1,6 +1,7 @@
-"""One Lambda of the reconcile in a process of its own, so that its memory is nobody else's.
+"""Run a Lambda of the reconcile in a separate process, to measure its memory.
 
-`python -m bench.worker plan` runs the plan, `… work` works the queue off. The last line on stderr is what came of it.
+`python -m bench.worker plan` runs the plan, and `python -m bench.worker work` empties the queue. The last line on
+stderr is the result as JSON.
 """
 
 from __future__ import annotations
@@ -30,24 +31,24 @@ def main(part: str) -> dict[str, Any]:
         invoke_and_wait(template.functions[function], handlers[function], schedule_event())
         return {"imported": imported, "peak": _peak_mebibytes()}
     [source] = queue_sources(template)
-    # One at a time, as an instance of a Lambda works.
+    # An instance of a Lambda processes a message at a time.
     runner = QueueRunner(
         boto3.client("sqs"),
         replace(source, concurrency=1),
         os.environ["RECONCILE_QUEUE_URL"],
         lambda event: invoke_and_wait(template.functions[source.function], handlers[source.function], event),
     )
-    found: Counter[str] = Counter()
-    messages, early = 0, 0.0
-    for answer in runner.drain():
+    counts: Counter[str] = Counter()
+    messages, first = 0, 0.0
+    for result in runner.drain():
         messages += 1
-        found.update((answer or {}).get("found", {}))
-        early = early or _peak_mebibytes()
-    return {"imported": imported, "first": early, "peak": _peak_mebibytes(), "messages": messages, "found": found}
+        counts.update((result or {}).get("found", {}))
+        first = first or _peak_mebibytes()
+    return {"imported": imported, "first": first, "peak": _peak_mebibytes(), "messages": messages, "counts": counts}
 
 
 def _peak_mebibytes() -> float:
-    # Not getrusage's: that one is at least what the parent had, which the child shared until its exec.
+    # The value of getrusage includes the parent's memory, which the child shares until its exec.
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024
 

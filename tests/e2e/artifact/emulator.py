@@ -1,6 +1,6 @@
-"""A built function as Lambda starts it: by awslambdaric, behind AWS's runtime interface emulator.
+"""Run a built function as Lambda does: by awslambdaric, behind AWS's runtime interface emulator.
 
-Its process has what Lambda would give it and nothing of the repository.
+Its process can import the function and the layer, and nothing else of the repository.
 """
 
 import logging
@@ -21,30 +21,30 @@ from tests.servers import free_ports, running_server
 logger = logging.getLogger("tests.e2e.artifact")
 
 _PYTHON = ROOT / ".ric/bin/python3.13"
-_PATIENCE = 5
+_MARGIN_SECONDS = 5
 
 
 class FailedInvocationError(Exception):
-    """What the function, or the runtime that could not start it, said; with its log."""
+    """The error of the function, or of the runtime that could not start it, with the log."""
 
 
 class Emulator:
-    """A handler for the stack on one machine, which has its function run by the emulator."""
+    """A handler for the local stack that runs its function in the emulator."""
 
     def __init__(self, function: Function, code: Path, layers: Sequence[Path]) -> None:
-        self.answers = 0
+        self.invocations = 0
         self._function = function
         self._code = code
-        # Lambda unpacks a layer to /opt, and has /opt/python on its path.
+        # Lambda unpacks a layer to /opt, and /opt/python is on its path.
         self._path = [code, *(layer / "python" for layer in layers)]
-        # The emulator crashes where a second request comes before the first is answered.
-        self._one_at_a_time = Lock()
+        # The emulator crashes if a second request arrives before the first is answered.
+        self._lock = Lock()
         self._url = ""
         self._log = Path()
 
     @contextmanager
     def running(self, environment: Mapping[str, str]) -> Iterator[None]:
-        """`environment` is the function's own variables, and what stands for AWS."""
+        """Start the emulator. `environment`: the function's variables, and those of AWS's substitutes."""
         port, api_port = free_ports(2)
         command: list[str | Path] = [
             *(_emulator(), "--log-level", "warn"),
@@ -67,17 +67,17 @@ class Emulator:
             yield
 
     def __call__(self, event: dict[str, Any], _: object) -> Any:
-        with self._one_at_a_time:
-            response = httpx.post(self._url, json=event, timeout=self._function.timeout + _PATIENCE)
-            self.answers += 1
+        with self._lock:
+            response = httpx.post(self._url, json=event, timeout=self._function.timeout + _MARGIN_SECONDS)
+            self.invocations += 1
         try:
             answer = response.json()
-        except ValueError:  # a time-out, in words
+        except ValueError:  # a timeout is plain text
             answer = {"errorType": response.text}
         if "errorType" in answer:
             raise FailedInvocationError(f"{self._function.name}: {answer}\n{self.log()}")
         if answer.get("statusCode") == HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.error("%s: %s", self._function.name, self.log())  # a test shows it where it fails
+            logger.error("%s: %s", self._function.name, self.log())  # pytest shows it if the test fails
         return answer
 
     def log(self) -> str:
@@ -85,7 +85,7 @@ class Emulator:
 
 
 def emulators(functions: Mapping[str, Function], built: Mapping[str, Any], folder: Path) -> dict[str, Emulator]:
-    """One for each function of the built template that lies in `folder`."""
+    """Return an emulator for each function of the built template, whose code is in `folder`."""
     resources = {name: resource["Properties"] for name, resource in built["Resources"].items()}
     defaults = built["Globals"]["Function"]
     return {
@@ -102,6 +102,6 @@ def emulators(functions: Mapping[str, Function], built: Mapping[str, Any], folde
 
 
 def _emulator() -> Path:
-    """The binary that SAM CLI mounts into its containers."""
+    """Return the path of the binary that SAM CLI mounts into its containers."""
     [binary] = (ROOT / ".sam/lib").glob(f"python3.13/site-packages/samcli/local/rapid/aws-lambda-rie-{ARCHITECTURE}")
     return binary

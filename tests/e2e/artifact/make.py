@@ -1,4 +1,4 @@
-"""Runs the project's own make targets, so that a test sees what a person gets."""
+"""Run the project's make targets, as users do."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-# What the tests build, for this machine's processor.
+# The artifact for this machine's processor.
 BUILD = ROOT / ".aws-sam/host"
 ARCHITECTURE = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
 SAM = ROOT / ".sam/bin"
@@ -14,8 +14,8 @@ RUNTIME = SAM / "python3.13"
 
 
 def make(*arguments: str) -> None:
-    """Raises `RuntimeError` with make's output where it fails."""
-    # Under `make test`, the outer make's own flags and variables would reach the inner one.
+    """Run make. Raises RuntimeError with its output if it fails."""
+    # Under `make test`, the flags and variables of the outer make would apply to the inner make.
     environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MAKEOVERRIDES"}}
     done = subprocess.run(
         ["make", "--no-print-directory", *arguments],

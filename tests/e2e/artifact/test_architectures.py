@@ -1,4 +1,4 @@
-"""Compiled libraries are those of the processor that the template is deployed for, not of the one that builds."""
+"""Compiled libraries are built for the processor of the deployment, and not for the machine that builds."""
 
 import struct
 from pathlib import Path
@@ -7,28 +7,28 @@ import pytest
 
 from tests.e2e.artifact.make import ARCHITECTURE, BUILD, ROOT, make
 
-# The field e_machine of a shared library's header, and what wheels call the processor.
+# The field e_machine in a shared library's header, and the processor's name in wheels.
 ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 PLATFORMS = {"x86_64": "x86_64", "arm64": "aarch64"}
 [OTHER] = set(ELF_MACHINES) - {ARCHITECTURE}
 
 
 @pytest.mark.usefixtures("built")
-def test_compiled_libraries_are_this_processors() -> None:
-    """All of them in the layer: what holds of another processor's layer holds of all that is deployed for it."""
-    holds_libraries_of(BUILD, ARCHITECTURE)
+def test_libraries_match_this_processor() -> None:
+    """Only the layer contains any, so the next test has to build nothing else."""
+    check_libraries(BUILD, ARCHITECTURE)
     assert {library.relative_to(BUILD).parts[0] for library in BUILD.rglob("*.so*")} == {"SharedLayer"}
 
 
 @pytest.mark.usefixtures("built")
-def test_compiled_libraries_are_the_other_processors() -> None:
-    """GIVEN a machine with one processor WHEN it builds the layer for the other THEN nothing of its own gets in."""
+def test_libraries_match_the_other_processor() -> None:
+    """WHEN the layer is built for another processor THEN no library is for this machine's."""
     build = BUILD.with_name("other")
     make("package", f"ARCH={OTHER}", f"BUILD={build.relative_to(ROOT)}", "RESOURCE=SharedLayer")
-    holds_libraries_of(build, OTHER)
+    check_libraries(build, OTHER)
 
 
-def holds_libraries_of(build: Path, architecture: str) -> None:
+def check_libraries(build: Path, architecture: str) -> None:
     libraries = list(build.rglob("*.so*"))
     assert libraries
     for library in libraries:

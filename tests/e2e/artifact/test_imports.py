@@ -1,4 +1,4 @@
-"""What `make package` builds works by itself: built for this machine, imported by Lambda's Python alone."""
+"""The artifact of `make package` is complete: Lambda's Python imports it without the repository."""
 
 import json
 import re
@@ -13,11 +13,11 @@ from tests.e2e.artifact.make import BUILD, ROOT, RUNTIME
 
 FUNCTIONS = re.findall(r"^  (\w+Function):$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
 LAYER = BUILD / "SharedLayer/python"
-# The pyc flag that says: the source's hash is inside, and is not to be checked (PEP 552).
+# The pyc flag for a source hash that is not checked (PEP 552).
 UNCHECKED_HASH = 0b01
 
-# A cold start as Lambda does it: the function's folder and the layer's come first on the path, then the handler is
-# imported by its name. -I and -S leave out everything else: working folder, environment, site-packages.
+# Imports the handler as a cold start does, with the function's folder and the layer's first on the path. -I and -S
+# exclude working folder, environment and site-packages.
 COLD_START = """
 import importlib, json, sys
 function, layer, handler = sys.argv[1:]
@@ -31,7 +31,7 @@ json.dump({"callable": callable(entry), "allowed": allowed, "files": files}, sys
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_handler_imports_from_the_artifact_alone(built: dict[str, Any], name: str) -> None:
+def test_handler_needs_only_its_function_and_layer(built: dict[str, Any], name: str) -> None:
     """GIVEN the built function and its layer WHEN Lambda's Python imports the handler THEN nothing is missing."""
     properties = built["Resources"][name]["Properties"]
     function, handler = BUILD / properties["CodeUri"], properties["Handler"]
@@ -39,7 +39,7 @@ def test_handler_imports_from_the_artifact_alone(built: dict[str, Any], name: st
     cold_start = subprocess.run(
         [RUNTIME, "-I", "-S", "-W", "error", "-c", COLD_START, function, LAYER, handler],
         cwd="/",
-        # No variable of the template is set: settings are read at the first event, not at import.
+        # The template's variables are not set: settings are read at the first event, not at import.
         env={},
         capture_output=True,
         text=True,
@@ -47,16 +47,16 @@ def test_handler_imports_from_the_artifact_alone(built: dict[str, Any], name: st
     )
 
     assert cold_start.returncode == 0, cold_start.stderr
-    found = json.loads(cold_start.stdout)
-    assert found["callable"]
+    imported = json.loads(cold_start.stdout)
+    assert imported["callable"]
     outside = {
         module: file
-        for module, file in found["files"].items()
-        if not any(Path(file).is_relative_to(folder) for folder in found["allowed"])
+        for module, file in imported["files"].items()
+        if not any(Path(file).is_relative_to(folder) for folder in imported["allowed"])
     }
     assert not outside
-    assert Path(found["files"][handler.rpartition(".")[0]]).is_relative_to(function)
-    from_layer = {module for module, file in found["files"].items() if Path(file).is_relative_to(LAYER)}
+    assert Path(imported["files"][handler.rpartition(".")[0]]).is_relative_to(function)
+    from_layer = {module for module, file in imported["files"].items() if Path(file).is_relative_to(LAYER)}
     assert "shared" in {module.partition(".")[0] for module in from_layer}
 
 
@@ -66,14 +66,13 @@ def test_every_function_of_the_template_is_built(built: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("package", ["boto3", "botocore", "pydantic", "httpx", "aws_lambda_powertools"])
 @pytest.mark.usefixtures("built")
-def test_layer_brings_its_own(package: str) -> None:
-    """Lambda's Python comes with a boto3 of its own, which changes without notice: the locked one is shipped."""
+def test_layer_contains_the_locked_packages(package: str) -> None:
+    """Lambda's own boto3 can change without notice."""
     assert (LAYER / package / "__init__.py").exists()
 
 
 @pytest.mark.usefixtures("built")
-def test_layer_holds_only_what_is_locked() -> None:
-    """GIVEN the exported lock WHEN the layer was built THEN each distribution in it is there in that version."""
+def test_layer_contains_only_locked_versions() -> None:
     locked = {
         (name.replace("-", "_"), version)
         for name, version in re.findall(
@@ -91,8 +90,9 @@ def test_layer_holds_only_what_is_locked() -> None:
 
 @pytest.mark.usefixtures("built")
 def test_byte_code_is_shipped() -> None:
-    """Without it each cold start compiles every module; with checked times each would find it stale. Its paths, which
-    tracebacks show, are Lambda's and not the builder's.
+    """Without byte code, or with the files' times to be checked, each cold start would compile every module.
+
+    Tracebacks show the paths in the byte code, so they are Lambda's.
     """
     for root, folders in {"/var/task": BUILD.glob("*Function"), "/opt": BUILD.glob("*Layer")}.items():
         sources = {source: source.relative_to(folder) for folder in folders for source in folder.rglob("*.py")}

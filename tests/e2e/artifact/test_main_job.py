@@ -1,6 +1,6 @@
-"""The main job through what `make package` builds: every function started as Lambda starts it, on its real events.
+"""The main job with the artifact of `make package`: every function runs as on Lambda, with real events.
 
-Gateway, stream, queue and schedule are those of the stack on one machine, by the routes and sources of the built
+Gateway, stream, queue and schedule are those of the local stack, with the routes and event sources of the built
 template.
 """
 
@@ -25,8 +25,14 @@ from tests.e2e.artifact.make import BUILD, make
 from tests.infrastructure.disclosure.plugin import disclosed
 from tests.payloads import webhook
 
-# What Lambda gives to every function, and where AWS is on one machine.
-GIVEN = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", *ENDPOINT_VARIABLES)
+# The variables that Lambda sets for every function, and the endpoints of AWS's substitutes.
+LAMBDA_VARIABLES = (
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    *ENDPOINT_VARIABLES,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +52,15 @@ def stack(functions: dict[str, Emulator]) -> Iterator[Stack]:
         )
         template = Template.load(BUILD / "template.yaml")
         running = parts.enter_context(running_stack(settings, template=template, handlers=functions))
-        given = {name: os.environ[name] for name in GIVEN}
+        lambda_variables = {name: os.environ[name] for name in LAMBDA_VARIABLES}
         deployed = Template.load(BUILD / "template.yaml", parameters={"CodatBaseUrl": running.codat_url})
         for name, function in functions.items():
-            parts.enter_context(function.running({**given, **deployed.functions[name].environment}))
+            parts.enter_context(function.running({**lambda_variables, **deployed.functions[name].environment}))
         yield running
 
 
 def test_main_job_through_every_built_function(app: App, functions: dict[str, Emulator]) -> None:
-    """GIVEN the artifact WHEN a customer goes through all of its life THEN every function plays its part in it."""
+    """GIVEN the artifact WHEN a customer is created, connected, changed and deleted THEN every function has run."""
     customer_id = app.customer()["customerId"]
     path = f"/customers/{customer_id}"
 
@@ -72,15 +78,15 @@ def test_main_job_through_every_built_function(app: App, functions: dict[str, Em
     assert app.http.patch(path, json={"name": "Bank of Mary"}).json()["name"] == "Bank of Mary"
     app.codat.wait_idle()
 
-    lost = app.codat.faults.add(Fault(kind="webhook-drop"))
+    fault = app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.link(connection["companyId"], connection["connectionId"])
     app.codat.wait_idle()
-    app.codat.faults.remove(lost)
+    app.codat.faults.remove(fault)
     assert app.read(connection)["status"] == "Unlinked"
     reconciled = app.post("/_local/reconcile")
     assert reconciled.status_code == 200, reconciled.text
-    found = reconciled.json()
-    assert (found["companies"], found["drift"], found["failed"]) == (1, 1, 0)
+    counts = reconciled.json()
+    assert (counts["companies"], counts["drift"], counts["failed"]) == (1, 1, 0)
     assert app.read(connection)["status"] == "Linked"
 
     assert app.http.delete(path).status_code == 204
@@ -91,14 +97,15 @@ def test_main_job_through_every_built_function(app: App, functions: dict[str, Em
     assert details["customer.created"]["customerId"] == customer_id
     assert details["connection.updated"]["connectionId"] == connection["connectionId"]
     assert "customer.deleted" in details
-    assert [name for name, function in functions.items() if not function.answers] == []
+    assert [name for name, function in functions.items() if not function.invocations] == []
 
     private = {app.stack.settings.codat_api_key: "the API key", "Bank of Dave": "a name", "Bank of Mary": "a name"}
-    assert {name: found for name, one in functions.items() if (found := disclosed(one.log(), private))} == {}
+    disclosures = {name: disclosed(function.log(), private) for name, function in functions.items()}
+    assert not any(disclosures.values()), disclosures
 
 
-def test_metrics_tell_the_stacks_apart(app: App, functions: dict[str, Emulator]) -> None:
-    """Without its variable Powertools takes a name of its own, and the metrics and alarms of all stacks are one."""
+def test_metrics_contain_the_stacks_name(app: App, functions: dict[str, Emulator]) -> None:
+    """With Powertools' default name the metrics and alarms of all stacks would be mixed."""
     app.customer()
     app.stack.events()
     for name in ("CreateCompanyFunction", "PublishChangesFunction"):

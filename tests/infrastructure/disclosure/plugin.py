@@ -1,7 +1,8 @@
-"""What every test logs is searched for what must never be in a log: secrets, tokens, links, personal data.
+"""Fail a test whose logs contain a secret, a token, a link or personal data.
 
-Everything that is stored is known: the secret's values from then on, as functions keep them, and until the test is over
-the names, descriptions, tags and error texts of the items that are written. Links and tokens are known by their form.
+Secrets and personal data are collected from the calls to AWS: secret values for the rest of the run, because functions
+cache them; names, descriptions, tags and error texts of items until the test ends. Links and tokens are recognized by
+patterns.
 """
 
 from __future__ import annotations
@@ -22,33 +23,33 @@ from shared.runtime.secrets import Content
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
 
-FORMS = {
+PATTERNS = {
     "a link": re.compile(r"\botp=|\b[0-9a-f]{8}\.[0-9a-f]{16}\.[0-9a-f]{32}\b"),
     "a signing secret": re.compile(r"whsec_[\w+/]{8}"),
-    "an access token, or a key": re.compile(r"Basic \w|Bearer \w|\b(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{101,}\b"),
+    "an access token or a key": re.compile(r"Basic \w|Bearer \w|\b(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{101,}\b"),
 }
 _PERSONAL = ("name", "description", "tags", "error", "reportedError")
 _PROFILES = ("confirmedProfile", "before", "discarded")
 """Attributes that contain another name, description and tags."""
-_SHORTEST = 9
-"""What is shorter may stand in a log by chance."""
+_MIN_LENGTH = 9
+"""A shorter text may be in a log by chance."""
 
 _secrets: dict[str, str] = {}
 _personal: dict[str, str] = {}
-"""What was stored, and what it is."""
+"""Both map a private text to its description."""
 _logged: list[str] = []
 
 
-def disclosed(text: str, known: Mapping[str, str]) -> list[str]:
-    """What is in there that shouldn't be."""
+def disclosed(text: str, private: Mapping[str, str]) -> list[str]:
+    """Return descriptions of the private data in `text`."""
     return [
-        *(what for value, what in known.items() if len(value) >= _SHORTEST and value in text),
-        *(what for what, form in FORMS.items() if form.search(text)),
+        *(description for value, description in private.items() if len(value) >= _MIN_LENGTH and value in text),
+        *(description for description, pattern in PATTERNS.items() if pattern.search(text)),
     ]
 
 
 def secrets_in(params: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The values in a call to Secrets Manager that are not for a log, with what they are."""
+    """Yield the secret values in a call to Secrets Manager, with their descriptions."""
     try:
         secret = Content.model_validate_json(params.get("SecretString") or answer.get("SecretString") or "")
     except ValidationError:
@@ -60,7 +61,7 @@ def secrets_in(params: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator
 
 
 def personal_data_in(operation: str, params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The same of a call to DynamoDB."""
+    """Yield the personal data in a call to DynamoDB, with descriptions."""
     items = [part["Put"]["Item"] for part in params.get("TransactItems", ()) if "Put" in part]
     if operation == "PutItem":
         items.append(params["Item"])
@@ -68,7 +69,7 @@ def personal_data_in(operation: str, params: Mapping[str, Any]) -> Iterator[tupl
         for attributes in (item, *(item.get(profile, {}).get("M", {}) for profile in _PROFILES)):
             for attribute in _PERSONAL:
                 for value in _texts(attributes.get(attribute, {})):
-                    # As it stands in a line of JSON.
+                    # As a line of JSON contains it.
                     yield json.dumps(value, ensure_ascii=False)[1:-1], f"the {attribute} of {item['sk']['S']}"
 
 
@@ -79,25 +80,25 @@ def _texts(value: Mapping[str, Any]) -> Iterator[str]:
         yield from _texts(inner)
 
 
-class _Listener(logging.Handler):
-    """Notes lines as CloudWatch gets them, tracebacks included; whoever logs them, as Lambda's own handler does."""
+class _LogCollector(logging.Handler):
+    """Collect the lines of all loggers as CloudWatch gets them, with tracebacks. Lambda's handler does the same."""
 
     def emit(self, record: logging.LogRecord) -> None:
         _logged.append(logger.registered_formatter.format(record))
 
 
 def pytest_configure() -> None:
-    logging.getLogger().addHandler(_Listener())
+    logging.getLogger().addHandler(_LogCollector())
     make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
 
-    def noting(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
-        # Before the call: what is not stored because of an error may be logged with it.
+    def recording(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        # Before the call, because an error may be logged together with the item.
         _personal.update(personal_data_in(operation, params))
         answer = make_api_call(client, operation, params)
         _secrets.update(secrets_in(params, answer))
         return answer
 
-    BaseClient._make_api_call = noting  # type: ignore[attr-defined]
+    BaseClient._make_api_call = recording  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -105,9 +106,9 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = yield
     if call.when == "teardown":
         metrics = [line for _, text in report.sections for line in text.splitlines() if line.startswith("{")]
-        found = disclosed("\n".join([*_logged, *metrics]), _secrets | _personal)
+        disclosures = disclosed("\n".join([*_logged, *metrics]), _secrets | _personal)
         _logged.clear()
         _personal.clear()
-        if found:
-            report.outcome, report.longrepr = "failed", f"{item.nodeid} logged {', '.join(sorted(set(found)))}"
+        if disclosures:
+            report.outcome, report.longrepr = "failed", f"{item.nodeid} logged {', '.join(sorted(set(disclosures)))}"
     return report

@@ -1,4 +1,4 @@
-"""That the search through the logs finds what it is there to find."""
+"""The search through the logs, and the attributes that `repr` leaves out."""
 
 import pkgutil
 import secrets
@@ -21,7 +21,7 @@ PRIVATE = {
     *("existing_tags", "item", "json", "link_url", "name", "payload", "error", "reported_error", "status_text"),
     *("tags", "token", "url", "values", "webhook_secrets"),
 }
-FOR_EVERYBODY = {("Platform", "name"), ("Problem", "detail")}
+PUBLIC = {("Platform", "name"), ("Problem", "detail")}
 
 
 @pytest.mark.parametrize(
@@ -35,47 +35,47 @@ FOR_EVERYBODY = {("Platform", "name"), ("Problem", "detail")}
     ],
     ids=["link", "link's token", "signing secret", "API key", "access token"],
 )
-def test_secrets_are_known_by_their_form(text: str) -> None:
+def test_secrets_are_recognized_by_their_format(text: str) -> None:
     assert disclosed(f'{{"message": "{text}"}}', {})
 
 
-def test_what_was_stored_is_known() -> None:
+def test_stored_secrets_and_personal_data_are_recognized() -> None:
     item = {"sk": {"S": "CUSTOMER"}, "name": {"S": "Bank of Dave"}, "tags": {"M": {"plan": {"S": "enterprise"}}}}
-    known = dict(personal_data_in("PutItem", {"Item": item}))
-    assert disclosed("Bank of Dave", known) == ["the name of CUSTOMER"]
-    assert disclosed("an enterprise", known) == ["the tags of CUSTOMER"]
-    assert disclosed('{"customer_id": "bank-of-dave", "status": 201}', known) == []
+    private = dict(personal_data_in("PutItem", {"Item": item}))
+    assert disclosed("Bank of Dave", private) == ["the name of CUSTOMER"]
+    assert disclosed("an enterprise", private) == ["the tags of CUSTOMER"]
+    assert disclosed('{"customer_id": "bank-of-dave", "status": 201}', private) == []
     connection = {"sk": {"S": "CONNECTION#1"}, "reportedError": {"S": "Dave cancelled"}}
-    known = dict(personal_data_in("TransactWriteItems", {"TransactItems": [{"Put": {"Item": connection}}]}))
-    assert disclosed("failed: Dave cancelled", known) == ["the reportedError of CONNECTION#1"]
+    private = dict(personal_data_in("TransactWriteItems", {"TransactItems": [{"Put": {"Item": connection}}]}))
+    assert disclosed("failed: Dave cancelled", private) == ["the reportedError of CONNECTION#1"]
     for attribute in ("confirmedProfile", "before", "discarded"):
         profile = {"M": {"name": {"S": "Old Bank of Dave"}, "taggedCustomerId": {"S": "bank-of-dave"}}}
-        known = dict(personal_data_in("PutItem", {"Item": {"sk": {"S": "CUSTOMER"}, attribute: profile}}))
-        assert disclosed("Old Bank of Dave", known) == ["the name of CUSTOMER"]
-        assert disclosed('{"customer_id": "bank-of-dave"}', known) == []
+        private = dict(personal_data_in("PutItem", {"Item": {"sk": {"S": "CUSTOMER"}, attribute: profile}}))
+        assert disclosed("Old Bank of Dave", private) == ["the name of CUSTOMER"]
+        assert disclosed('{"customer_id": "bank-of-dave"}', private) == []
     secret = '{"apiKey": "a-secret-key", "webhookSecrets": ["whsec_c2VjcmV0"]}'
     for params, answer in [({"SecretString": secret}, {}), ({}, {"SecretString": secret})]:
-        stored = dict(secrets_in(params, answer))
-        assert disclosed("a-secret-key", stored) == ["the API key"]
+        private = dict(secrets_in(params, answer))
+        assert disclosed("a-secret-key", private) == ["the API key"]
 
 
-def test_printing_a_thing_shows_nothing_private() -> None:
-    """GIVEN an exception or a message that quotes one THEN no personal data and no credential gets out with it."""
+def test_repr_shows_no_private_field() -> None:
+    """Exceptions and messages may contain the `repr` of an object."""
     shown = {
-        (thing.__name__, field)
+        (cls.__name__, field)
         for module in pkgutil.walk_packages(shared.__path__, "shared.")
-        for thing in vars(import_module(module.name)).values()
-        if isinstance(thing, type) and thing.__module__ == module.name
-        for field in _shown(thing)
+        for cls in vars(import_module(module.name)).values()
+        if isinstance(cls, type) and cls.__module__ == module.name
+        for field in _shown_fields(cls)
     }
-    assert {(thing, field) for thing, field in shown if field in PRIVATE} <= FOR_EVERYBODY
+    assert {(name, field) for name, field in shown if field in PRIVATE} <= PUBLIC
     assert ("Customer", "customer_id") in shown
     assert repr(Profile("Bank of Dave", "of Burnley", {"plan": "enterprise"})) == "Profile()"
 
 
-def _shown(thing: type) -> Iterator[str]:
-    if is_dataclass(thing):
-        yield from (field.name for field in fields(thing) if field.repr)
-    elif issubclass(thing, BaseModel):
-        some = thing.model_construct(**dict.fromkeys(thing.model_fields))
-        yield from (name for name, _ in some.__repr_args__() if name)
+def _shown_fields(cls: type) -> Iterator[str]:
+    if is_dataclass(cls):
+        yield from (field.name for field in fields(cls) if field.repr)
+    elif issubclass(cls, BaseModel):
+        instance = cls.model_construct(**dict.fromkeys(cls.model_fields))
+        yield from (name for name, _ in instance.__repr_args__() if name)

@@ -1,4 +1,4 @@
-"""That a test fails for what was logged during it, however it was logged."""
+"""The plugin fails a test that logs private data, by any logger."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ def call(service, operation, answer, **params):
         stubber.add_response(operation, answer)
         getattr(client, operation)(**params)
 
-def test_that_reads_the_secret():
+def test_reads_the_secret():
     secret = {"apiKey": "the-api-key", "webhookSecrets": ["whsec_c2lnbmluZw=="]}
     call("secretsmanager", "get_secret_value", {"SecretString": json.dumps(secret)}, SecretId="secret")
 
@@ -54,7 +54,7 @@ LOGGED = {
 }
 
 
-def test_a_test_fails_for_what_was_logged(tmp_path: Path) -> None:
+def test_a_test_that_logs_private_data_fails(tmp_path: Path) -> None:
     file = tmp_path / "test_logging.py"
     file.write_text(LOGGING)
     run = subprocess.run(
@@ -74,6 +74,6 @@ def test_a_test_fails_for_what_was_logged(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == 1, run.stdout
-    for test, what in LOGGED.items():
-        assert f"{test} logged {what}" in run.stdout
+    for test, description in LOGGED.items():
+        assert f"{test} logged {description}" in run.stdout
     assert f"6 passed, {len(LOGGED)} errors" in run.stdout

@@ -1,4 +1,4 @@
-"""What the template's roles permit, and how that compares with what was needed."""
+"""The permissions that the template's roles grant, and their comparison with the needed ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RESOURCES = {
     "{'Fn::Sub': '${UnpublishedChanges.Arn}/*'}": "objects",
 }
 _NEEDED_BY_LAMBDA = {
-    # Reading them for the function.
+    # Lambda reads the stream and the queue for the function.
     "stream": [
         Permission("dynamodb:DescribeStream", "stream"),
         Permission("dynamodb:GetRecords", "stream"),
@@ -35,33 +35,35 @@ _NEEDED_BY_LAMBDA = {
         Permission("sqs:GetQueueAttributes", "queue"),
         Permission("sqs:ReceiveMessage", "queue"),
     ],
-    # Keeping what the function could not publish.
+    # Lambda stores the changes that the function could not publish.
     "bucket": [Permission("s3:ListBucket", "bucket"), Permission("s3:PutObject", "objects")],
 }
 
 
 def granted(template: dict[str, Any]) -> dict[str, list[Permission]]:
-    """By function, named as its folder is; a permission for each action and resource of each statement."""
-    found: dict[str, list[Permission]] = {}
+    """Return the permissions of each function, by the name of its folder."""
+    permissions: dict[str, list[Permission]] = {}
     roles = properties(template, "AWS::IAM::Role")
     for function in properties(template, "AWS::Lambda::Function").values():
         policies = roles[function["Role"]["Fn::GetAtt"][0]]["Policies"]
-        statements = [one for policy in policies for one in policy["PolicyDocument"]["Statement"]]
-        found[_folder(function)] = [permission for statement in statements for permission in _permissions(statement)]
-    return found
+        statements = [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+        permissions[_folder(function)] = [
+            permission for statement in statements for permission in _permissions(statement)
+        ]
+    return permissions
 
 
 def needed_by_lambda(template: dict[str, Any]) -> dict[str, set[Permission]]:
-    """With a function's role, but not by its code: for where its events come from, and where failed ones go."""
+    """Return the permissions that Lambda uses under each function's role, for event sources and failed events."""
     functions = properties(template, "AWS::Lambda::Function")
-    found: dict[str, set[Permission]] = {}
+    needed: dict[str, set[Permission]] = {}
     for source in properties(template, "AWS::Lambda::EventSourceMapping").values():
-        ends = [source["EventSourceArn"]]
+        resources = [source["EventSourceArn"]]
         if "DestinationConfig" in source:
-            ends.append(source["DestinationConfig"]["OnFailure"]["Destination"])
-        needs = found.setdefault(_folder(functions[source["FunctionName"]["Ref"]]), set())
-        needs.update(need for end in ends for need in _NEEDED_BY_LAMBDA[_RESOURCES[str(end)]])
-    return found
+            resources.append(source["DestinationConfig"]["OnFailure"]["Destination"])
+        needs = needed.setdefault(_folder(functions[source["FunctionName"]["Ref"]]), set())
+        needs.update(need for resource in resources for need in _NEEDED_BY_LAMBDA[_RESOURCES[str(resource)]])
+    return needed
 
 
 def _folder(function: Mapping[str, Any]) -> str:
@@ -77,7 +79,7 @@ def _permissions(statement: Mapping[str, Any]) -> Iterator[Permission]:
 
 
 def permits(permission: Permission, need: Permission) -> bool:
-    """All keys of a request by one statement: AWS doesn't say whether it judges them one by one."""
+    """Return whether a statement covers all keys of the request: AWS doesn't document that several may share them."""
     return (permission.action, permission.resource) == (need.action, need.resource) and (
         set(need.keys) <= set(permission.keys)
     )
@@ -88,7 +90,7 @@ def missing(permitted: list[Permission], needs: AbstractSet[Permission]) -> set[
 
 
 def unused(permitted: list[Permission], needs: AbstractSet[Permission]) -> set[Permission]:
-    """Each key by itself."""
+    """Return the permissions that are not needed, a permission for each key."""
     used = {(need.action, need.resource, key) for need in needs for key in need.keys or ("",)}
     return {
         Permission(permission.action, permission.resource, (key,) if key else ())

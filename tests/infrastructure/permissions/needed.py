@@ -1,4 +1,4 @@
-"""Which permissions a call to AWS takes."""
+"""The permissions that a call to AWS needs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_OTHERS = {
+_OTHER_OPERATIONS = {
     "GetSecretValue": ("secretsmanager:GetSecretValue", "secret"),
     "PutEvents": ("events:PutEvents", "bus"),
     "SendMessageBatch": ("sqs:SendMessage", "queue"),
 }
-_OF_A_TRANSACTION = {
+_TRANSACTION_ACTIONS = {
     "ConditionCheck": "ConditionCheckItem",
     "Delete": "DeleteItem",
     "Put": "PutItem",
@@ -22,7 +22,7 @@ _OF_A_TRANSACTION = {
 
 
 class Permission(NamedTuple):
-    """`keys`: the kinds of partition that one request names together, for example CUSTOMER# and COMPANY#."""
+    """`keys`: the prefixes of the partition keys in a request, for example CUSTOMER# and COMPANY#."""
 
     action: str
     resource: str
@@ -30,38 +30,40 @@ class Permission(NamedTuple):
 
 
 def needed(operation: str, params: Mapping[str, Any]) -> Iterator[Permission]:
-    """A transaction takes the permissions of its parts, there being no action of its own name. Each part's may be
-    judged by all of the transaction's keys: AWS doesn't say.
+    """Yield the permissions for an operation with these parameters.
+
+    A transaction needs the permissions of its parts, because no action exists for it. AWS doesn't document whether each
+    part is checked against all keys of the transaction, so each needs all of them.
     """
     match operation:
         case "TransactWriteItems":
             parts = [part for item in params["TransactItems"] for part in item.items()]
-            kinds = {_kind(part.get("Item") or part["Key"]) for _, part in parts}
-            for action in sorted({_OF_A_TRANSACTION[kind] for kind, _ in parts}):
-                yield _of_table(action, kinds)
+            prefixes = {_prefix(part.get("Item") or part["Key"]) for _, part in parts}
+            for action in sorted({_TRANSACTION_ACTIONS[part_type] for part_type, _ in parts}):
+                yield _on_table(action, prefixes)
         case "BatchGetItem":
-            [asked] = params["RequestItems"].values()
-            yield _of_table(operation, map(_kind, asked["Keys"]))
+            [reads] = params["RequestItems"].values()
+            yield _on_table(operation, map(_prefix, reads["Keys"]))
         case "BatchWriteItem":
             [writes] = params["RequestItems"].values()
             keys = [write["DeleteRequest"]["Key"] for write in writes]
-            yield _of_table(operation, map(_kind, keys))
+            yield _on_table(operation, map(_prefix, keys))
         case "Query" if index := params.get("IndexName"):
             yield Permission("dynamodb:Query", f"index/{index}")
         case "Query":
             [name] = re.findall(r"\bpk = (:\w+)", params["KeyConditionExpression"])
-            yield _of_table(operation, [_kind({"pk": params["ExpressionAttributeValues"][name]})])
+            yield _on_table(operation, [_prefix({"pk": params["ExpressionAttributeValues"][name]})])
         case "DeleteItem" | "GetItem" | "PutItem" | "UpdateItem":
-            yield _of_table(operation, [_kind(params.get("Item") or params["Key"])])
+            yield _on_table(operation, [_prefix(params.get("Item") or params["Key"])])
         case _:
-            # What nothing needs yet is not permitted under this name either, and so found.
-            yield Permission(*_OTHERS.get(operation, (operation, "unknown")))
+            # No statement grants an unknown operation, so it is reported as missing.
+            yield Permission(*_OTHER_OPERATIONS.get(operation, (operation, "unknown")))
 
 
-def _of_table(operation: str, kinds: Iterable[str]) -> Permission:
-    return Permission(f"dynamodb:{operation}", "table", tuple(sorted(set(kinds))))
+def _on_table(operation: str, prefixes: Iterable[str]) -> Permission:
+    return Permission(f"dynamodb:{operation}", "table", tuple(sorted(set(prefixes))))
 
 
-def _kind(key: Mapping[str, Any]) -> str:
-    kind, hash_sign, _ = key["pk"]["S"].partition("#")
-    return f"{kind}{hash_sign}"
+def _prefix(key: Mapping[str, Any]) -> str:
+    name, hash_sign, _ = key["pk"]["S"].partition("#")
+    return f"{name}{hash_sign}"

@@ -1,6 +1,6 @@
-"""Every run of the tests compares what the functions' code asked of AWS with what the template permits.
+"""Compare the functions' calls to AWS in a run of the tests with the permissions in the template.
 
-What is missing fails the run; so does what no test needed, where all of them ran.
+A missing permission fails the run. If all tests ran, a permission that none of them needed fails it, too.
 """
 
 from __future__ import annotations
@@ -22,36 +22,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _NEEDS: dict[str, dict[Permission, str]] = defaultdict(dict)
-"""By function: what it needed, and the test that showed it first."""
-_FOUND: list[str] = []
-_SELECTIONS = ("collectonly", "deselect", "ignore", "ignore_glob", "keyword", "lf", "markexpr", "stepwise")
+"""The permissions that each function needed, with the first test that needed them."""
+_DIFFERENCES: list[str] = []
+_SELECTING_OPTIONS = ("collectonly", "deselect", "ignore", "ignore_glob", "keyword", "lf", "markexpr", "stepwise")
 
 
 def pytest_configure() -> None:
     make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
     get_secret = SecretsProvider.get
 
-    def noting(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
-        _note(operation, params)
+    def recording(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        _record(operation, params)
         return make_api_call(client, operation, params)
 
-    def noting_a_secret(provider: SecretsProvider, *args: Any, **options: Any) -> Any:
-        # Cached or not: on Lambda each function has a cache of its own.
-        _note("GetSecretValue", {})
+    def recording_a_secret(provider: SecretsProvider, *args: Any, **options: Any) -> Any:
+        # Also if the value is cached, because on Lambda each function has its own cache.
+        _record("GetSecretValue", {})
         return get_secret(provider, *args, **options)
 
-    BaseClient._make_api_call = noting  # type: ignore[attr-defined]
-    SecretsProvider.get = noting_a_secret  # type: ignore[assignment, method-assign]
+    BaseClient._make_api_call = recording  # type: ignore[attr-defined]
+    SecretsProvider.get = recording_a_secret  # type: ignore[assignment, method-assign]
 
 
-def _note(operation: str, params: dict[str, Any]) -> None:
+def _record(operation: str, params: dict[str, Any]) -> None:
     if function := _calling_function():
         for permission in needed(operation, params):
             _NEEDS[function].setdefault(permission, os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0])
 
 
 def _calling_function() -> str | None:
-    """The handler that is running in this thread, if any: `functions.NAME.app`."""
+    """Return the NAME of the handler `functions.NAME.app` that runs in this thread, if any."""
     frame = sys._getframe()
     while frame := frame.f_back:  # type: ignore[assignment]
         folder, _, rest = frame.f_globals.get("__name__", "").partition(".")
@@ -75,15 +75,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     all_ran = _all_ran(session)
     if _NEEDS or all_ran:
-        _FOUND.extend(_differences(all_ran=all_ran))
-    if _FOUND:
+        _DIFFERENCES.extend(_differences(all_ran=all_ran))
+    if _DIFFERENCES:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def _all_ran(session: pytest.Session) -> bool:
     return (
         session.config.args_source is pytest.Config.ArgsSource.TESTPATHS
-        and not any(session.config.getoption(selection, None) for selection in _SELECTIONS)
+        and not any(session.config.getoption(selection, None) for selection in _SELECTING_OPTIONS)
         and session.testscollected > 0
         and session.exitstatus == pytest.ExitCode.OK
     )
@@ -102,7 +102,7 @@ def _differences(*, all_ran: bool) -> Iterator[str]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if _FOUND:
+    if _DIFFERENCES:
         terminalreporter.section("permissions of template.yaml", red=True, bold=True)
-        for line in _FOUND:
+        for line in _DIFFERENCES:
             terminalreporter.line(line)

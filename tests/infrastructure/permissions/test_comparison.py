@@ -1,4 +1,4 @@
-"""The comparison itself: that it finds what it is there to find."""
+"""The comparison of needed and granted permissions."""
 
 from typing import Any
 
@@ -34,27 +34,27 @@ CUSTOMER, COMPANY = {"pk": {"S": "CUSTOMER#acme"}}, {"pk": {"S": "COMPANY#1"}}
         ("Scan", {}, [("Scan", "unknown", ())]),
     ],
 )
-def test_calls_take_permissions(operation: str, params: dict[str, Any], permissions: list[Permission]) -> None:
+def test_calls_need_permissions(operation: str, params: dict[str, Any], permissions: list[Permission]) -> None:
     assert list(needed(operation, params)) == permissions
 
 
-def test_what_is_not_permitted_is_found() -> None:
-    """GIVEN a statement for each of two keys THEN a request that names both is permitted by neither."""
-    one, other = Permission("a:Put", "table", ("X#",)), Permission("a:Put", "table", ("Y#",))
+def test_missing_permissions_are_reported() -> None:
+    """GIVEN a statement for each of two keys THEN neither permits a request with both."""
+    x_only, y_only = Permission("a:Put", "table", ("X#",)), Permission("a:Put", "table", ("Y#",))
     both = Permission("a:Put", "table", ("X#", "Y#"))
-    assert missing([one, other], {both}) == {both}
-    assert missing([both], {one, other, both}) == set()
-    assert missing([], {one}) == {one}
+    assert missing([x_only, y_only], {both}) == {both}
+    assert missing([both], {x_only, y_only, both}) == set()
+    assert missing([], {x_only}) == {x_only}
 
 
-def test_what_nobody_needs_is_found() -> None:
-    """GIVEN one statement for two keys WHEN only one is used THEN the other is too much."""
+def test_unused_permissions_are_reported() -> None:
+    """GIVEN a statement for two keys WHEN a single key is used THEN the other is unused."""
     both = Permission("a:Put", "table", ("X#", "Y#"))
     assert unused([both], {Permission("a:Put", "table", ("X#",))}) == {Permission("a:Put", "table", ("Y#",))}
     assert unused([Permission("a:Get", "secret")], set()) == {Permission("a:Get", "secret")}
 
 
-def test_the_template_is_read() -> None:
+def test_permissions_are_read_from_the_template() -> None:
     template = transformed()
     permitted, by_lambda = granted(template), needed_by_lambda(template)
     assert len(permitted) == 11

@@ -1,4 +1,4 @@
-"""That a run fails for what it found, in one process and with workers."""
+"""The plugin fails a run because of differences, in a single process and with workers."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.artifact.make import ROOT
 
-# It writes to a key that its function may only read.
+# The function may only read this key.
 CALLING = """
 import boto3
 from botocore.stub import Stubber
@@ -28,7 +28,7 @@ UNUSED = "plan_reconcile may sqs:SendMessage queue, which no test needs"
 
 
 @pytest.mark.parametrize(("workers", "selection"), [(1, []), (0, ["--deselect=nothing"])], ids=["all", "selected"])
-def test_a_run_fails_for_what_is_missing_and_a_whole_one_for_what_is_unused(
+def test_a_run_fails_for_missing_and_a_full_run_for_unused_permissions(
     tmp_path: Path, workers: int, selection: list[str]
 ) -> None:
     (tmp_path / "test_calling.py").write_text(CALLING)

@@ -1,4 +1,4 @@
-"""Looking things up in the transformed template."""
+"""Queries on the transformed template."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from tests.e2e.artifact.make import ROOT, make
 
 @cache
 def transformed() -> dict[str, Any]:
-    """As CloudFormation gets it."""
+    """Return the template as CloudFormation gets it."""
     make(".sam/.synced")
     template: dict[str, Any] = json.loads(
         subprocess.run(
@@ -35,7 +35,7 @@ def properties(template: dict[str, Any], kind: str) -> dict[str, dict[str, Any]]
 
 
 def operations(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every operation of every API by its route."""
+    """Return the operations of all APIs by route."""
     return {
         f"{method.upper()} {path}": operation
         for api in properties(template, "AWS::ApiGatewayV2::Api").values()
@@ -53,13 +53,14 @@ def statements(template: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 def actions_of(template: dict[str, Any], function: str) -> set[str]:
     role = f"{function}Role"
-    found = [statement for name, statement in statements(template) if name == role]
-    assert found, f"{function} has no permissions"
-    return {action for statement in found for action in as_list(statement["Action"])}
+    of_role = [statement for name, statement in statements(template) if name == role]
+    assert of_role, f"{function} has no permissions"
+    return {action for statement in of_role for action in as_list(statement["Action"])}
 
 
-def functions_roles(template: dict[str, Any]) -> set[str]:
-    return {one["Role"]["Fn::GetAtt"][0] for one in properties(template, "AWS::Lambda::Function").values()}
+def function_roles(template: dict[str, Any]) -> set[str]:
+    functions = properties(template, "AWS::Lambda::Function").values()
+    return {function["Role"]["Fn::GetAtt"][0] for function in functions}
 
 
 def event_source(template: dict[str, Any], function: str) -> dict[str, Any]:

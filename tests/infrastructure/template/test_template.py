@@ -1,4 +1,4 @@
-"""What a deployment gets, read from the transformed template: what SAM adds counts as much as what is written."""
+"""The resources of a deployment, read from the transformed template, with everything that SAM adds."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from tests.infrastructure.template.deployed import (
     actions_of,
     as_list,
     event_source,
-    functions_roles,
+    function_roles,
     operations,
     properties,
     statements,
@@ -39,8 +39,12 @@ ROUTES = {
     "GET /platforms": "ReadCustomersFunction",
     WEBHOOK: "CodatWebhookFunction",
 }
-# What no route leads to, with what starts it.
-BEHIND = {"PlanReconcileFunction": "Schedule", "PublishChangesFunction": "Table", "ReconcileFunction": "ReconcileQueue"}
+# Functions without a route, with their event sources.
+EVENT_SOURCES = {
+    "PlanReconcileFunction": "Schedule",
+    "PublishChangesFunction": "Table",
+    "ReconcileFunction": "ReconcileQueue",
+}
 ENVIRONMENT = {
     "TABLE_NAME",
     "CODAT_SECRET_ID",
@@ -60,8 +64,8 @@ OWN_ENVIRONMENT = {
 }
 
 
-def test_routes_lead_to_their_functions(template: dict[str, Any]) -> None:
-    """The API answers exactly the routes of the documentation, each by the function meant for it."""
+def test_routes_invoke_their_functions(template: dict[str, Any]) -> None:
+    """The API has exactly the documented routes."""
     functions = {
         route: re.findall(r"\$\{(\w+)\.Arn\}", operation["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"])
         for route, operation in operations(template).items()
@@ -70,15 +74,14 @@ def test_routes_lead_to_their_functions(template: dict[str, Any]) -> None:
     assert functions == {route: [function] for route, function in ROUTES.items()}
 
 
-def test_every_function_is_started_by_something(template: dict[str, Any]) -> None:
-    """A function that neither a route nor a source leads to would be deployed and never run."""
+def test_every_function_has_a_route_or_an_event_source(template: dict[str, Any]) -> None:
     functions = set(properties(template, "AWS::Lambda::Function"))
 
-    assert functions == set(ROUTES.values()) | set(BEHIND)
+    assert functions == set(ROUTES.values()) | set(EVENT_SOURCES)
 
 
-def test_only_the_webhook_is_open(template: dict[str, Any]) -> None:
-    """A caller without IAM permission reaches nothing but the webhook, which checks Codat's signature."""
+def test_every_route_but_the_webhooks_requires_iam(template: dict[str, Any]) -> None:
+    """The webhook's function verifies Codat's signature."""
     [api] = properties(template, "AWS::ApiGatewayV2::Api").values()
     scheme = api["Body"]["components"]["securitySchemes"]["AWS_IAM"]
     security = {route: operation.get("security") for route, operation in operations(template).items()}
@@ -89,8 +92,8 @@ def test_only_the_webhook_is_open(template: dict[str, Any]) -> None:
     assert all(required == [{"AWS_IAM": []}] for required in security.values()), security
 
 
-def test_nothing_is_reachable_but_through_the_api(template: dict[str, Any]) -> None:
-    """No function URL, and API Gateway is all that may invoke a function."""
+def test_functions_are_reachable_only_through_the_api(template: dict[str, Any]) -> None:
+    """They have no URL, and no other service than API Gateway may invoke them."""
     assert not properties(template, "AWS::Lambda::Url")
     for permission in properties(template, "AWS::Lambda::Permission").values():
         assert permission["Principal"] == "apigateway.amazonaws.com"
@@ -98,10 +101,10 @@ def test_nothing_is_reachable_but_through_the_api(template: dict[str, Any]) -> N
 
 
 def test_permissions_have_no_wildcard(template: dict[str, Any]) -> None:
-    """Every statement names its actions and its resources; the table only by the keys the function works on."""
-    found = list(statements(template))
-    assert found
-    for role, statement in found:
+    """Every statement names actions and resources; for the table also the prefixes of the partition keys."""
+    all_statements = list(statements(template))
+    assert all_statements
+    for role, statement in all_statements:
         assert statement["Effect"] == "Allow"
         assert all("*" not in action for action in as_list(statement["Action"])), role
         for resource in as_list(statement["Resource"]):
@@ -110,7 +113,7 @@ def test_permissions_have_no_wildcard(template: dict[str, Any]) -> None:
             assert statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"], role
 
 
-# What each function does to the data: whoever may delete, connect or publish is who has to.
+# All actions of functions that change no state.
 PERMITTED = {
     "ReadCustomersFunction": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:Query"},
     "PublishChangesFunction": {
@@ -127,19 +130,18 @@ PERMITTED = {
 
 
 @pytest.mark.parametrize("function", PERMITTED)
-def test_functions_that_change_no_state_may_not(template: dict[str, Any], function: str) -> None:
-    """Reading is not writing, telling is not reading the table, and only who asks Codat gets its secret."""
+def test_functions_have_minimal_permissions(template: dict[str, Any], function: str) -> None:
+    """Reading excludes writing, publishing excludes the table, and only functions that call Codat read the secret."""
     assert actions_of(template, function) == PERMITTED[function]
 
 
 @pytest.mark.parametrize("function", ["ChangeCustomerFunction", "CreateLinkFunction", "UnlinkConnectionFunction"])
-def test_what_deletes_nothing_may_not(template: dict[str, Any], function: str) -> None:
-    """Deleting is a permission of its own."""
+def test_functions_that_do_not_delete_have_no_permission_to(template: dict[str, Any], function: str) -> None:
     assert not actions_of(template, function) & {"dynamodb:DeleteItem", "dynamodb:BatchWriteItem"}
 
 
-def test_indexes_are_named(template: dict[str, Any]) -> None:
-    """An index carries no LeadingKeys of the table's, so each is named, and only queried."""
+def test_permissions_name_each_index_and_only_allow_queries(template: dict[str, Any]) -> None:
+    """The table's LeadingKeys don't apply to an index."""
     indexes = {
         resource["Fn::Sub"]: as_list(statement["Action"])
         for _, statement in statements(template)
@@ -154,25 +156,26 @@ MANAGED = ["AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess"]
 
 
 def test_roles_have_no_other_policies(template: dict[str, Any]) -> None:
-    """Beside their own statements, functions may only write logs and traces: SAM's own way of wiring a stream or a
-    queue would add a policy for all of the account's.
+    """Besides their own statements, functions may only write logs and traces.
+
+    SAM's `Events` of a stream or a queue would add a policy for all of the account.
     """
     for name, role in properties(template, "AWS::IAM::Role").items():
-        if name not in functions_roles(template):
+        if name not in function_roles(template):
             assert not role.get("ManagedPolicyArns"), name
             continue
         managed = [str(arn) for arn in role.get("ManagedPolicyArns", [])]
         assert [arn.rpartition("/")[2] for arn in managed] == MANAGED, name
 
 
-def test_nobody_may_scan(template: dict[str, Any]) -> None:
-    """A Scan carries no keys, so LeadingKeys would not stop it."""
+def test_no_function_may_scan(template: dict[str, Any]) -> None:
+    """A Scan has no keys, so LeadingKeys would not restrict it."""
     for _, statement in statements(template):
         assert not {"dynamodb:Scan", "dynamodb:PartiQLSelect"} & set(as_list(statement["Action"]))
 
 
 def test_logs_expire(template: dict[str, Any]) -> None:
-    """Every function and the API log to a group of the stack with a retention: a group made by Lambda has none."""
+    """Functions and API log to groups of the stack: a group that Lambda creates has no retention."""
     groups = properties(template, "AWS::Logs::LogGroup")
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups.values())
     functions = properties(template, "AWS::Lambda::Function")
@@ -183,8 +186,8 @@ def test_logs_expire(template: dict[str, Any]) -> None:
         assert stage["AccessLogSettings"]["DestinationArn"]["Fn::GetAtt"][0] in groups
 
 
-def test_access_log_is_json_without_what_callers_send(template: dict[str, Any]) -> None:
-    """One line of JSON a request, by route: a path holds ids, and a log of them outlives a deleted customer."""
+def test_access_log_is_json_without_ids(template: dict[str, Any]) -> None:
+    """It contains the route, and not the path: ids in a log would outlast a deleted customer."""
     [stage] = properties(template, "AWS::ApiGatewayV2::Stage").values()
     line = stage["AccessLogSettings"]["Format"]
 
@@ -193,17 +196,17 @@ def test_access_log_is_json_without_what_callers_send(template: dict[str, Any]) 
     assert "$context.path" not in line
 
 
-def test_functions_run_alike(template: dict[str, Any]) -> None:
-    """Lambda's Python is the one that byte code is compiled for, and no function outlives API Gateway's 30 s."""
+def test_functions_share_runtime_architecture_and_environment(template: dict[str, Any]) -> None:
+    """The byte code is compiled for this Python. API Gateway waits for a function for 30 s."""
     for name, function in properties(template, "AWS::Lambda::Function").items():
         assert function["Runtime"] == "python3.13", name
-        assert name in BEHIND or function["Timeout"] < 30, name
+        assert name in EVENT_SOURCES or function["Timeout"] < 30, name
         assert function["Architectures"] == [{"Ref": "Architecture"}], name
         assert set(function["Environment"]["Variables"]) == ENVIRONMENT | OWN_ENVIRONMENT.get(name, set()), name
 
 
-def test_the_stream_tells_of_customers_and_connections(template: dict[str, Any]) -> None:
-    """GIVEN the table's stream THEN what an app can see reaches the function, in order, and nothing else does."""
+def test_the_stream_delivers_changes_of_customers_and_connections(template: dict[str, Any]) -> None:
+    """Other items, and deletions by DynamoDB's TTL, are filtered out."""
     [table] = properties(template, "AWS::DynamoDB::Table").values()
     assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
     source = event_source(template, "PublishChangesFunction")
@@ -211,7 +214,7 @@ def test_the_stream_tells_of_customers_and_connections(template: dict[str, Any])
 
     assert source["EventSourceArn"] == {"Fn::GetAtt": ["Table", "StreamArn"]}
     assert source["StartingPosition"] == "TRIM_HORIZON"
-    for sort_key, told in {
+    for sort_key, is_delivered in {
         "CUSTOMER": True,
         "CONNECTION#1": True,
         "COMPANY": False,
@@ -220,18 +223,18 @@ def test_the_stream_tells_of_customers_and_connections(template: dict[str, Any])
         "msg_1": False,
     }.items():
         record: Any = {"eventName": "MODIFY", "dynamodb": {"Keys": {"sk": {"S": sort_key}}}}
-        assert pattern.matches_event(record) == told, sort_key
+        assert pattern.matches_event(record) == is_delivered, sort_key
         by_ttl: Any = {**record, "userIdentity": {"type": "Service", "principalId": "dynamodb.amazonaws.com"}}
         assert not pattern.matches_event(by_ttl), sort_key
 
 
-def test_a_change_that_cannot_be_published_is_kept_whole(template: dict[str, Any]) -> None:
-    """The function reports what failed; it is tried again, alone, within bounds, and then goes to a private bucket."""
+def test_a_change_that_cannot_be_published_is_stored_in_a_bucket(template: dict[str, Any]) -> None:
+    """The function reports failed records. They are retried separately, and then stored in a private bucket."""
     source = event_source(template, "PublishChangesFunction")
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["BisectBatchOnFunctionError"] is True
     assert 0 < source["MaximumRetryAttempts"] <= 10_000
-    # A stream forgets after a day.
+    # A stream keeps records for a day.
     assert 0 < source["MaximumRecordAgeInSeconds"] < 24 * 3600
     bucket_id = source["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
     bucket = template["Resources"][bucket_id]
@@ -242,8 +245,8 @@ def test_a_change_that_cannot_be_published_is_kept_whole(template: dict[str, Any
     assert bucket["Properties"]["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"]
 
 
-def test_a_batch_of_a_reconcile_fails_alone(template: dict[str, Any]) -> None:
-    """GIVEN the queue THEN a message is out of sight while it is worked on, and its failures end where an alarm is."""
+def test_a_failing_batch_of_a_reconcile_becomes_a_dead_letter(template: dict[str, Any]) -> None:
+    """The message is invisible to other workers while the function runs. Other messages are not affected."""
     source = event_source(template, "ReconcileFunction")
     queue_id = source["EventSourceArn"]["Fn::GetAtt"][0]
     queue = template["Resources"][queue_id]["Properties"]
@@ -263,8 +266,7 @@ def test_queues_are_encrypted(template: dict[str, Any]) -> None:
         assert queue["SqsManagedSseEnabled"] is True, name
 
 
-def test_the_schedule_may_start_the_plan_and_nothing_else(template: dict[str, Any]) -> None:
-    """GIVEN the scheduler's own role THEN it invokes one function."""
+def test_the_schedule_may_only_invoke_the_plan(template: dict[str, Any]) -> None:
     [schedule] = properties(template, "AWS::Scheduler::Schedule").values()
     assert schedule["ScheduleExpression"] == {"Ref": "ReconcileSchedule"}
     assert schedule["ScheduleExpressionTimezone"] == "UTC"
@@ -275,34 +277,35 @@ def test_the_schedule_may_start_the_plan_and_nothing_else(template: dict[str, An
     assert (statement["Action"], statement["Resource"]) == ("lambda:InvokeFunction", plan)
 
 
-def test_secrets_are_in_no_variable_and_not_overwritten(template: dict[str, Any]) -> None:
-    """CloudFormation writes a secret's value when its text changes: a changed placeholder would erase the real one."""
+def test_secrets_are_not_parameters_and_are_not_overwritten(template: dict[str, Any]) -> None:
+    """CloudFormation writes the secret again if its text in the template changes, and would erase the real value."""
     [secret] = properties(template, "AWS::SecretsManager::Secret").values()
     assert secret["SecretString"] == '{"apiKey": "", "webhookSecrets": []}'
     for parameter in template["Parameters"]:
         assert not re.search(r"api.?key|secret|token|password", parameter, re.IGNORECASE), parameter
 
 
-def test_a_flood_of_webhooks_leaves_the_apps_calls_alone(template: dict[str, Any]) -> None:
-    """Anybody can send unsigned requests: their route and their function have a share of their own."""
+def test_many_webhooks_do_not_throttle_the_apps_calls(template: dict[str, Any]) -> None:
+    """Everyone can send unsigned requests, so the webhook's route and function have separate limits."""
     [stage] = properties(template, "AWS::ApiGatewayV2::Stage").values()
-    every, own = stage["DefaultRouteSettings"], stage["RouteSettings"]
-    assert every["ThrottlingRateLimit"] == every["ThrottlingBurstLimit"] == {"Ref": "RequestsPerSecond"}
-    assert set(own) == {WEBHOOK}
-    assert own[WEBHOOK]["ThrottlingRateLimit"] == own[WEBHOOK]["ThrottlingBurstLimit"] == {"Ref": "WebhooksPerSecond"}
+    default, by_route = stage["DefaultRouteSettings"], stage["RouteSettings"]
+    assert default["ThrottlingRateLimit"] == default["ThrottlingBurstLimit"] == {"Ref": "RequestsPerSecond"}
+    assert set(by_route) == {WEBHOOK}
+    webhooks = by_route[WEBHOOK]
+    assert webhooks["ThrottlingRateLimit"] == webhooks["ThrottlingBurstLimit"] == {"Ref": "WebhooksPerSecond"}
     reserved = {
         name: function["ReservedConcurrentExecutions"]
         for name, function in properties(template, "AWS::Lambda::Function").items()
         if "ReservedConcurrentExecutions" in function
     }
-    nothing = {"Ref": "AWS::NoValue"}
+    no_value = {"Ref": "AWS::NoValue"}
     assert reserved == {
-        "CodatWebhookFunction": {"Fn::If": ["ReservesForWebhooks", {"Ref": "WebhookConcurrency"}, nothing]}
+        "CodatWebhookFunction": {"Fn::If": ["ReservesForWebhooks", {"Ref": "WebhookConcurrency"}, no_value]}
     }
 
 
-def test_callers_policies_reach_every_route_but_the_webhooks(template: dict[str, Any]) -> None:
-    """Read, write and delete are each a managed policy; every route is in just one of them."""
+def test_managed_policies_cover_every_route_but_the_webhooks(template: dict[str, Any]) -> None:
+    """Every route is in exactly one of the policies for reading, writing and deleting."""
     stage = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/$default/"
     allowed = {}
     for name, policy in properties(template, "AWS::IAM::ManagedPolicy").items():
@@ -315,12 +318,14 @@ def test_callers_policies_reach_every_route_but_the_webhooks(template: dict[str,
     for route in ROUTES:
         method, _, path = route.partition(" ")
         request = method + path.replace("{", "").replace("}", "")
-        may = {name for name, patterns in allowed.items() if any(fnmatchcase(request, one) for one in patterns)}
+        policies = {
+            name for name, patterns in allowed.items() if any(fnmatchcase(request, pattern) for pattern in patterns)
+        }
         expected = {"GET": "ReadPolicy", "DELETE": "DeletePolicy"}.get(method, "WritePolicy")
-        assert may == (set() if route == WEBHOOK else {expected}), route
+        assert policies == (set() if route == WEBHOOK else {expected}), route
 
 
-def test_data_outlives_the_stack(template: dict[str, Any]) -> None:
+def test_data_is_retained_when_the_stack_is_deleted(template: dict[str, Any]) -> None:
     for kind in ("AWS::DynamoDB::Table", "AWS::SecretsManager::Secret"):
         for resource in template["Resources"].values():
             if resource["Type"] == kind:
@@ -332,7 +337,7 @@ def test_data_outlives_the_stack(template: dict[str, Any]) -> None:
 
 
 def test_layer_is_built_for_the_functions_processor() -> None:
-    """SAM builds a layer for x86_64 unless told, which kills every import of a compiled library on arm64."""
+    """By default SAM builds a layer for x86_64, whose compiled libraries can't be imported on arm64."""
     source = (ROOT / "template.yaml").read_text()
     layer = source[source.index("  SharedLayer:\n") :].partition("\n\n")[0]
     assert "BuildArchitecture: !Ref Architecture" in layer
@@ -340,6 +345,6 @@ def test_layer_is_built_for_the_functions_processor() -> None:
 
 
 def test_make_builds_for_the_templates_processor(template: dict[str, Any]) -> None:
-    """`make package` and then `sam deploy`, both without a word about processors, agree."""
+    """`make package` and `sam deploy` use the same default."""
     default = template["Parameters"]["Architecture"]["Default"]
     assert re.search(r"^ARCH := (\w+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1] == default  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Alarms and the dashboard watch what the functions and AWS really publish."""
+"""Alarms and the dashboard use metrics that the functions and AWS publish."""
 
 import json
 import re
@@ -12,52 +12,51 @@ from tests.e2e.docs.markdown import anchors
 from tests.infrastructure.template.deployed import properties
 
 SOURCE = "".join(path.read_text() for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
-COUNTED = re.findall(r'\.(?:count|measure|measure_seconds)\(\s*"(\w+)"([^()]*)', SOURCE)
-OURS = {name: frozenset(re.findall(r"(\w+)=", dimensions)) for name, dimensions in COUNTED}
-"""Our metrics, with their dimensions beside `service`."""
-AWS = {
+METRIC_CALLS = re.findall(r'\.(?:count|measure|measure_seconds)\(\s*"(\w+)"([^()]*)', SOURCE)
+OWN_METRICS = {name: frozenset(re.findall(r"(\w+)=", dimensions)) for name, dimensions in METRIC_CALLS}
+"""The project's metrics, with their dimensions except `service`."""
+AWS_METRICS = {
     "AWS/ApiGateway": {"Count", "4xx", "5xx", "Latency"},
     "AWS/DynamoDB": {"ReadThrottleEvents", "WriteThrottleEvents"},
     "AWS/Lambda": {"Errors", "IteratorAge", "Throttles"},
     "AWS/SQS": {"ApproximateNumberOfMessagesVisible"},
 }
-"""Those of AWS's documentation that are used: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
-and the like. An HTTP API's names are not a REST API's.
+"""The metrics in use, as AWS documents them. An HTTP API's have other names than a REST API's:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
 """
-MOST_IN_AN_EXPRESSION = 10
+MAX_METRICS_OF_AN_ALARM = 10
 
 
 def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     if "Metrics" not in alarm:
         return [alarm]
-    return [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+    return [query["MetricStat"]["Metric"] for query in alarm["Metrics"] if "MetricStat" in query]
 
 
-def every_metric(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def alarm_metrics(template: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for alarm in properties(template, "AWS::CloudWatch::Alarm").values():
         yield from metrics_of(alarm)
 
 
-def test_alarms_watch_what_is_published(template: dict[str, Any]) -> None:
-    """A metric by a wrong name or with other dimensions exists for CloudWatch, and stays silent for ever."""
-    for metric in every_metric(template):
-        dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+def test_alarms_use_published_metrics(template: dict[str, Any]) -> None:
+    """CloudWatch accepts a wrong name or dimension, and the alarm would never fire."""
+    for metric in alarm_metrics(template):
+        dimensions = {dimension["Name"]: dimension["Value"] for dimension in metric["Dimensions"]}
         if metric["Namespace"] != "CodatCustomers":
-            assert metric["MetricName"] in AWS[metric["Namespace"]]
+            assert metric["MetricName"] in AWS_METRICS[metric["Namespace"]]
             continue
         assert dimensions.pop("service") == {"Ref": "AWS::StackName"}
-        assert dimensions.keys() == OURS[metric["MetricName"]], metric
+        assert dimensions.keys() == OWN_METRICS[metric["MetricName"]], metric
 
 
-def test_metrics_of_two_stacks_are_told_apart(template: dict[str, Any]) -> None:
+def test_metrics_of_two_stacks_have_different_dimensions(template: dict[str, Any]) -> None:
     for function in properties(template, "AWS::Lambda::Function").values():
         variables = function["Environment"]["Variables"]
         assert variables["POWERTOOLS_SERVICE_NAME"] == {"Ref": "AWS::StackName"}
         assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "CodatCustomers"
 
 
-def test_alarms_reach_somebody_who_can_read_what_to_do(template: dict[str, Any]) -> None:
-    """GIVEN an alarm THEN it goes to the topic, if there is one, and names a section of the runbook."""
+def test_alarms_are_sent_to_the_topic_and_link_to_the_runbook(template: dict[str, Any]) -> None:
     runbook = anchors((ROOT / "docs/operations.md").read_text())
     alarms = properties(template, "AWS::CloudWatch::Alarm")
     assert alarms
@@ -65,11 +64,11 @@ def test_alarms_reach_somebody_who_can_read_what_to_do(template: dict[str, Any])
         assert alarm["AlarmActions"][0]["Fn::If"][0] == "HasAlarmTopic"
         _, _, anchor = alarm["AlarmDescription"].partition("docs/operations.md#")
         assert anchor.strip() in runbook, name
-        assert len(metrics_of(alarm)) <= MOST_IN_AN_EXPRESSION
+        assert len(metrics_of(alarm)) <= MAX_METRICS_OF_AN_ALARM
 
 
-def test_what_a_person_must_act_on_has_an_alarm(template: dict[str, Any]) -> None:
-    assert {(metric["Namespace"], metric["MetricName"]) for metric in every_metric(template)} == {
+def test_metrics_that_need_action_have_an_alarm(template: dict[str, Any]) -> None:
+    assert {(metric["Namespace"], metric["MetricName"]) for metric in alarm_metrics(template)} == {
         ("AWS/ApiGateway", "5xx"),
         ("AWS/DynamoDB", "ReadThrottleEvents"),
         ("AWS/DynamoDB", "WriteThrottleEvents"),
@@ -87,15 +86,16 @@ def test_what_a_person_must_act_on_has_an_alarm(template: dict[str, Any]) -> Non
     }
 
 
-def test_a_wrong_signing_secret_sets_the_alarm_off(template: dict[str, Any]) -> None:
-    """Of the reasons for refusing, those that Codat's own webhooks can meet; each is a reason that the code gives."""
+def test_a_wrong_signing_secret_causes_an_alarm(template: dict[str, Any]) -> None:
+    """The alarm counts the reasons for which Codat's own webhooks can be refused, as the code names them."""
     alarm = properties(template, "AWS::CloudWatch::Alarm")["RefusedWebhooksAlarm"]
-    reasons = {one["Value"] for metric in metrics_of(alarm) for one in metric["Dimensions"] if one["Name"] == "reason"}
+    dimensions = [dimension for metric in metrics_of(alarm) for dimension in metric["Dimensions"]]
+    reasons = {dimension["Value"] for dimension in dimensions if dimension["Name"] == "reason"}
     assert reasons == {"mismatch", "timestamp", "no-secret"}
     assert all(f'"{reason}"' in SOURCE for reason in reasons)
 
 
-def test_the_dashboard_shows_every_metric_of_ours(template: dict[str, Any]) -> None:
+def test_the_dashboard_shows_the_projects_metrics(template: dict[str, Any]) -> None:
     [dashboard] = properties(template, "AWS::CloudWatch::Dashboard").values()
     body = dashboard["DashboardBody"]["Fn::Sub"]
     shown: dict[str, frozenset[str]] = {}
@@ -109,11 +109,11 @@ def test_the_dashboard_shows_every_metric_of_ours(template: dict[str, Any]) -> N
             elif metric == "CodatCustomers":
                 shown[rest[0]] = frozenset(rest[1:-1:2]) - {"service"}
             else:
-                assert rest[0] in AWS[metric]
-    assert shown.items() <= OURS.items()
-    assert OURS.keys() - shown.keys() == {"CustomerAdopted", "CustomerDeleted", "WebhookAcknowledged"}
+                assert rest[0] in AWS_METRICS[metric]
+    assert shown.items() <= OWN_METRICS.items()
+    assert OWN_METRICS.keys() - shown.keys() == {"CustomerAdopted", "CustomerDeleted", "WebhookAcknowledged"}
 
 
-@pytest.mark.parametrize("metric", OURS)
-def test_metrics_are_explained(metric: str) -> None:
+@pytest.mark.parametrize("metric", OWN_METRICS)
+def test_metrics_are_documented(metric: str) -> None:
     assert f"`{metric}`" in (ROOT / "docs/operations.md").read_text()

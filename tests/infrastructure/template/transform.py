@@ -1,6 +1,6 @@
-"""Prints template.yaml as CloudFormation gets it, after SAM's transform.
+"""Print template.yaml as CloudFormation gets it, after SAM's transform.
 
-It needs SAM CLI's environment: `.sam/bin/python -m tests.infrastructure.template.transform`.
+Run it in SAM CLI's environment: `.sam/bin/python -m tests.infrastructure.template.transform`.
 """
 
 import json
@@ -13,7 +13,7 @@ from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
-    """The template names its permissions itself, so AWS need not be asked for policies by name."""
+    """The template contains its permissions, so no managed policy has to be looked up at AWS."""
 
     def load(self) -> dict[str, str]:
         return {}
@@ -22,7 +22,7 @@ class NoManagedPolicies:
 def main() -> None:
     template = yaml_parse(Path("template.yaml").read_text())
     validator = SamTemplateValidator(template, NoManagedPolicies(), region="us-east-1")
-    # The transform wants code that is uploaded already; `sam validate` pretends so too.
+    # The transform requires the URL of uploaded code; `sam validate` replaces local paths in the same way.
     validator._replace_local_codeuri()
     json.dump(transform(validator.sam_template, {}, NoManagedPolicies()), sys.stdout)
 

@@ -1,4 +1,4 @@
-"""A Lambda's context: how long the function may still run, and who it is."""
+"""The Lambda context that handlers get in tests."""
 
 import time
 
@@ -8,6 +8,7 @@ class Context:
     aws_request_id = "00000000-0000-0000-0000-000000000000"
 
     def __init__(self, seconds: float = 28.0) -> None:
+        """`seconds`: the time until Lambda would end the function."""
         self._end = time.monotonic() + seconds
 
     def get_remaining_time_in_millis(self) -> int:

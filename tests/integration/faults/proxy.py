@@ -1,12 +1,12 @@
-"""A wire between the code under test and a server, on which a test lets things go wrong.
+"""An HTTP proxy between the code under test and a server, in which a test causes failures.
 
     with Proxy(upstream) as proxy:
-        proxy.url                          # what the code is given instead of the server's own
-        proxy.next(lost, throttled)        # the next two exchanges; what follows goes through
+        proxy.url                          # the code under test uses it instead of the server's URL
+        proxy.next(lost, throttled)        # the next two exchanges; later ones are forwarded
         proxy.always(dropped)              # until proxy.heal()
-        proxy.seen                         # the requests that came, in order
+        proxy.seen                         # the operations of the requests, in order
 
-A behaviour is a function of the exchange. Nothing of the code under test is replaced.
+A behaviour is a function that handles an exchange. No part of the code under test is replaced.
 """
 
 import http.client
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Exchange:
-    """One request on its way, and what may become of it."""
+    """A request that has reached the proxy, and the ways to handle it."""
 
     def __init__(self, handler: BaseHTTPRequestHandler, proxy: "Proxy", body: bytes) -> None:
         self._handler = handler
@@ -44,12 +44,12 @@ class Exchange:
 
     @property
     def operation(self) -> str:
-        """What is asked of AWS ("PutItem"); of others, the method and the path."""
+        """The operation of an AWS request ("PutItem"); of other requests the method and the path."""
         target = self.headers.get("x-amz-target", "")
         return target.rpartition(".")[2] or f"{self.method} {urlsplit(self.path).path}"
 
     def forward(self) -> Answer:
-        """Lets the server do its work."""
+        """Send the request to the server and return its answer."""
         connection = http.client.HTTPConnection(self._proxy.upstream, timeout=30)
         try:
             connection.request(self.method, self.path, self.body, self.headers)
@@ -69,18 +69,18 @@ class Exchange:
                 self._handler.send_header(name, value)
         self._handler.end_headers()
 
-    def write(self, piece: bytes) -> None:
-        self._handler.wfile.write(piece)
+    def write(self, data: bytes) -> None:
+        self._handler.wfile.write(data)
         self._handler.wfile.flush()
 
     def drop(self) -> None:
-        """Ends the connection as it is."""
+        """Close the connection without a further byte."""
         self._handler.close_connection = True
         with suppress(OSError):
             self._handler.connection.shutdown(socket.SHUT_RDWR)
 
     def hold(self, seconds: float = 60.0) -> bool:
-        """Waits; False once the test is over, which it waits for no longer."""
+        """Wait. Return False, and end the wait early, if the test has ended."""
         return not self._proxy.closing.wait(seconds)
 
 
@@ -92,34 +92,34 @@ def passed_on(exchange: Exchange) -> None:
 
 
 def dropped(exchange: Exchange) -> None:
-    """The request never arrives."""
+    """Close the connection before the request reaches the server."""
     exchange.drop()
 
 
 def lost(exchange: Exchange) -> None:
-    """The work is done, and its answer lost."""
+    """Forward the request, and close the connection instead of passing the answer on."""
     exchange.forward()
     exchange.drop()
 
 
 def silent(exchange: Exchange) -> None:
-    """Nobody ever answers."""
+    """Keep the connection open without an answer."""
     exchange.hold()
     exchange.drop()
 
 
 def responds(status: int, body: Any, **headers: str) -> Behaviour:
-    """An answer that the server knows nothing of; `body` as it is where it is bytes, otherwise as JSON."""
+    """Return a behaviour that answers in place of the server. A `body` that is not bytes is sent as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
 
-    def tell(exchange: Exchange) -> None:
+    def respond(exchange: Exchange) -> None:
         exchange.answer(Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw))
 
-    return tell
+    return respond
 
 
 class HeldBack:
-    """Drops the requests of one method. They still run at the server, when the test calls `Exchange.forward`."""
+    """Drop the requests with this method. A test can send them to the server later by `Exchange.forward`."""
 
     def __init__(self, method: str) -> None:
         self.method = method
@@ -133,13 +133,13 @@ class HeldBack:
 
 
 def before_the_answer(method: str, act: Callable[[], None]) -> Behaviour:
-    """Let the server do its work, and call `act` before the answer to a request of this method arrives."""
+    """Forward each request. After those with this method, call `act` before the answer is passed on."""
 
     def answer(exchange: Exchange) -> None:
-        answered = exchange.forward()
+        forwarded = exchange.forward()
         if exchange.method == method:
             act()
-        exchange.answer(answered)
+        exchange.answer(forwarded)
 
     return answer
 
@@ -190,7 +190,7 @@ def _server(proxy: Proxy) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
-        # A kept connection would hold up the end of the test.
+        # An idle keep-alive connection would delay the end of the test.
         timeout = 5
 
         def handle_one_request(self) -> None:
@@ -199,7 +199,7 @@ def _server(proxy: Proxy) -> ThreadingHTTPServer:
 
         def serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            with suppress(ConnectionError):  # whoever asked has gone
+            with suppress(ConnectionError):  # the client has closed the connection
                 proxy.handle(Exchange(self, proxy, body))
 
         do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = serve  # noqa: N815  # http.server looks for these names

@@ -1,4 +1,4 @@
-"""DynamoDB throttled, silent or gone: 503 well within Codat's 15 s, and nothing lost."""
+"""GIVEN a DynamoDB that throttles or doesn't answer THEN handlers return 503 well within Codat's 15 s."""
 
 import importlib
 import json
@@ -15,7 +15,7 @@ from tests.integration.faults.context import Context
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, responds, silent
 from tests.properties.crashes.test_crashes import SCENES, Scene, creating_a_company
 
-CODAT_WAITS = 15.0
+CODAT_WEBHOOK_TIMEOUT = 15.0
 
 THROTTLED = responds(400, {"__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"})
 CONFLICT = responds(
@@ -36,49 +36,49 @@ def call(scene: Scene) -> tuple[int, Any, float]:
 
 
 @pytest.fixture
-def scenes(app: App, dynamodb_wire: Proxy) -> Iterator[list[Scene]]:  # noqa: ARG001  # the wire must be there first
+def scenes(app: App, dynamodb_wire: Proxy) -> Iterator[list[Scene]]:  # noqa: ARG001  # the proxy must exist first
     yield [scene_of(app) for scene_of in SCENES]
     app.codat.wait_idle()
 
 
 @pytest.mark.parametrize("behaviour", [THROTTLED, dropped, silent], ids=["throttled", "dropped", "silent"])
-def test_every_call_is_told_so_in_time_and_completes_later(
+def test_every_call_fails_in_time_and_completes_when_repeated(
     app: App, dynamodb_wire: Proxy, scenes: list[Scene], behaviour: Behaviour
 ) -> None:
-    """5xx makes Codat send a webhook again, and a caller repeat the call."""
+    """After a 5xx Codat sends a webhook again, and a caller repeats the call."""
     app.codat.wait_idle()
     dynamodb_wire.always(behaviour)
     for status, problem, seconds in concurrently(*(partial(call, scene) for scene in scenes)):
         assert (status, problem) == (503, "store-unavailable")
-        assert seconds < CODAT_WAITS - 5
+        assert seconds < CODAT_WEBHOOK_TIMEOUT - 5
     dynamodb_wire.heal()
     for scene in scenes:
         assert call(scene)[0] in scene.done
 
 
-def test_many_operations_that_are_throttled_each_stay_within_codats_patience(
+def test_retries_of_many_throttled_operations_end_before_codats_timeout(
     app: App, dynamodb_wire: Proxy, scenes: list[Scene]
 ) -> None:
-    """Each is taken after a while; all of them together would outlast Codat, who is told to come again."""
+    """GIVEN operations that each succeed after 2.5 s WHEN together they would exceed Codat's timeout THEN 503."""
     app.codat.wait_idle()
-    began: dict[tuple[str, bytes], float] = {}
+    started: dict[tuple[str, bytes], float] = {}
 
-    def slowly(exchange: Exchange) -> None:
-        first = began.setdefault((exchange.operation, exchange.body), time.monotonic())
+    def throttled_at_first(exchange: Exchange) -> None:
+        first = started.setdefault((exchange.operation, exchange.body), time.monotonic())
         (THROTTLED if time.monotonic() - first < 2.5 else passed_on)(exchange)
 
-    dynamodb_wire.always(slowly)
+    dynamodb_wire.always(throttled_at_first)
     [scene] = [scene for scene, scene_of in zip(scenes, SCENES, strict=True) if "deleted_company" in scene_of.__name__]
     status, problem, seconds = call(scene)
     assert (status, problem) == (503, "store-unavailable")
-    assert seconds < CODAT_WAITS - 3
+    assert seconds < CODAT_WEBHOOK_TIMEOUT - 3
     dynamodb_wire.heal()
     assert call(scene)[0] in scene.done
     scene.holds()
 
 
-def test_a_customer_that_is_deleted_while_its_creation_is_answered(app: App, dynamodb_wire: Proxy) -> None:
-    """It was created: a route that creates never says that there is no such customer."""
+def test_a_customer_that_is_deleted_during_its_creation_is_returned_as_created(app: App, dynamodb_wire: Proxy) -> None:
+    """It was created, so the answer is 201 and not 404."""
     scene = creating_a_company(app)
     customer_id = json.loads(scene.event["body"])["customerId"]
     app.customer()
@@ -94,19 +94,18 @@ def test_a_customer_that_is_deleted_while_its_creation_is_answered(app: App, dyn
     assert app.items(f"CUSTOMER#{customer_id}") == []
 
 
-def unwritable(exchange: Exchange) -> None:
-    """Reading works."""
+def writes_fail(exchange: Exchange) -> None:
+    """Fail writes and forward reads."""
     behaviours = {"TransactWriteItems": CONFLICT, "PutItem": THROTTLED, "DeleteItem": THROTTLED}
     behaviours.get(exchange.operation, passed_on)(exchange)
 
 
-def test_no_2xx_without_a_write(app: App, dynamodb_wire: Proxy, scenes: list[Scene]) -> None:
-    """Nobody is told that something was stored."""
+def test_a_failed_write_is_never_answered_2xx(app: App, dynamodb_wire: Proxy, scenes: list[Scene]) -> None:
     app.codat.wait_idle()
-    dynamodb_wire.always(unwritable)
+    dynamodb_wire.always(writes_fail)
     for status, problem, seconds in concurrently(*(partial(call, scene) for scene in scenes)):
         assert (status, problem) == (503, "store-unavailable")
-        assert seconds < CODAT_WAITS - 3
+        assert seconds < CODAT_WEBHOOK_TIMEOUT - 3
     dynamodb_wire.heal()
     for scene in scenes:
         status, problem, _ = call(scene)

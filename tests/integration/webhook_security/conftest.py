@@ -1,4 +1,4 @@
-"""The customer whose company the webhooks of these tests are about: those of other companies change nothing."""
+"""A customer with a company for the webhooks of these tests: webhooks of other companies are ignored."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from tests.integration.webhook_security.posting import COMPANY_ID
 
 
 @pytest.fixture(autouse=True)
-def company_of_ours(app: App) -> None:
+def customer_with_company(app: App) -> None:
     customers, now = Customers(Table(app.stack.dynamodb, app.stack.table_name)), datetime.now(UTC)
     request = LeaseRequest(now, timedelta(seconds=30), "owner", "idempotency key", "creation")
     lease = customers.acquire("c-1", Profile("Bank of Dave"), request)

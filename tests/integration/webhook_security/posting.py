@@ -1,4 +1,4 @@
-"""Deliveries to the webhook's own handler, as API Gateway would hand them on."""
+"""Post webhooks to the handler, as events of API Gateway."""
 
 import json
 from base64 import b64encode
@@ -10,11 +10,11 @@ from tests.integration.faults.context import Context
 from tests.payloads import api_event
 
 COMPANY_ID = "0498e921-9b53-4396-a412-4f2f5983b0a2"
-"""A company of ours in each test of this folder: see conftest.py."""
+"""The company of the customer that conftest.py creates for each test."""
 
 
-def post_webhook(body: bytes, headers: Mapping[str, str], *, base64: bool | None = None) -> tuple[int, Any]:
-    """The status and the body of the answer. `base64`: None where the body decides, which must be if it is no text."""
+def post_webhook(body: bytes, headers: Mapping[str, str], *, base64: bool = False) -> tuple[int, Any]:
+    """Return the status and the body of the answer. A body that isn't UTF-8 is always encoded as base64."""
     event = api_event("codat_webhook")
     try:
         event["body"], event["isBase64Encoded"] = body.decode(), False

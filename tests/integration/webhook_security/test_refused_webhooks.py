@@ -1,4 +1,4 @@
-"""Whoever can't sign gets a 401, whatever they send, and nothing happens."""
+"""GIVEN a webhook without a valid signature THEN the answer is 401 and nothing is stored."""
 
 import base64
 import json
@@ -42,18 +42,18 @@ values = st.one_of(
 
 
 @contextmanager
-def nothing_happens(app: App) -> Iterator[None]:
+def table_unchanged(app: App) -> Iterator[None]:
     before = app.items()
     yield
     assert app.items() == before
 
 
-def cased(name: str, upper: list[bool]) -> str:
+def with_case(name: str, upper: list[bool]) -> str:
     return "".join(letter.upper() if up else letter for letter, up in zip(name, upper, strict=False))
 
 
-def test_any_headers_over_any_body(app: App) -> None:
-    """Each header missing, or anything at all, in any case of its name."""
+def test_arbitrary_signature_headers_are_refused(app: App) -> None:
+    """Each header is missing or has an arbitrary value; its name is in any case."""
 
     @intensity(250)
     @given(
@@ -64,16 +64,16 @@ def test_any_headers_over_any_body(app: App) -> None:
     )
     def refused(*, body: bytes, headers: dict[str, str], upper: list[bool], encoded: bool) -> None:
         status, problem = post_webhook(
-            body, {cased(name, upper): value for name, value in headers.items()}, base64=encoded
+            body, {with_case(name, upper): value for name, value in headers.items()}, base64=encoded
         )
         assert (status, problem["type"]) == (401, "not-authentic")
 
-    with nothing_happens(app):
+    with table_unchanged(app):
         refused()
 
 
-def test_one_header_of_a_real_delivery_bent(app: App) -> None:
-    """Everything is as Codat sends it, except for one header."""
+def test_a_changed_signature_header_is_refused(app: App) -> None:
+    """All other headers are as Codat sends them."""
     secret = app.stack.settings.webhook_secrets[0]
 
     @intensity(250)
@@ -87,29 +87,29 @@ def test_one_header_of_a_real_delivery_bent(app: App) -> None:
         status, problem = post_webhook(REAL, {**headers, name: value})
         assert (status, problem["type"]) == (401, "not-authentic")
 
-    with nothing_happens(app):
+    with table_unchanged(app):
         refused()
 
 
-def test_another_body_under_a_real_signature(app: App) -> None:
-    """One byte is enough; so is the same JSON written otherwise."""
+def test_a_changed_body_is_refused(app: App) -> None:
+    """A changed byte is enough, and so is the same JSON with other white space."""
     headers = signed(REAL, app.stack.settings.webhook_secrets[0])
 
     @intensity(100)
-    @given(place=st.integers(0, len(REAL) - 1), by=st.integers(1, 255), encoded=st.booleans())
-    def refused(*, place: int, by: int, encoded: bool) -> None:
-        bent = bytearray(REAL)
-        bent[place] ^= by
-        assert post_webhook(bytes(bent), headers, base64=encoded)[0] == 401
+    @given(position=st.integers(0, len(REAL) - 1), mask=st.integers(1, 255), encoded=st.booleans())
+    def refused(*, position: int, mask: int, encoded: bool) -> None:
+        changed = bytearray(REAL)
+        changed[position] ^= mask
+        assert post_webhook(bytes(changed), headers, base64=encoded)[0] == 401
 
-    with nothing_happens(app):
+    with table_unchanged(app):
         refused()
         for rewritten in (json.dumps(json.loads(REAL), indent=1).encode(), REAL + b"\n", b" " + REAL, b""):
             assert post_webhook(rewritten, headers)[0] == 401
 
 
-def test_every_time_out_of_tolerance(app: App) -> None:
-    """Signed by the right secret, and older or newer than five minutes."""
+def test_a_timestamp_more_than_five_minutes_off_is_refused(app: App) -> None:
+    """The signature itself is valid."""
     secret = app.stack.settings.webhook_secrets[0]
 
     @intensity(100)
@@ -118,12 +118,12 @@ def test_every_time_out_of_tolerance(app: App) -> None:
         headers = signed(REAL, secret, at=datetime.now(UTC) + timedelta(seconds=seconds))
         assert post_webhook(REAL, headers)[0] == 401
 
-    with nothing_happens(app):
+    with table_unchanged(app):
         refused()
 
 
-def test_every_other_secret(app: App) -> None:
-    """However many signatures are tried at once, up to what fits."""
+def test_signatures_by_other_secrets_are_refused(app: App) -> None:
+    """A header with up to 19 signatures is no exception."""
 
     @intensity(50)
     @given(st.integers(1, 19))
@@ -133,26 +133,25 @@ def test_every_other_secret(app: App) -> None:
         others = (Webhook(new_webhook_secret()).sign(headers["webhook-id"], at, REAL.decode()) for _ in range(count))
         assert post_webhook(REAL, {**headers, "webhook-signature": " ".join(others)})[0] == 401
 
-    with nothing_happens(app):
+    with table_unchanged(app):
         refused()
 
 
 @pytest.mark.parametrize("name", SIGNED)
-def test_a_header_sent_twice(app: App, name: str) -> None:
-    """API Gateway joins the values by a comma: neither is what was signed."""
+def test_a_repeated_signature_header_is_refused(app: App, name: str) -> None:
+    """API Gateway joins the values by a comma, which isn't what was signed."""
     headers = signed(REAL, app.stack.settings.webhook_secrets[0])
-    with nothing_happens(app):
+    with table_unchanged(app):
         for other in (headers[name], "x", ""):
             assert post_webhook(REAL, {**headers, name: f"{headers[name]},{other}"})[0] == 401
             assert post_webhook(REAL, {**headers, name: f"{other},{headers[name]}"})[0] == 401
 
 
 @pytest.mark.parametrize("body", ["A", "AAA", "AA=A", "é", "%%%="])
-def test_a_body_that_is_not_the_base64_it_is_said_to_be(app: App, body: str) -> None:
-    """Nobody has signed it."""
+def test_a_body_with_invalid_base64_is_refused(app: App, body: str) -> None:
     event = api_event("codat_webhook") | {"body": body, "isBase64Encoded": True}
     event["headers"] |= signed(body.encode(), app.stack.settings.webhook_secrets[0])
-    with nothing_happens(app):
+    with table_unchanged(app):
         for headers in (event["headers"], dict[str, str](), None):
             answer = codat_webhook.handler(event | {"headers": headers}, Context())
             assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (401, "not-authentic")
@@ -168,10 +167,9 @@ def test_a_body_that_is_not_the_base64_it_is_said_to_be(app: App, body: str) -> 
         ({"webhook-id": "é" * 600}, "oversized-header"),
     ],
 )
-def test_every_refusal_is_counted_by_its_reason(
+def test_refusals_are_counted_by_reason(
     app: App, capsys: pytest.CaptureFixture[str], change: dict[str, str], reason: str
 ) -> None:
-    """For whoever watches the door."""
     assert post_webhook(REAL, {**signed(REAL, app.stack.settings.webhook_secrets[0]), **change})[0] == 401
     counted = [line for line in capsys.readouterr().out.splitlines() if '"WebhookRefused"' in line]
     assert [json.loads(line)["reason"] for line in counted] == [reason]
@@ -179,8 +177,8 @@ def test_every_refusal_is_counted_by_its_reason(
 
 @pytest.mark.parametrize("size", [256 * 1024 + 1, 5 * 1024 * 1024])
 @pytest.mark.parametrize("encoded", [False, True])
-def test_more_than_a_webhook_can_be(stack: Stack, size: int, *, encoded: bool) -> None:
-    """413 before any work, signed or not."""
+def test_an_oversized_body_is_refused(stack: Stack, size: int, *, encoded: bool) -> None:
+    """413, whether it is signed or not."""
     body = b"x" * size
     for headers in ({}, signed(body, stack.settings.webhook_secrets[0])):
         assert post_webhook(body, headers, base64=encoded)[0] == 413

@@ -1,4 +1,4 @@
-"""Where the signing secrets come from, and what becomes of webhooks while they change or can't be had."""
+"""Webhooks while the signing secrets are rotated, missing, or can't be read from Secrets Manager."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -29,13 +29,13 @@ BODY = json.dumps(
 
 @pytest.fixture
 def direct(app: App) -> "SecretsManagerClient":  # noqa: ARG001  # the stack sets the endpoint
-    """The operator's own way to Secrets Manager."""
+    """A client for Secrets Manager without the proxy, as an operator uses it."""
     return boto3.client("secretsmanager")
 
 
 @pytest.fixture
 def secrets_manager(direct: "SecretsManagerClient", monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """What lies between the function, which has cached nothing yet, and Secrets Manager."""
+    """A proxy in front of Secrets Manager. The function has no cached secret yet."""
     with Proxy(direct.meta.endpoint_url) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", proxy.url)
         bootstrap.secrets.cache_clear()
@@ -45,15 +45,15 @@ def secrets_manager(direct: "SecretsManagerClient", monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Lets seconds pass for whatever limits how often the secret is read."""
+    """Advance the clock that limits how often the secret is read."""
     ahead = 0.0
 
-    def later(seconds: float) -> None:
+    def advance(seconds: float) -> None:
         nonlocal ahead
         ahead += seconds
 
     monkeypatch.setattr(secrets, "monotonic", lambda: monotonic() + ahead)
-    return later
+    return advance
 
 
 @pytest.fixture
@@ -83,10 +83,10 @@ def rotate(app: App, direct: "SecretsManagerClient") -> Iterator[Callable[..., N
         responds(200, {"Name": "n", "SecretString": "[]"}),
     ],
 )
-def test_a_secret_store_out_of_reach_is_our_failure(
+def test_an_unreadable_secret_fails_with_503(
     app: App, secrets_manager: Proxy, pass_time: Callable[[float], None], behaviour: Behaviour
 ) -> None:
-    """5xx, so that Codat sends it again; never 401, never 204. Once it is back, the same message is taken."""
+    """After a 5xx Codat sends the webhook again. It is accepted once the secret can be read."""
     headers = signed(BODY, app.stack.settings.webhook_secrets[0])
     before = app.items()
     secrets_manager.always(behaviour)
@@ -102,16 +102,17 @@ def test_a_secret_store_out_of_reach_is_our_failure(
 @pytest.mark.parametrize(
     "content", [{"apiKey": "k"}, {"apiKey": "k", "webhookSecrets": []}, {"webhookSecrets": ["", "x", "whsec_"]}]
 )
-def test_no_secret_no_entry(app: App, secrets_manager: Proxy, content: dict[str, Any]) -> None:
-    """Nothing configured, or nothing that is a secret: all are refused."""
+def test_without_a_valid_secret_every_webhook_is_refused(
+    app: App, secrets_manager: Proxy, content: dict[str, Any]
+) -> None:
     secrets_manager.always(responds(200, {"Name": "n", "SecretString": json.dumps(content)}))
     assert post_webhook(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 401
 
 
-def test_the_first_webhook_under_a_rotated_secret_is_taken(
+def test_the_first_webhook_under_a_rotated_secret_is_accepted(
     app: App, secrets_manager: Proxy, rotate: Callable[..., None]
 ) -> None:
-    """The cached secrets explain nothing, so they are read again; the old one is refused from then on."""
+    """No cached secret matches, so the secrets are read again. From then on the old secret is refused."""
     old, new = app.stack.settings.webhook_secrets[0], new_webhook_secret()
     assert post_webhook(BODY, signed(BODY, old))[0] == 204
     rotate(new)
@@ -123,22 +124,20 @@ def test_the_first_webhook_under_a_rotated_secret_is_taken(
     assert len(secrets_manager.seen) == 2
 
 
-def test_while_both_secrets_are_active_both_are_taken(
-    app: App, secrets_manager: Proxy, rotate: Callable[..., None]
-) -> None:
-    """Codat signs with both; either alone is enough."""
+def test_both_active_secrets_are_accepted(app: App, secrets_manager: Proxy, rotate: Callable[..., None]) -> None:
+    """Codat signs with both; either signature is enough."""
     old, new = app.stack.settings.webhook_secrets[0], new_webhook_secret()
     rotate(old, new)
     headers = signed(BODY, old)
     at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
-    of_new = Webhook(new).sign(headers["webhook-id"], at, BODY.decode())
-    for signatures in (headers["webhook-signature"], of_new, f"{headers['webhook-signature']} {of_new}"):
+    by_new_secret = Webhook(new).sign(headers["webhook-id"], at, BODY.decode())
+    for signatures in (headers["webhook-signature"], by_new_secret, f"{headers['webhook-signature']} {by_new_secret}"):
         assert post_webhook(BODY, {**headers, "webhook-signature": signatures})[0] == 204
     assert len(secrets_manager.seen) == 1
 
 
-def test_a_flood_of_forgeries_reads_the_secret_twice(secrets_manager: Proxy) -> None:
-    """Once to begin with, and once more a minute, however many don't match."""
+def test_many_forged_webhooks_read_the_secret_twice(secrets_manager: Proxy) -> None:
+    """It is read at the start, and after mismatches at most once a minute."""
     for _ in range(50):
         assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 401
     assert len(secrets_manager.seen) == 2
@@ -147,10 +146,10 @@ def test_a_flood_of_forgeries_reads_the_secret_twice(secrets_manager: Proxy) -> 
 @pytest.mark.parametrize(
     "behaviour", [dropped, responds(400, {"__type": "ThrottlingException", "message": "slow down"})]
 )
-def test_a_flood_of_forgeries_spares_a_secret_store_that_is_down(
+def test_many_forged_webhooks_do_not_load_an_unavailable_secrets_manager(
     app: App, secrets_manager: Proxy, pass_time: Callable[[float], None], behaviour: Behaviour
 ) -> None:
-    """Nobody is let in or refused for good meanwhile; it is asked again a little later, and what is real is taken."""
+    """Forged webhooks get 503 meanwhile, and valid ones are accepted. The next read follows after a pause."""
     headers = signed(BODY, app.stack.settings.webhook_secrets[0])
     assert post_webhook(BODY, headers)[0] == 204
     secrets_manager.always(behaviour)
@@ -158,16 +157,15 @@ def test_a_flood_of_forgeries_spares_a_secret_store_that_is_down(
     for _ in range(20):
         assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 503
     assert post_webhook(BODY, headers)[0] == 204
-    assert len(secrets_manager.seen) - before <= 2  # one read, and the client's own second try
+    assert len(secrets_manager.seen) - before <= 2  # one read, and botocore's retry
     secrets_manager.heal()
     pass_time(secrets.RETRY_SECONDS)
     assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 401
 
 
-def test_a_second_rotation_is_noticed_a_minute_later(
+def test_a_second_rotation_takes_effect_after_a_minute(
     app: App, secrets_manager: Proxy, rotate: Callable[..., None], pass_time: Callable[[float], None]
 ) -> None:
-    """At most once a minute is not once for ever."""
     first, second = new_webhook_secret(), new_webhook_secret()
     assert post_webhook(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 204
     rotate(first)
@@ -179,12 +177,12 @@ def test_a_second_rotation_is_noticed_a_minute_later(
     assert len(secrets_manager.seen) == 3
 
 
-def test_the_first_secret_after_the_deployment_is_noticed(
-    secrets_manager: Proxy,  # noqa: ARG001  # nothing is cached yet
+def test_the_first_secret_after_the_deployment_takes_effect(
+    secrets_manager: Proxy,  # noqa: ARG001  # it clears the cache
     rotate: Callable[..., None],
     pass_time: Callable[[float], None],
 ) -> None:
-    """Until then everything is refused."""
+    """Until then every webhook is refused."""
     secret = new_webhook_secret()
     rotate()
     assert post_webhook(BODY, signed(BODY, secret))[0] == 401
@@ -193,16 +191,16 @@ def test_the_first_secret_after_the_deployment_is_noticed(
     assert post_webhook(BODY, signed(BODY, secret))[0] == 204
 
 
-def test_what_fails_for_another_reason_reads_nothing_again(app: App, secrets_manager: Proxy) -> None:
-    """Only a mismatch can mean a rotation."""
+def test_only_a_mismatch_reads_the_secrets_again(app: App, secrets_manager: Proxy) -> None:
+    """Other reasons for a refusal don't hint at a rotation."""
     headers = signed(BODY, app.stack.settings.webhook_secrets[0])
-    for bent in ({"webhook-timestamp": "1"}, {"webhook-signature": ""}, {"webhook-id": "x" * 2000}):
-        assert post_webhook(BODY, {**headers, **bent})[0] == 401
+    for changed in ({"webhook-timestamp": "1"}, {"webhook-signature": ""}, {"webhook-id": "x" * 2000}):
+        assert post_webhook(BODY, {**headers, **changed})[0] == 401
     assert len(secrets_manager.seen) == 1
 
 
-def test_a_refresh_that_fails_is_our_failure(app: App, secrets_manager: Proxy) -> None:
-    """Whether the signature is a new secret's can't be told: 5xx, so that Codat sends it again."""
+def test_a_mismatch_fails_with_503_if_the_secrets_cannot_be_read_again(app: App, secrets_manager: Proxy) -> None:
+    """The signature may belong to a new secret, so Codat has to send the webhook again."""
     assert post_webhook(BODY, signed(BODY, app.stack.settings.webhook_secrets[0]))[0] == 204
     secrets_manager.always(dropped)
     assert post_webhook(BODY, signed(BODY, new_webhook_secret()))[0] == 503

@@ -1,4 +1,4 @@
-"""An authentic webhook is answered 204: stored, quarantined or acknowledged. Not 5xx, and not refused."""
+"""GIVEN an authentic webhook THEN the answer is 204, and it is stored, quarantined or acknowledged."""
 
 import base64
 import json
@@ -31,8 +31,8 @@ def connections(app: App) -> list[dict[str, Any]]:
     return [item for item in app.items(f"COMPANY#{COMPANY_ID}") if item["sk"].startswith("CONNECTION#")]
 
 
-def test_any_text_is_quarantined_as_it_came(app: App) -> None:
-    """Base64 or not, under the message's id: nothing authentic is lost."""
+def test_unparseable_text_is_quarantined_unchanged(app: App) -> None:
+    """It is stored under the webhook's id, whether it came as base64 or not."""
     secret = app.stack.settings.webhook_secrets[0]
     sent: dict[str, bytes] = {}
 
@@ -44,18 +44,18 @@ def test_any_text_is_quarantined_as_it_came(app: App) -> None:
     )
     @example(text="", encoded=False, webhook_id="")
     @example(text="\x00", encoded=True, webhook_id="")
-    def taken(*, text: str, encoded: bool, webhook_id: str) -> None:
+    def accepted(*, text: str, encoded: bool, webhook_id: str) -> None:
         body, webhook_id = text.encode(), f"{uuid4().hex}{webhook_id}"
         assert post_webhook(body, signed(body, secret, webhook_id=webhook_id), base64=encoded) == (204, None)
         sent[webhook_id] = body
 
-    taken()
-    found = {item["sk"]: base64.b64decode(item["body"]) for item in app.items("UNREADABLE#")}
-    assert {webhook_id: found.get(webhook_id) for webhook_id in sent} == sent
+    accepted()
+    stored = {item["sk"]: base64.b64decode(item["body"]) for item in app.items("UNREADABLE#")}
+    assert {webhook_id: stored.get(webhook_id) for webhook_id in sent} == sent
 
 
-def test_bytes_that_are_no_text_are_not_codats(stack: Stack) -> None:
-    """Codat signs JSON; what can't be text was never signed by it, whatever the header says."""
+def test_bytes_that_are_not_utf8_are_refused(stack: Stack) -> None:
+    """Codat signs JSON, so the signature can't be Codat's."""
     secret = stack.settings.webhook_secrets[0]
 
     @intensity(50)
@@ -66,16 +66,16 @@ def test_bytes_that_are_no_text_are_not_codats(stack: Stack) -> None:
     refused()
 
 
-def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a JSON document."""
+def paths(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all values in a JSON document."""
     inner = (
         document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
     )
-    return [path, *(place for name, value in inner for place in places(value, (*path, name)))]
+    return [path, *(descendant for name, value in inner for descendant in paths(value, (*path, name)))]
 
 
-def bent(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """The document with another value in that place."""
+def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
+    """Return the document with another value at that path."""
     if not path:
         return value
     document = deepcopy(document)
@@ -86,8 +86,8 @@ def bent(document: Any, path: tuple[Any, ...], value: Any) -> Any:
     return document
 
 
-def test_a_real_webhook_with_anything_in_one_place(app: App) -> None:
-    """GIVEN a company of ours THEN its webhook is stored or quarantined: a change at Codat brings nothing down."""
+def test_a_webhook_with_an_arbitrary_value_is_stored_or_quarantined(app: App) -> None:
+    """A change of Codat's format must not cause errors."""
     secret = app.stack.settings.webhook_secrets[0]
 
     @intensity(100)
@@ -100,47 +100,46 @@ def test_a_real_webhook_with_anything_in_one_place(app: App) -> None:
             tags={"uid": "c-1"},
             generatedDate=datetime.now(UTC).isoformat(),
         )
-        body = json.dumps(bent(real, data.draw(st.sampled_from(places(real))), value)).encode()
+        body = json.dumps(replaced(real, data.draw(st.sampled_from(paths(real))), value)).encode()
         assert post_webhook(body, signed(body, secret)) == (204, None)
 
     accepted()
     assert connections(app)
 
 
-def test_a_real_webhook_with_a_field_of_any_length(app: App) -> None:
-    """Up to what a webhook may hold."""
+def test_a_webhook_with_a_very_long_value_is_accepted(app: App) -> None:
     secret = app.stack.settings.webhook_secrets[0]
     real = webhook_about("connection.failed", company_id=COMPANY_ID, connection_id=str(uuid4()), tags={"uid": "c-1"})
-    for path in places(real):
-        body = json.dumps(bent(real, path, "x" * 200_000)).encode()
+    for path in paths(real):
+        body = json.dumps(replaced(real, path, "x" * 200_000)).encode()
         assert post_webhook(body, signed(body, secret)) == (204, None), path
 
 
 @pytest.mark.parametrize("tags", [{"Dave" * 60_000: 1}, 7, ["Dave"], None])
 def test_a_webhook_with_any_tags_is_stored(app: App, tags: Any) -> None:
-    """Tags are the sender's text, and no part of what a webhook changes: the company's pointer decides whose it is."""
+    """Tags are not used: the company's item in the table determines the customer."""
     connection_id = str(uuid4())
     real = webhook_about("connection.connected", company_id=COMPANY_ID, connection_id=connection_id, tags={})
-    body = json.dumps(bent(real, ("payload", "referenceCompany", "tags"), tags)).encode()
+    body = json.dumps(replaced(real, ("payload", "referenceCompany", "tags"), tags)).encode()
     webhook_id = f"msg_{uuid4().hex}"
     assert post_webhook(body, signed(body, app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)) == (204, None)
     assert connection_id in {item["connectionId"] for item in connections(app)}
     assert quarantined(app, webhook_id) == []
 
 
-def test_what_is_wrong_with_a_webhook_is_said_without_its_text(app: App) -> None:
-    """The sender's text may be personal data, and as long as the body: the cause has to fit beside it."""
+def test_the_cause_of_a_quarantine_does_not_quote_the_webhook(app: App) -> None:
+    """The text may be personal data, and as long as the body: the cause has to fit into the same item."""
     webhook_id = f"msg_{uuid4().hex}"
     real = webhook_about("connection.connected", company_id=str(uuid4()), connection_id=str(uuid4()))
-    body = json.dumps(bent(real, ("payload", "connection", "status"), "Dave" * 60_000)).encode()
+    body = json.dumps(replaced(real, ("payload", "connection", "status"), "Dave" * 60_000)).encode()
     assert post_webhook(body, signed(body, app.stack.settings.webhook_secrets[0], webhook_id=webhook_id)) == (204, None)
     [item] = quarantined(app, webhook_id)
     assert item["cause"] == "connection.status: literal_error"
     assert base64.b64decode(item["body"]) == body
 
 
-def test_the_largest_webhook_is_accepted_however_it_is_written(app: App) -> None:
-    """In base64 it is a third longer; and header names come in any case."""
+def test_the_largest_webhook_is_accepted(app: App) -> None:
+    """Base64 makes it a third longer, and header names may be in any case."""
     secret = app.stack.settings.webhook_secrets[0]
     for encoded in (False, True):
         connection_id = str(uuid4())
@@ -154,8 +153,8 @@ def test_the_largest_webhook_is_accepted_however_it_is_written(app: App) -> None
         assert connection_id in {item["connectionId"] for item in connections(app)}
 
 
-def test_a_webhook_id_of_the_maximal_length(app: App) -> None:
-    """It becomes a key of the table, and part of the timeline."""
+def test_a_webhook_id_of_the_maximal_length_is_accepted(app: App) -> None:
+    """The id is a key in the table, and part of the timeline."""
     secret, webhook_id = app.stack.settings.webhook_secrets[0], f"msg_{uuid4().hex}".ljust(1024, "x")
     real = webhook_about("connection.connected", company_id=COMPANY_ID, connection_id=str(uuid4()))
     for body in (b"not json", json.dumps(real).encode()):
@@ -168,7 +167,7 @@ def test_a_webhook_id_of_the_maximal_length(app: App) -> None:
 
 @pytest.mark.parametrize("tags", [None, {"uid": "c-1"}])
 def test_a_webhook_of_another_apps_company_is_acknowledged(app: App, tags: dict[str, str] | None) -> None:
-    """GIVEN a company without a customer here THEN nothing is stored, whatever its tags say."""
+    """GIVEN a company without a customer THEN nothing is stored, whichever tags it has."""
     before = app.items()
     real = webhook_about("connection.connected", company_id=str(uuid4()), connection_id=str(uuid4()), tags=tags)
     body = json.dumps(real).encode()
