@@ -15,7 +15,7 @@ GATEWAY_404 = {
     "page": responds(404, PAGE, content_type="text/html"),
     "json": responds(404, {"message": "no Route matched with those values"}),
     "other-status": responds(404, {"statusCode": 500, "error": "x", "correlationId": "c-1"}),
-    "status-alone": responds(404, {"statusCode": 404, "error": "x"}),
+    "status-only": responds(404, {"statusCode": 404, "error": "x"}),
     "text-status": responds(404, {"statusCode": "404", "error": "x", "correlationId": "c-1"}),
     "list": responds(404, [1]),
 }
