@@ -13,7 +13,7 @@ from tests.concurrently import concurrently
 from tests.conftest import App
 from tests.integration.faults.context import Context
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, responds, silent
-from tests.properties.crashes.test_crashes import SCENES, Scene, creating_a_company
+from tests.properties.crashes.test_crashes import SCENES, Scene, creating_a_company, webhook_company_deleted
 
 CODAT_WEBHOOK_TIMEOUT = 15.0
 
@@ -68,7 +68,7 @@ def test_retries_of_many_throttled_operations_end_before_codats_timeout(
         (THROTTLED if time.monotonic() - first < 2.5 else passed_on)(exchange)
 
     dynamodb_wire.always(throttled_at_first)
-    [scene] = [scene for scene, scene_of in zip(scenes, SCENES, strict=True) if "deleted_company" in scene_of.__name__]
+    scene = scenes[SCENES.index(webhook_company_deleted)]
     status, problem, seconds = call(scene)
     assert (status, problem) == (503, "store-unavailable")
     assert seconds < CODAT_WEBHOOK_TIMEOUT - 3
