@@ -9,22 +9,23 @@ from shared.domain.errors import CodatError
 MAX_ATTEMPTS = 4
 
 MIN_SECONDS_FOR_ATTEMPT = 1.0
-"""An attempt that starts with less time left would only time out."""
+"""Seconds. A retry with less time left would only time out. The first attempt is not checked."""
 
 _full_jitter = wait_random_exponential(multiplier=0.25, max=4.0)
 
 
 def retrying(seconds_left: Callable[[], float]) -> Retrying:
-    """Return a caller that retries after retryable CodatErrors, and raises the last error.
+    """Return a Retrying that repeats a function after a retryable CodatError, and finally raises the last error.
 
-    It waits for Codat's `Retry-After`, otherwise exponentially with full jitter, but not past `seconds_left`.
+    It waits as long as Codat's `Retry-After` requires, otherwise a random, growing time. It raises at once if the wait
+    and another attempt don't fit into `seconds_left`.
     """
 
-    def has_ended(state: RetryCallState) -> bool:
+    def should_stop(state: RetryCallState) -> bool:
         is_out_of_time = state.upcoming_sleep + MIN_SECONDS_FOR_ATTEMPT > seconds_left()
         return state.attempt_number >= MAX_ATTEMPTS or is_out_of_time
 
-    return Retrying(retry=retry_if_exception(_is_retryable), wait=_wait, stop=has_ended, reraise=True)
+    return Retrying(retry=retry_if_exception(_is_retryable), wait=_wait, stop=should_stop, reraise=True)
 
 
 def _is_retryable(error: BaseException) -> bool:

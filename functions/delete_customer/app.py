@@ -1,4 +1,7 @@
-"""DELETE: deletes a customer with its company, or one connection. Both calls are idempotent."""
+"""DELETE: a customer with its company, or one connection.
+
+The answer is 204 also if the customer doesn't exist, or the connection is already deleted.
+"""
 
 from http import HTTPStatus
 
@@ -8,19 +11,19 @@ from shared.services.connections import delete_connection
 from shared.services.deletion import delete_customer
 
 
-def customer(request: Request) -> Response:
+def remove_customer(request: Request) -> Response:
     delete_customer(request.customer_id, bootstrap.codat_context(request))
     return Response(HTTPStatus.NO_CONTENT)
 
 
-def connection(request: Request) -> Response:
+def remove_connection(request: Request) -> Response:
     delete_connection(request.customer_id, request.connection_id, bootstrap.codat_context(request))
     return Response(HTTPStatus.NO_CONTENT)
 
 
 handler = http_handler(
     {
-        "DELETE /customers/{customerId}": customer,
-        "DELETE /customers/{customerId}/connections/{connectionId}": connection,
+        "DELETE /customers/{customerId}": remove_customer,
+        "DELETE /customers/{customerId}/connections/{connectionId}": remove_connection,
     }
 )

@@ -1,4 +1,7 @@
-"""POST …/connections/{connectionId}/unlink: unlinks a connection and keeps its data."""
+"""POST …/connections/{connectionId}/unlink: unlinks a connection. Codat keeps its data.
+
+The answer is 200 also if it is already unlinked.
+"""
 
 from http import HTTPStatus
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from local.aws.batches import Batches
+from local.aws.batches import BatchDelivery
 from local.aws.bus import Bus, bus_endpoint
 from local.aws.event_sources import queue_sources, schedule_event, scheduled_functions, stream_sources
 from local.aws.moto_server import after_writes
@@ -59,7 +59,7 @@ class Background:
         [source] = stream_sources(self._template)
         table = dynamodb.describe_table(TableName=self._template.table(source.table).name)["Table"]
         reader = StreamReader(boto3.client("dynamodbstreams"), table["LatestStreamArn"], from_now=from_now)
-        batches = Batches(source, partial(self._invoke, source.function), self._poller.stopping)
+        batches = BatchDelivery(source, partial(self._invoke, source.function), self._poller.stopping)
         with self._poller.polling(reader.read, batches.deliver):
             yield
 

@@ -1,6 +1,6 @@
 """Deliver stream records to a function as Lambda does: filtered, in batches and in order, with retries.
 
-Only the waits between retries are shorter than Lambda's.
+One difference: the waits between retries are shorter.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _MIN_WAIT = 0.02
 _MAX_WAIT = 1.0
 
 
-class Batches:
-    """`discarded` holds the records that Lambda would send to the on-failure destination.
+class BatchDelivery:
+    """Deliver records to one function.
 
-    `stopping` ends the retries; undelivered records are lost.
+    `discarded` holds the records whose retries ran out. After `stopping` is set, failed records are lost.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Batches:
         self.discarded: list[Record] = []
 
     def deliver(self, records: Sequence[Record]) -> None:
-        """Return when each record is delivered, filtered out or discarded."""
+        """Deliver the records, and block until each is processed, filtered out, discarded or lost."""
         matching = [record for record in records if self._source.matches(record)]
         for start in range(0, len(matching), self._source.batch_size):
             self._deliver(matching[start : start + self._source.batch_size])
@@ -74,18 +74,16 @@ class Batches:
             return len(batch), False
         numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
         # Lambda retries a stream from the first failed record on.
-        return min(map(numbers.index, failed_items(result, numbers)), default=len(batch)), False
+        return min(map(numbers.index, failed_ids(result, numbers)), default=len(batch)), False
 
 
-def failed_items(result: Any, all_items: Sequence[str]) -> set[str]:
-    """Return the items that a function with ReportBatchItemFailures reports; all of them if the report is invalid.
+def failed_ids(result: Any, all_ids: Sequence[str]) -> set[str]:
+    """Return the ids that the function reports as failed: none without a report, `all_ids` if the report is invalid.
 
     https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
     """
-    if not result or not result.get("batchItemFailures"):
-        return set()
     try:
-        failed = {failure["itemIdentifier"] for failure in result["batchItemFailures"]}
-    except (TypeError, KeyError):
-        return set(all_items)
-    return failed if failed.issubset(all_items) else set(all_items)
+        failed = {failure["itemIdentifier"] for failure in (result or {}).get("batchItemFailures") or []}
+    except (AttributeError, TypeError, KeyError):
+        return set(all_ids)
+    return failed if failed.issubset(all_ids) else set(all_ids)

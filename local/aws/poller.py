@@ -25,7 +25,10 @@ _STOP_TIMEOUT = 10.0
 
 
 class Poller:
-    """Read after each `notify()`, and every `interval` seconds if it is set. Thread-safe."""
+    """Read at the start, soon after `notify()`, on `drain()`, and about every `interval` seconds if it is set.
+
+    Thread-safe; use `polling` once.
+    """
 
     def __init__(self, *, interval: float | None = None) -> None:
         self._interval = interval
@@ -42,7 +45,7 @@ class Poller:
             self._condition.notify_all()
 
     def drain(self, timeout: float = 10.0) -> bool:
-        """Wait until all earlier writes are delivered. Return False after the timeout."""
+        """Wait until all earlier writes are handled. Return False after the timeout."""
         with self._condition:
             self._drains_requested += 1
             number = self._drains_requested
@@ -51,6 +54,7 @@ class Poller:
 
     @contextmanager
     def polling(self, read: _Read, deliver: Callable[[list[Record]], None]) -> Iterator[None]:
+        """Read and deliver in a thread until the context ends. Any error but botocore's ends the thread."""
         thread = threading.Thread(target=self._poll, args=(read, deliver), name="stream", daemon=True)
         thread.start()
         try:
@@ -73,7 +77,7 @@ class Poller:
                 for records in read():
                     deliver(records)
             except (BotoCoreError, ClientError):
-                logger.exception("Reading the stream failed")
+                logger.exception("Reading or delivering failed")
                 self.stopping.wait(_WAIT_AFTER_ERROR)
                 self.notify()
                 continue

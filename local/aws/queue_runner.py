@@ -9,7 +9,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from local.aws.batches import failed_items
+from local.aws.batches import failed_ids
 from local.gateway.invocation import FunctionError
 from local.template import ACCOUNT_ID, DEFAULT_REGION
 
@@ -52,7 +52,7 @@ class QueueRunner:
         ids = [message["MessageId"] for message in messages]
         try:
             result = self._invoke({"Records": [_sqs_record(message) for message in messages]})
-            failed = failed_items(result, ids) if self._source.reports_failures else set()
+            failed = failed_ids(result, ids) if self._source.reports_failures else set()
         except FunctionError:
             logger.exception("Function failed")
             result, failed = None, set(ids)

@@ -1,4 +1,4 @@
-"""The history of a connection: one entry for each update that could change it."""
+"""The history of a connection: an entry for each event, each change by a caller, and each read of a new status."""
 
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class TimelineEntry:
     company_id: str
     connection_id: str
     at: Timestamp
-    """On Codat's clock."""
+    """On Codat's clock; on ours if a 404 revealed a deletion."""
     event_id: str
     event_type: str
     actor: Actor
@@ -30,12 +30,16 @@ class TimelineEntry:
     status: Status
     error: str | None = field(repr=False)
     applied: bool
-    """False if the update arrived late and the stored state was already newer."""
+    """True if the update is the newest of all, of those with a status, or of those with an error.
+
+    For an initial read: True if it decides `initial_read_at`, or a data type failed.
+    """
 
 
 def timeline_entry(
     cause: StatusUpdate | InitialRead, event_type: str, actor: Actor, before: Connection | None, after: Connection
 ) -> TimelineEntry:
+    """Return the entry for `cause`. `before` is the connection as callers saw it: None for a placeholder."""
     if isinstance(cause, StatusUpdate):
         at, error = time_of(cause.stamp), cause.error
         applied = cause.stamp in {after.last_update_stamp, after.status_stamp, after.error_stamp}

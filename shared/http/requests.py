@@ -10,7 +10,7 @@ from shared.domain.customers import CREATION_TAG, CUSTOMER_ID, MAX_TAGS, Profile
 
 
 class Body(BaseModel):
-    """A body without unknown fields, because a misspelt optional field would have no effect."""
+    """A request body. Unknown fields are rejected: a misspelt optional field would otherwise have no effect."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", frozen=True, alias_generator=to_camel, hide_input_in_errors=True
@@ -28,6 +28,7 @@ def _printable(text: str) -> str:
 
 
 def _not_reserved(tags: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    # `Request.read` passes the key of the customer id's tag.
     for reserved in ((info.context or {}).get("tag_key"), CREATION_TAG):
         if reserved in tags:
             raise ValueError(f"'{reserved}' is set by this service; choose another key")
@@ -56,7 +57,7 @@ class NewCustomer(Body):
 
 
 class ChangedCustomer(Body):
-    """A change of some fields; absent fields stay as they are."""
+    """A change of the fields that were sent; their defaults are not used. `tags` replaces all tags."""
 
     name: Name = ""
     description: Description | None = None

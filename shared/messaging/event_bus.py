@@ -22,9 +22,9 @@ class EventBus:
         self._name = name
 
     def put(self, events: Sequence[ChangeEvent]) -> dict[int, str]:
-        """Put the events, and return the error code of each failure by the event's position.
+        """Put the events, and return the error code of each failed event by its position. AWS errors are not raised.
 
-        If a call fails, its events and all later ones count as failures.
+        If a request fails as a whole, its events and all later ones have failed.
         """
         common = {"EventBusName": self._name, "Source": SOURCE}
         failures: dict[int, str] = {}

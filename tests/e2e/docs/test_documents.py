@@ -51,7 +51,7 @@ def test_the_problems_table_lists_every_problem_that_a_caller_can_get() -> None:
         for status in re.findall(r"\d{3}", statuses)
         for kind in code(kinds)
     }
-    constants = [kind for kind in vars(problems).values() if isinstance(kind, problems.Kind)]
+    constants = [kind for kind in vars(problems).values() if isinstance(kind, problems.ProblemType)]
     defined = {(kind.status, kind.type) for kind in [*constants, *problems._KINDS.values()]}
     assert listed == {(status, kind) for status, kind in defined if kind not in UNREACHABLE}
 

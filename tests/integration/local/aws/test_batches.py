@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.aws import batches
-from local.aws.batches import Batches, failed_items
+from local.aws.batches import BatchDelivery, failed_ids
 from local.aws.event_sources import StreamSource
 from local.gateway.invocation import FunctionError
 
@@ -32,7 +32,7 @@ class Function:
         self._result = result
         self.stopping = threading.Event()
         self.invocations: list[list[str]] = []
-        self.batches = Batches(source, self._invoke, self.stopping)
+        self.batches = BatchDelivery(source, self._invoke, self.stopping)
 
     def deliver(self, count: int) -> None:
         self.batches.deliver([{"dynamodb": {"SequenceNumber": str(number)}} for number in range(1, count + 1)])
@@ -144,4 +144,4 @@ def test_retries_end_when_the_stack_stops() -> None:
 )
 def test_an_invalid_report_fails_all_items(result: Any, failed: set[str]) -> None:
     """Lambda retries all of them: processed twice is better than lost."""
-    assert failed_items(result, ["1", "2"]) == failed
+    assert failed_ids(result, ["1", "2"]) == failed
