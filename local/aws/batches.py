@@ -24,10 +24,7 @@ _MAX_WAIT = 1.0
 
 
 class BatchDelivery:
-    """Deliver records to one function.
-
-    `discarded` holds the records whose retries ran out. After `stopping` is set, failed records are lost.
-    """
+    """Deliver records to one function. `discarded` holds those whose retries ran out; `stopping` ends the retries."""
 
     def __init__(
         self, source: StreamSource, invoke: Callable[[dict[str, Any]], Any], stopping: threading.Event
