@@ -25,7 +25,7 @@ _STOP_TIMEOUT = 10.0
 
 
 class Poller:
-    """Read at the start, after `notify()`, on `drain()` and every `interval` seconds. Thread-safe; call `polling` once."""
+    """Read at the start, after `notify()`, on `drain()` and every `interval` seconds. Thread-safe, for one use."""
 
     def __init__(self, *, interval: float | None = None) -> None:
         self._interval = interval
