@@ -69,7 +69,8 @@ def test_examples(tmp_path: Path) -> None:
                 text=True,
                 timeout=20,
             ).stdout
-            events = [receiver.stdout.readline().decode().strip() for _ in range(4)]
+            # The company of the last example has an event of its own, which may come before the others' last one.
+            events = {receiver.stdout.readline().decode().strip() for _ in range(5)}
         finally:
             simulator.kill()
             receiver.kill()
@@ -77,7 +78,5 @@ def test_examples(tmp_path: Path) -> None:
     assert "QuickBooks Online is connected" in (tmp_path / "link-result.html").read_text()
     linked, fault_id, status = output.splitlines()
     assert (linked, bool(fault_id), status) == ("Linked", True, "503")
-    assert sorted(events) == sorted(
-        f"verified: {name}"
-        for name in ("company.created", "connection.created", "connection.connected", "read.completed.initial")
-    )
+    names = ("company.created", "connection.created", "connection.connected", "read.completed.initial")
+    assert events == {f"verified: {name}" for name in names}
