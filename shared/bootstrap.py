@@ -48,16 +48,14 @@ def codat_context(request: "Request") -> CodatContext:
 
 def webhook_context(request: "Request") -> WebhookContext:
     """Build a context that ends before Codat stops waiting, or before Lambda ends the function if that is earlier."""
-    deadline = clock.now() + timedelta(seconds=WEBHOOK_SECONDS)
-    return webhook_context_until(
-        lambda: min((deadline - clock.now()).total_seconds(), clock.seconds_left(request.context))
-    )
-
-
-def webhook_context_until(seconds_left: Callable[[], float]) -> WebhookContext:
     from shared.codat.signature import WebhookVerifier
     from shared.codat.webhook_events import parse_event
     from shared.store.quarantine import Quarantine
+
+    deadline = clock.now() + timedelta(seconds=WEBHOOK_SECONDS)
+
+    def seconds_left() -> float:
+        return min((deadline - clock.now()).total_seconds(), clock.seconds_left(request.context))
 
     verifier, quarantine = WebhookVerifier(secrets()), Quarantine(_table(seconds_left))
     stores = _stores(Actor(CALLER), seconds_left)
