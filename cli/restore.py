@@ -28,7 +28,7 @@ from cli.deployment import aws_config
 from cli.errors import OperatorError
 from shared.store import keys
 from shared.store.customers import ACTIVE, DELETING, RESTORING, owned_pointer
-from shared.store.table import ABSENT, Condition, ConditionFailed, Table, Write, check, put, unmarshal
+from shared.store.table import ABSENT, Condition, Table, check, put, unmarshal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -130,11 +130,11 @@ class Restoration:
 
     def _mark(self, customer: Item) -> bool:
         marked = put({**customer, "state": RESTORING}, _is_lost(customer))
-        return self._write(marked, put(_pointer(customer, restoring=True), _is_free(customer)))
+        return self._table.try_write(marked, put(_pointer(customer, restoring=True), _is_free(customer)))
 
     def _restore_pointer(self, customer: Item) -> bool:
         key, _ = _keys(customer)
-        return self._write(check(key, _is_active(customer)), put(_pointer(customer), ABSENT))
+        return self._table.try_write(check(key, _is_active(customer)), put(_pointer(customer), ABSENT))
 
     def _fill(self, items: list[Item], *, now: int) -> list[str]:
         """Put the missing items. Those of a company are put only if a customer owns it."""
@@ -153,7 +153,7 @@ class Restoration:
                 owner = owned_pointer(item["customerId"]) if "customerId" in item else _OWNED
                 restorable = {**item, "version": _next_version(item, now)} if "version" in item else item
                 writes = [check(keys.company(company_id), owner), put(restorable, ABSENT)]
-            if self._write(*writes):
+            if self._table.try_write(*writes):
                 restored.append(kind)
         return restored
 
@@ -166,7 +166,7 @@ class Restoration:
                 continue
             finished = put(_restored(customer, customer["state"], now), _IS_RESTORING)
             pointer = put(_pointer(customer), owned_pointer(customer["customerId"]))
-            if self._write(finished, pointer) or self._resume_deletion(customer, now):
+            if self._table.try_write(finished, pointer) or self._resume_deletion(customer, now):
                 restored.append(keys.CUSTOMER)
         return restored
 
@@ -174,15 +174,7 @@ class Restoration:
         """Put the lost customer as `deleting` if its pointer has ended, because its deletion is incomplete."""
         _, pointer_key = _keys(customer)
         deleting = put(_restored(customer, DELETING, now), _is_lost(customer))
-        return self._write(deleting, check(pointer_key, _has_ended(customer)))
-
-    def _write(self, *writes: Write) -> bool:
-        """Perform all of the writes and return True, or none and return False if a condition fails."""
-        try:
-            self._table.write(*writes)
-        except ConditionFailed:
-            return False
-        return True
+        return self._table.try_write(deleting, check(pointer_key, _has_ended(customer)))
 
 
 _OWNED = Condition("attribute_exists(customerId) AND attribute_not_exists(ended) AND attribute_not_exists(reserved)")
@@ -218,9 +210,8 @@ def _keys(customer: Item) -> tuple[Key, Key]:
 
 
 def _pointer(customer: Item, *, restoring: bool | None = None) -> Item:
-    pk, sk = keys.company(customer["companyId"])
     ids = {"companyId": customer["companyId"], "customerId": customer["customerId"]}
-    return {"pk": pk, "sk": sk, **ids, "restoring": restoring}
+    return {**keys.attributes(keys.company(customer["companyId"])), **ids, "restoring": restoring}
 
 
 def _restored(customer: Item, state: str, now: int) -> Item:
