@@ -12,7 +12,7 @@ from codat_simulator.faults import Fault
 from shared import bootstrap, retrying
 from shared.domain.customers import Profile, company_name
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Exchange, Proxy, lost, passed_on, responds
+from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer, lost, passed_on, responds
 
 
 def new_customer(**profile: Any) -> dict[str, Any]:
@@ -238,6 +238,25 @@ def test_a_creation_whose_last_write_lost_its_response_succeeds(app: App, dynamo
     assert response.status_code == 201
     assert app.get(f"/customers/{response.json()['customerId']}").json() == response.json()
     assert len(app.codat.state.companies()) == 1
+
+
+def test_a_change_during_a_repeated_call_wins(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a repeated call that sends a pending profile WHEN the app changes it meanwhile THEN both are sent."""
+    customer = app.customer()
+    path, body = f"/customers/{customer['customerId']}", {"customerId": customer["customerId"], "name": "Bank of Mary"}
+    fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
+    assert app.http.patch(path, json={"name": "Bank of Mary"}).status_code == 502
+    app.codat.faults.remove(fault)
+
+    def change() -> None:
+        assert app.http.patch(path, json={"description": "A bank"}).status_code == 200
+
+    codat_wire.next(before_the_answer("PATCH", change))
+    response = app.post("/customers", body)
+    assert (response.status_code, response.json()["description"]) == (200, "A bank")
+    [company] = app.codat.state.companies()
+    assert (company.name, company.description) == ("Bank of Mary", "A bank")
+    assert "confirmedProfile" not in app.items(f"CUSTOMER#{customer['customerId']}")[0]
 
 
 def test_a_rate_limit_is_passed_on(app: App) -> None:
