@@ -46,7 +46,7 @@ hypothesis.settings.load_profile("any machine")
 pytest_plugins = ["tests.infrastructure.disclosure.plugin", "tests.infrastructure.permissions.plugin"]
 
 
-_SLOW_FOLDERS = ("tests/properties/", "tests/e2e/")
+_FIRST = ("tests/unit/", "tests/properties/", "tests/e2e/")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -55,8 +55,14 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the slow files: a worker that begins one of them last would keep the others waiting."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_SLOW_FOLDERS))
+    """Run the unit tests first, then the slow files.
+
+    Unit tests disable sockets for the whole process, so they must end before a server starts in it. A worker that
+    begins a slow file last would keep the others waiting.
+    """
+    items.sort(
+        key=lambda item: next((i for i, folder in enumerate(_FIRST) if item.nodeid.startswith(folder)), len(_FIRST))
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
