@@ -252,4 +252,4 @@ def _resource(stack: str, logical_id: str) -> str:
 
 def _invoke(function: str, payload: Mapping[str, Any]) -> None:
     client: Any = boto3.client("lambda")
-    client.invoke(FunctionName=function, InvocationType="Event", Payload=json.dumps(payload).encode())
+    client.invoke(FunctionName=function, Qualifier="live", InvocationType="Event", Payload=json.dumps(payload).encode())

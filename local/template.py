@@ -21,6 +21,9 @@ DEFAULT_PATH = Path(__file__).resolve().parent.parent / "template.yaml"
 ACCOUNT_ID = "123456789012"
 DEFAULT_REGION = "eu-west-1"
 
+_REQUIRED_PARAMETERS = {"CodatTagKey": "uid"}
+"""Values on one machine of the parameters that have no default."""
+
 
 class TemplateError(Exception):
     """The template contains something that isn't supported on one machine."""
@@ -194,13 +197,20 @@ class Template:
         resolved_items = {key: self.resolve(item) for key, item in value.items()}
         return {key: item for key, item in resolved_items.items() if item is not _NO_VALUE}
 
+    def branch_of(self, value: Any) -> Any:
+        """Return the unresolved branch that applies if the value is an `!If`, else the value."""
+        while isinstance(value, dict) and set(value) == {"Fn::If"}:
+            [(condition, then, otherwise)] = value.values()
+            value = then if self._condition(condition) else otherwise
+        return value
+
     def _intrinsic(self, name: str, argument: Any) -> Any:
         intrinsics: dict[str, Callable[[Any], Any]] = {
             "Ref": self._ref,
             "Sub": self._sub,
             "GetAtt": self._get_att,
             "Join": lambda argument: argument[0].join(map(_text, self.resolve(argument[1]))),
-            "If": lambda argument: self.resolve(argument[1 if self._condition(argument[0]) else 2]),
+            "If": lambda argument: self.resolve(self.branch_of({"Fn::If": argument})),
         }
         if name not in intrinsics:
             raise TemplateError(f"the function !{name} is not supported on one machine")
@@ -289,8 +299,9 @@ def _parameter_values(declared: Mapping[str, Any], overrides: Mapping[str, str])
         raise TemplateError(f"the template has no parameter {', '.join(sorted(unknown))}")
     values: dict[str, Any] = {}
     for name, declaration in declared.items():
-        # A parameter without a default is empty.
-        value = _text(overrides.get(name, declaration.get("Default", "")))
+        # A parameter without a default or value is empty.
+        default = declaration.get("Default", _REQUIRED_PARAMETERS.get(name, ""))
+        value = _text(overrides.get(name, default))
         is_list = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
         values[name] = value.split(",") if is_list else value
     return values

@@ -107,7 +107,7 @@ def _event_source_mappings(template: Template, source_type: str) -> Iterator[tup
     """Yield the mappings from this type of resource, each with the logical id of its source."""
     sources = template.of_type(source_type)
     for properties in template.of_type("AWS::Lambda::EventSourceMapping").values():
-        source = resource_of(properties["EventSourceArn"])
+        source = resource_of(template.branch_of(properties["EventSourceArn"]))
         if source in sources:
             yield source, properties
 

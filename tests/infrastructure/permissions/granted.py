@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.infrastructure.permissions.needed import Permission
-from tests.infrastructure.template.deployed import as_list, properties
+from tests.infrastructure.template.deployed import as_list, function_of, properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Set as AbstractSet
 
+_TABLE = "{'Fn::If': ['OwnsTable', {'Fn::GetAtt': ['Table', 'Arn']}, {'Ref': 'ExistingTableArn'}]}"
 _RESOURCES = {
-    "{'Fn::GetAtt': ['Table', 'Arn']}": "table",
-    "{'Fn::Sub': '${Table.Arn}/index/byCustomer'}": "index/byCustomer",
-    "{'Fn::Sub': '${Table.Arn}/index/byStatus'}": "index/byStatus",
-    "{'Fn::GetAtt': ['Table', 'StreamArn']}": "stream",
-    "{'Fn::Sub': '${Table.Arn}/stream/*'}": "streams",
+    _TABLE: "table",
+    f"{{'Fn::Join': ['/index/', [{_TABLE}, 'byCustomer']]}}": "index/byCustomer",
+    f"{{'Fn::Join': ['/index/', [{_TABLE}, 'byStatus']]}}": "index/byStatus",
+    "{'Fn::If': ['OwnsTable', {'Fn::GetAtt': ['Table', 'StreamArn']}, {'Ref': 'ExistingTableStreamArn'}]}": "stream",
+    f"{{'Fn::Join': ['/stream/', [{_TABLE}, '*']]}}": "streams",
     "{'Ref': 'CodatSecret'}": "secret",
     "{'Fn::GetAtt': ['ReconcileQueue', 'Arn']}": "queue",
     "{'Fn::Sub': 'arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/${EventBusName}'}": "bus",
@@ -61,7 +62,7 @@ def needed_by_lambda(template: dict[str, Any]) -> dict[str, set[Permission]]:
         resources = [source["EventSourceArn"]]
         if "DestinationConfig" in source:
             resources.append(source["DestinationConfig"]["OnFailure"]["Destination"])
-        needs = needed.setdefault(_folder(functions[source["FunctionName"]["Ref"]]), set())
+        needs = needed.setdefault(_folder(functions[function_of(source)]), set())
         needs.update(need for resource in resources for need in _NEEDED_BY_LAMBDA[_RESOURCES[str(resource)]])
     return needed
 

@@ -9,14 +9,17 @@ from typing import Any
 
 from tests.e2e.artifact.make import ROOT, make
 
+ALIAS = "Aliaslive"
+"""What SAM appends to a function's logical id for that of its alias `live`."""
+
 
 @cache
-def transformed() -> dict[str, Any]:
+def transformed(*layer_content: str) -> dict[str, Any]:
     """Return the template as CloudFormation gets it."""
     make(".sam/.synced")
     template: dict[str, Any] = json.loads(
         subprocess.run(
-            [".sam/bin/python", "-m", "tests.infrastructure.template.transform"],
+            [".sam/bin/python", "-m", "tests.infrastructure.template.transform", *layer_content],
             cwd=ROOT,
             env={"PATH": os.defpath, "AWS_DEFAULT_REGION": "us-east-1"},
             stdout=subprocess.PIPE,
@@ -65,8 +68,15 @@ def function_roles(template: dict[str, Any]) -> set[str]:
 
 def event_source(template: dict[str, Any], function: str) -> dict[str, Any]:
     sources = properties(template, "AWS::Lambda::EventSourceMapping").values()
-    [source] = [source for source in sources if source["FunctionName"] == {"Ref": function}]
+    [source] = [source for source in sources if function_of(source) == function]
     return source
+
+
+def function_of(source: dict[str, Any]) -> str:
+    """Return the function behind the alias that an event source invokes."""
+    alias: str = source["FunctionName"]["Ref"]
+    assert alias.endswith(ALIAS), alias
+    return alias.removesuffix(ALIAS)
 
 
 def as_list(value: Any) -> list[Any]:

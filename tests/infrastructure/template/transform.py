@@ -1,6 +1,7 @@
 """Print template.yaml as CloudFormation gets it, after SAM's transform.
 
-Run it in SAM CLI's environment: `.sam/bin/python -m tests.infrastructure.template.transform`.
+Run it in SAM CLI's environment: `.sam/bin/python -m tests.infrastructure.template.transform [CONTENT]`. CONTENT is the
+key in S3 of the layer's uploaded content, which SAM CLI derives from the content.
 """
 
 import json
@@ -24,6 +25,8 @@ def main() -> None:
     validator = SamTemplateValidator(template, NoManagedPolicies(), region="us-east-1")
     # The transform requires the URL of uploaded code; `sam validate` replaces local paths in the same way.
     validator._replace_local_codeuri()
+    if contents := sys.argv[1:]:
+        validator.sam_template["Resources"]["SharedLayer"]["Properties"]["ContentUri"] = f"s3://bucket/{contents[0]}"
     json.dump(transform(validator.sam_template, {}, NoManagedPolicies()), sys.stdout)
 
 
