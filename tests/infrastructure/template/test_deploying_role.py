@@ -1,0 +1,118 @@
+"""The documented policy of the deploying role, against what CloudFormation calls for each type of resource."""
+
+import json
+from fnmatch import fnmatchcase
+from typing import Any
+
+import botocore.session
+import pytest
+
+from tests.e2e.artifact.make import ROOT
+from tests.infrastructure.template.deployed import as_list
+
+POLICY = json.loads((ROOT / "docs/deploying-role.json").read_text())
+ALLOWED = [action for statement in POLICY["Statement"] for action in as_list(statement["Action"])]
+
+# The actions to create, read, change and delete a resource, with the properties that the template uses, as the schemas
+# of CloudFormation's registry list them: `aws cloudformation describe-type --type RESOURCE --type-name TYPE`.
+NEEDED = {
+    "AWS::ApiGatewayV2::Api": "apigateway:POST apigateway:GET apigateway:PATCH apigateway:PUT apigateway:DELETE",
+    "AWS::ApiGatewayV2::ApiMapping": "apigateway:POST apigateway:GET apigateway:PATCH apigateway:DELETE",
+    "AWS::ApiGatewayV2::DomainName": "apigateway:POST apigateway:GET apigateway:PATCH apigateway:DELETE",
+    "AWS::ApiGatewayV2::Stage": "apigateway:POST apigateway:TagResource logs:CreateLogDelivery logs:GetLogDelivery"
+    " logs:UpdateLogDelivery logs:DeleteLogDelivery logs:ListLogDeliveries logs:PutResourcePolicy"
+    " logs:DescribeResourcePolicies logs:DescribeLogGroups",
+    "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm cloudwatch:DescribeAlarms cloudwatch:DeleteAlarms"
+    " cloudwatch:TagResource cloudwatch:UntagResource cloudwatch:ListTagsForResource",
+    "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard cloudwatch:GetDashboard cloudwatch:DeleteDashboards",
+    "AWS::CodeDeploy::Application": "codedeploy:CreateApplication codedeploy:GetApplication"
+    " codedeploy:DeleteApplication codedeploy:TagResource codedeploy:ListTagsForResource",
+    "AWS::CodeDeploy::DeploymentGroup": "codedeploy:CreateDeploymentGroup codedeploy:GetDeploymentGroup"
+    " codedeploy:UpdateDeploymentGroup codedeploy:DeleteDeploymentGroup iam:PassRole",
+    "AWS::DynamoDB::Table": "dynamodb:CreateTable dynamodb:DescribeTable dynamodb:UpdateTable dynamodb:DeleteTable"
+    " dynamodb:DescribeTimeToLive dynamodb:UpdateTimeToLive dynamodb:DescribeContinuousBackups"
+    " dynamodb:UpdateContinuousBackups dynamodb:DescribeContributorInsights dynamodb:GetResourcePolicy"
+    " dynamodb:DescribeKinesisStreamingDestination dynamodb:TagResource dynamodb:UntagResource"
+    " dynamodb:ListTagsOfResource",
+    "AWS::IAM::ManagedPolicy": "iam:CreatePolicy iam:GetPolicy iam:GetPolicyVersion iam:ListPolicyVersions"
+    " iam:CreatePolicyVersion iam:DeletePolicyVersion iam:DeletePolicy iam:TagPolicy",
+    "AWS::IAM::Policy": "iam:PutRolePolicy iam:GetRolePolicy iam:DeleteRolePolicy",
+    "AWS::IAM::Role": "iam:CreateRole iam:GetRole iam:UpdateRole iam:UpdateAssumeRolePolicy iam:DeleteRole iam:TagRole"
+    " iam:UntagRole iam:AttachRolePolicy iam:DetachRolePolicy iam:ListAttachedRolePolicies iam:PutRolePolicy"
+    " iam:GetRolePolicy iam:DeleteRolePolicy iam:ListRolePolicies iam:PutRolePermissionsBoundary"
+    " iam:DeleteRolePermissionsBoundary",
+    # CodeDeploy updates an alias for CloudFormation.
+    "AWS::Lambda::Alias": "lambda:CreateAlias lambda:GetAlias lambda:UpdateAlias lambda:DeleteAlias"
+    " lambda:GetProvisionedConcurrencyConfig codedeploy:CreateDeployment codedeploy:GetDeployment"
+    " codedeploy:GetDeploymentConfig codedeploy:RegisterApplicationRevision codedeploy:GetApplicationRevision"
+    " codedeploy:StopDeployment",
+    "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping lambda:GetEventSourceMapping"
+    " lambda:UpdateEventSourceMapping lambda:DeleteEventSourceMapping lambda:TagResource",
+    "AWS::Lambda::Function": "lambda:CreateFunction lambda:GetFunction lambda:GetFunctionConfiguration"
+    " lambda:UpdateFunctionCode lambda:UpdateFunctionConfiguration lambda:DeleteFunction lambda:PutFunctionConcurrency"
+    " lambda:DeleteFunctionConcurrency lambda:GetFunctionCodeSigningConfig lambda:GetRuntimeManagementConfig"
+    " lambda:GetFunctionRecursionConfig lambda:GetLayerVersion lambda:ListTags lambda:TagResource lambda:UntagResource"
+    " iam:PassRole s3:GetObject",
+    "AWS::Lambda::LayerVersion": "lambda:PublishLayerVersion lambda:GetLayerVersion lambda:DeleteLayerVersion"
+    " s3:GetObject",
+    "AWS::Lambda::Permission": "lambda:AddPermission lambda:RemovePermission lambda:GetPolicy",
+    "AWS::Lambda::Version": "lambda:PublishVersion lambda:GetFunctionConfiguration lambda:ListVersionsByFunction",
+    "AWS::Logs::LogGroup": "logs:CreateLogGroup logs:DescribeLogGroups logs:PutRetentionPolicy logs:DeleteLogGroup"
+    " logs:DeleteRetentionPolicy logs:TagResource logs:UntagResource logs:ListTagsForResource",
+    "AWS::S3::Bucket": "s3:CreateBucket s3:DeleteBucket s3:PutEncryptionConfiguration s3:GetEncryptionConfiguration"
+    " s3:PutBucketOwnershipControls s3:GetBucketOwnershipControls s3:PutBucketPublicAccessBlock"
+    " s3:GetBucketPublicAccessBlock s3:PutLifecycleConfiguration s3:GetLifecycleConfiguration s3:PutBucketTagging"
+    " s3:GetBucketTagging",
+    "AWS::S3::BucketPolicy": "s3:PutBucketPolicy s3:GetBucketPolicy s3:DeleteBucketPolicy",
+    "AWS::SQS::Queue": "sqs:CreateQueue sqs:GetQueueAttributes sqs:GetQueueUrl sqs:SetQueueAttributes sqs:DeleteQueue"
+    " sqs:TagQueue sqs:UntagQueue sqs:ListQueueTags",
+    "AWS::Scheduler::Schedule": "scheduler:CreateSchedule scheduler:GetSchedule scheduler:UpdateSchedule"
+    " scheduler:DeleteSchedule iam:PassRole",
+    "AWS::SecretsManager::ResourcePolicy": "secretsmanager:PutResourcePolicy secretsmanager:GetResourcePolicy"
+    " secretsmanager:DeleteResourcePolicy secretsmanager:ValidateResourcePolicy",
+    "AWS::SecretsManager::Secret": "secretsmanager:CreateSecret secretsmanager:DescribeSecret"
+    " secretsmanager:UpdateSecret secretsmanager:DeleteSecret secretsmanager:TagResource secretsmanager:UntagResource",
+}
+MAX_CHARACTERS = 6144
+"""Of a managed policy, without white space."""
+
+
+def is_allowed(action: str) -> bool:
+    return any(fnmatchcase(action, pattern) for pattern in ALLOWED)
+
+
+def test_the_deploying_role_may_manage_every_resource(template: dict[str, Any]) -> None:
+    for kind in {resource["Type"] for resource in template["Resources"].values()}:
+        assert [action for action in NEEDED[kind].split() if not is_allowed(action)] == [], kind
+
+
+def test_it_may_deploy_and_protect_a_stack() -> None:
+    for action in (
+        "CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet DescribeStacks DescribeStackEvents"
+        " GetTemplateSummary DeleteStack UpdateStack SetStackPolicy UpdateTerminationProtection"
+    ).split():
+        assert is_allowed(f"cloudformation:{action}"), action
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["dynamodb:GetItem", "dynamodb:Scan", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue", "iam:*"],
+)
+def test_it_may_not_read_customers_or_secrets(action: str) -> None:
+    assert not is_allowed(action)
+
+
+def test_every_action_is_an_operation_of_its_service() -> None:
+    """A misspelled action allows nothing. Some services have actions with names of their own."""
+    session = botocore.session.get_session()
+    for action in ALLOWED:
+        service, name = action.split(":")
+        if service not in {"apigateway", "s3"} and name != "PassRole" and "LogDeliver" not in name:
+            operations = session.get_service_model(service).operation_names
+            assert any(fnmatchcase(operation, name) for operation in operations), action
+
+
+def test_the_policy_fits_and_names_its_resources() -> None:
+    assert len(json.dumps(POLICY, separators=(",", ":"))) <= MAX_CHARACTERS
+    everywhere = [statement["Sid"] for statement in POLICY["Statement"] if statement["Resource"] == "*"]
+    assert everywhere == ["WithoutNames"]
