@@ -53,7 +53,7 @@ class _Command:
     outputs: tuple[str, ...]
     """The options that can be left out if the stack is given, because its outputs contain them."""
     others: tuple[str, ...] = ()
-    variables: str = "STACK=codat-customers"
+    variables: str = "STACK=codat-customers-dev"
 
     @property
     def epilog(self) -> str:
@@ -70,7 +70,7 @@ _DESCRIPTION = """\
 Operate a deployment of codat-customers with your own AWS credentials.
 
 Every command has a make target of the same name, which sets up Python first. Options default to
-environment variables, which make also accepts: make rotate-api-key STACK=codat-customers
+environment variables, which make also accepts: make rotate-api-key STACK=codat-customers-dev
 """
 
 _EPILOG = f"""\
@@ -178,7 +178,7 @@ Use it after items were lost. The API, webhooks and reconciles can run meanwhile
         ),
         ("table",),
         ("source",),
-        "STACK=codat-customers FROM=restored",
+        "STACK=codat-customers-dev FROM=restored",
     ),
 )
 

@@ -11,6 +11,7 @@ from tests.e2e.docs.markdown import DOCUMENTS, ROOT, anchors, code, links, rows,
 
 README = (ROOT / "README.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
+LOCAL = (ROOT / "docs" / "local.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 # API Gateway has no route that its function lacks, so no caller gets it.
@@ -59,7 +60,7 @@ def test_the_problems_table_lists_every_problem_that_a_caller_can_get() -> None:
 def test_the_listed_variables_are_read() -> None:
     """By name, somewhere in the stack on one machine."""
     source = "".join(path.read_text() for path in (ROOT / "local").rglob("*.py"))
-    listed = [name for cells in rows(section(README, "On one machine")) for name in code(cells[0])]
+    listed = [name for cells in rows(section(LOCAL, "Variables")) for name in code(cells[0])]
     assert len(listed) >= 5
     assert [name for name in listed if f'"{name}"' not in source] == []
 

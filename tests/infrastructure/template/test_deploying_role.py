@@ -73,6 +73,10 @@ NEEDED = {
     "AWS::SecretsManager::Secret": "secretsmanager:CreateSecret secretsmanager:DescribeSecret"
     " secretsmanager:UpdateSecret secretsmanager:DeleteSecret secretsmanager:TagResource secretsmanager:UntagResource",
 }
+DEPLOYMENT = (
+    "CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet DescribeStacks DescribeStackEvents"
+    " GetTemplateSummary DeleteStack UpdateStack SetStackPolicy UpdateTerminationProtection"
+)
 MAX_CHARACTERS = 6144
 """Of a managed policy, without white space."""
 
@@ -87,10 +91,7 @@ def test_the_deploying_role_may_manage_every_resource(template: dict[str, Any]) 
 
 
 def test_it_may_deploy_and_protect_a_stack() -> None:
-    for action in (
-        "CreateChangeSet DescribeChangeSet ExecuteChangeSet DeleteChangeSet DescribeStacks DescribeStackEvents"
-        " GetTemplateSummary DeleteStack UpdateStack SetStackPolicy UpdateTerminationProtection"
-    ).split():
+    for action in DEPLOYMENT.split():
         assert is_allowed(f"cloudformation:{action}"), action
 
 

@@ -38,6 +38,6 @@ def test_the_documents_show_the_real_output(operator: Operator) -> None:
     }
     for command, answers in entered.items():
         output = operator.run(command, *answers)[1]
-        shown = examples[f"make {command} STACK=codat-customers"].splitlines()
+        shown = examples[f"make {command} STACK=codat-customers-dev"].splitlines()
         without_prompts = [line for line in shown if "(not shown)" not in line]
         assert [_VARYING.sub("…", line) for line in without_prompts] == _VARYING.sub("…", output).splitlines()
