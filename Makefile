@@ -27,7 +27,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo run test unit coverage soak check package replay restore bench clean
-.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key
+.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key restore-table
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -92,7 +92,8 @@ rotate-api-key: ## store a new Codat API key that proves to be this deployment's
 trust-api-key: ## confirm the stored Codat API key if it can't prove itself (STACK=…)
 replay: ## process the quarantined webhooks again (TABLE_NAME=…)
 restore: ## put back lost items from a backup that was restored to another table (STACK=… FROM=…)
-webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore: .venv/.synced
+restore-table: ## restore the stack's table, also a deleted one, under a new name (STACK=…)
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore restore-table: .venv/.synced
 	@exec $(PYTHON) -m cli $@
 
 bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)

@@ -30,6 +30,7 @@ class Options(Namespace):
     webhook_url: str = ""
     table: str = ""
     source: str = ""
+    to: str = ""
     codat_base_url: str = CODAT_BASE_URL
     timeline_days: int = TIMELINE_DAYS
 
@@ -174,11 +175,28 @@ Use it after items were lost. The API, webhooks and reconciles can run meanwhile
         (
             "Scan on the restored table",
             "BatchGetItem, PutItem and ConditionCheckItem on the stack's table",
-            "cloudformation:DescribeStackResource and lambda:InvokeFunction, if you give --stack",
+            "cloudformation:DescribeStacks and lambda:InvokeFunction, if you give --stack",
         ),
         ("table",),
         ("source",),
         "STACK=codat-customers-dev FROM=restored",
+    ),
+    _Command(
+        "restore-table",
+        "restore the stack's table, also a deleted one, under a new name",
+        """\
+Restore the newest state of the stack's table to a new table, with stream, TTL, point-in-time recovery and
+deletion protection. Print the parameters that point the stack to it.
+
+Use it after the table was deleted, or if its content can't be used any more.
+""",
+        (
+            _READ_OUTPUTS,
+            "ListBackups, RestoreTableToPointInTime and RestoreTableFromBackup",
+            "DescribeTable, UpdateTable, DescribeTimeToLive, UpdateTimeToLive and UpdateContinuousBackups",
+            "Scan, Query, GetItem, PutItem, UpdateItem, DeleteItem and BatchWriteItem on the new table",
+        ),
+        ("table", "to"),
     ),
 )
 
@@ -217,6 +235,7 @@ _OPTIONS: Mapping[str, tuple[str, str, str, Callable[[str], Any]]] = {
     ),
     "table": ("--table", "TABLE_NAME", "name of the deployment's table, instead of --stack", str),
     "source": ("--from", "FROM", "name of the table that the backup was restored to", str),
+    "to": ("--to", "TO", "name of the new table, STACK-restored by default", str),
     "codat_base_url": ("--codat-base-url", "CODAT_BASE_URL", f"another Codat than {CODAT_BASE_URL}", _codat_base_url),
     "timeline_days": ("--timeline-days", "TIMELINE_DAYS", f"the stack's TimelineDays, if not {TIMELINE_DAYS}", int),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.deployment import Deployment
@@ -12,6 +13,7 @@ from cli.errors import OperatorError
 from cli.prompts import API_KEYS_PAGE
 from cli.replay import replay
 from cli.restore import restore
+from cli.restore_table import restore_table
 from cli.rotation import retire_webhook_secret, rotate_api_key, rotate_webhook_secret, trust_api_key
 from cli.webhook_consumer import register_webhook_consumer
 from shared.domain.errors import CodatError, CodatRejectedCredentials, StoreUnavailable
@@ -59,4 +61,6 @@ def _run(options: Options, prompt: Prompt) -> None:
         case "replay":
             replay(deployment.table(), options.timeline_days)
         case "restore":
-            restore(options.stack, options.table, options.source)
+            restore(options.stack, deployment.table_name, options.source)
+        case "restore-table":
+            restore_table(boto3.client("dynamodb"), deployment.table_name, options.to or f"{options.stack}-restored")

@@ -33,7 +33,11 @@ class Deployment:
     def table(self) -> Table:
         # The table retries by itself.
         client = boto3.client("dynamodb", config=aws_config(attempts=1))
-        return Table(client, self._options.table or self._output("TableName"))
+        return Table(client, self.table_name)
+
+    @property
+    def table_name(self) -> str:
+        return self._options.table or self._output("TableName")
 
     def codat(self, api_key: str) -> Codat:
         return Codat(self._options.codat_base_url, api_key)

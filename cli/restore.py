@@ -42,8 +42,7 @@ MAX_WAIT = 60.0
 
 
 def restore(stack: str, table: str, source: str) -> None:
-    """Restore the stack's table, or `table`, from `source`. With a stack, start a reconcile afterwards."""
-    table = table or _resource(stack, "Table")
+    """Restore `table` from `source`. With a stack, start a reconcile afterwards."""
     if table == source:
         raise OperatorError("FROM is the table itself. Name the table that the backup was restored to.")
     restored = Restoration(table, source).run()
@@ -51,7 +50,7 @@ def restore(stack: str, table: str, source: str) -> None:
         print(f"{number:>9}  {kind}")
     print(f"{restored.total()} items were missing, and are restored.")
     if stack:
-        _invoke(_resource(stack, "PlanReconcileFunction"), {"adoptOurs": True})
+        _invoke(f"{stack}-plan-reconcile", {"adoptOurs": True})
         print("A reconcile was started. It also adopts the companies that were created after the backup.")
     else:
         print('Now invoke the function plan_reconcile with {"adoptOurs": true}.')
@@ -242,12 +241,6 @@ def _mapper(concurrency: int) -> Iterator[Callable[..., Iterable[list[str]]]]:
     else:
         with ThreadPoolExecutor(concurrency) as pool:
             yield pool.map
-
-
-def _resource(stack: str, logical_id: str) -> str:
-    client: Any = boto3.client("cloudformation")
-    resource = client.describe_stack_resource(StackName=stack, LogicalResourceId=logical_id)
-    return str(resource["StackResourceDetail"]["PhysicalResourceId"])
 
 
 def _invoke(function: str, payload: Mapping[str, Any]) -> None:

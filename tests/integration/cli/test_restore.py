@@ -494,18 +494,18 @@ def test_with_a_stack_the_reconcile_is_started(app: App, restored_table: str, mo
     """GIVEN a stack THEN its function is invoked, and adopts the companies that were created after the backup."""
     back_up(app, restored_table)
     invoked: list[tuple[str, Any]] = []
-    names = {"Table": app.stack.table_name, "PlanReconcileFunction": "plan-reconcile-1"}
-    monkeypatch.setattr("cli.restore._resource", lambda _stack, logical_id: names[logical_id])
+    outputs = {"TableName": app.stack.table_name}
+    monkeypatch.setattr("cli.deployment.Deployment._output", lambda _, name: outputs[name])
     monkeypatch.setattr("cli.restore._invoke", lambda name, payload: invoked.append((name, payload)))
     assert main(["restore"], {"STACK": "codat-customers", "FROM": restored_table}) == 0
-    assert invoked == [("plan-reconcile-1", {"adoptOurs": True})]
+    assert invoked == [("codat-customers-plan-reconcile", {"adoptOurs": True})]
 
 
 def test_the_stacks_table_is_not_restored_from_itself(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """GIVEN a backup's name that is the name of the stack's table THEN nothing is read or written."""
-    monkeypatch.setattr("cli.restore._resource", lambda _stack, _logical_id: "table-1")
+    monkeypatch.setattr("cli.deployment.Deployment._output", lambda _, _name: "table-1")
     assert main(["restore"], {"STACK": "codat-customers", "FROM": "table-1"}) == 1
     [line] = capsys.readouterr().err.splitlines()
     assert "FROM is the table itself" in line

@@ -19,6 +19,7 @@ COMPLETE = {
     "trust-api-key": ["--secret-arn", "arn", "--table", "t"],
     "replay": ["--table", "t"],
     "restore": ["--table", "t", "--from", "restored"],
+    "restore-table": ["--table", "t", "--to", "restored"],
 }
 """The options that each command needs if there is no stack."""
 
