@@ -5,9 +5,9 @@ trusted key, because another Codat client's key can't read our companies.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol, TypeVar
+from math import ceil
+from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -28,23 +28,8 @@ _UNKNOWN_TIME = "~"
 PAGE_SIZE = 100
 MAX_QUERY_CHARACTERS = 2_000
 """Codat allows 2,048."""
-
-
-class KeyTrust(Protocol):
-    def require(self, codat: "Codat", company_id: str | None) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class CompanyPage:
-    companies: list[Company]
-    unparseable: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionList:
-    snapshots: list[ConnectionSnapshot]
-    unparseable: list[Source]
-    """The sources of the connections that could not be parsed, as far as they are readable."""
+RequireTrust = Callable[["Codat", str | None], None]
+"""Raises CodatRejectedCredentials unless the API key in use is trusted; a readable company of ours may prove it."""
 
 
 class Codat:
@@ -53,10 +38,10 @@ class Codat:
     Every method raises the CodatErrors of `shared.domain.errors`, and SecretsUnavailable.
     """
 
-    def __init__(self, transport: Transport, *, tag_key: str, trust: KeyTrust) -> None:
+    def __init__(self, transport: Transport, *, tag_key: str, require_trust: RequireTrust) -> None:
         self._transport = transport
         self._tag_key = tag_key
-        self._trust = trust
+        self._require_trust = require_trust
         self.seconds_left = transport.seconds_left
         """The time left for requests to Codat: the caller's, without the time to store their results."""
 
@@ -145,16 +130,19 @@ class Codat:
         tagged = [company for company in companies if company.tagged_customer_id in customer_ids]
         return sorted(tagged, key=lambda company: (company.created_at, company.company_id))
 
-    def companies(self, page: int, page_size: int) -> CompanyPage:
-        """Return a page of all companies at Codat with their connections; pages count from 1."""
-        entries, _ = self._page("companies", page=page, pageSize=page_size)
-        companies = self._parsed_companies(entries)
-        return CompanyPage(companies, len(entries) - len(companies))
+    def companies(self, page: int) -> tuple[list[Company], int]:
+        """Return a page of all companies at Codat with their connections, and how many of them can't be parsed.
 
-    def company_count(self) -> int:
-        """Return the number of all companies at Codat, also of other apps."""
-        params = {"page": 1, "pageSize": 1}
-        return self._retry(lambda: self._send("GET", "companies", params=params).read(wire.Page).total_results)
+        Pages count from 1.
+        """
+        entries, _ = self._page("companies", page=page)
+        companies = self._parsed_companies(entries)
+        return companies, len(entries) - len(companies)
+
+    def company_pages(self) -> int:
+        """Return the number of pages of all companies at Codat, also of other apps."""
+        _, total = self._page("companies", page=1, pageSize=1)
+        return ceil(total / PAGE_SIZE)
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
         """Split the ids into batches whose query stays within Codat's limit."""
@@ -190,16 +178,19 @@ class Codat:
         connection = response.read(wire.LinkableConnection)
         return connection.snapshot(response.read_at, connection.link_url)
 
-    def connections(self, company_id: str) -> ConnectionList:
-        """Return a company's connections. Codat's list may lag behind."""
-        result = ConnectionList([], [])
+    def connections(self, company_id: str) -> tuple[list[ConnectionSnapshot], list[Source]]:
+        """Return a company's connections, and the sources of those that can't be parsed, as far as they are readable.
+
+        Codat's list may lag behind.
+        """
+        snapshots, unparseable = [], []
         for entry, read_at in self._entries("companies", company_id, "connections"):
             connection = _parse(wire.DataConnection, entry)
             if connection is None:
-                result.unparseable.append(wire.source_hint(entry))
+                unparseable.append(wire.source_hint(entry))
             else:
-                result.snapshots.append(connection.snapshot(read_at))
-        return result
+                snapshots.append(connection.snapshot(read_at))
+        return snapshots, unparseable
 
     def unlink(self, company_id: str, connection_id: str) -> ConnectionSnapshot:
         """Sever a Linked connection; Codat rejects any other.
@@ -228,7 +219,7 @@ class Codat:
 
     def require_trusted_key(self, company_id: str | None = None) -> None:
         """Raise CodatRejectedCredentials unless the API key in use is trusted; `company_id` may prove it."""
-        self._trust.require(self, company_id)
+        self._require_trust(self, company_id)
 
     def api_key_fingerprint(self) -> str:
         return api_key_fingerprint(self._transport.api_key)
@@ -276,7 +267,7 @@ class Codat:
 
     def _page(self, *path: str, **params: Any) -> tuple[list[tuple[Any, Timestamp]], int]:
         """Return the entries of a page, each with the time of its read, and the length of the whole list."""
-        response = self._get(*path, params=params)
+        response = self._get(*path, params={"pageSize": PAGE_SIZE, **params})
         page = response.read(wire.Page)
         return [(entry, response.read_at) for entry in page.results], page.total_results
 
@@ -286,7 +277,7 @@ class Codat:
         page = 0
         while True:
             page += 1
-            page_entries, total = self._page(*path, page=page, pageSize=PAGE_SIZE, **params)
+            page_entries, total = self._page(*path, page=page, **params)
             entries.extend(page_entries)
             if not page_entries or len(entries) >= total:
                 return entries

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import NewType
 
-from shared.domain import connection_errors
 from shared.domain.initial_reads import MAX_KEPT, NO_EVIDENCE, InitialRead, ReadEvidence
 from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 from shared.domain.timestamps import Timestamp, just_after
@@ -197,15 +196,18 @@ class Connection:
     @property
     def error(self) -> str | None:
         """The reason why the connection does not work, in words for a person."""
-        name = self.source.platform_name
+        name, error = self.source.platform_name, self.reported_error
         match self.status:
             case Status.PENDING_AUTH:
-                error = self.reported_error or (connection_errors.unused(name) if self.abandoned_at else None)
-                return connection_errors.with_connector(error, name) if error and self._needs_connector else error
+                if error is None and self.abandoned_at is not None:
+                    error = f"The link to {name} was not used in time. Ask for a new one."
+                if error and self._needs_connector:
+                    error += f" {name} needs its connector: install it on the computer that {name} runs on."
+                return error
             case Status.UNLINKED:
-                return self.reported_error
+                return error
             case Status.DEAUTHORIZED:
-                return self.reported_error or connection_errors.revoked(name)
+                return error or f"{name} no longer allows access: it was revoked there, or has expired. Connect again."
             case _:
                 return None
 

@@ -101,6 +101,11 @@ class Ownership:
         """The customer that owns the company. The pointer alone decides that, not a tag."""
         return None if self.is_reserved or self.has_ended else self.customer_id
 
+    @property
+    def is_free(self) -> bool:
+        """True if reconcile may adopt the company."""
+        return self.owner is None and not self.has_ended
+
     def before_adoption_by(self, customer_id: str, company_id: str) -> Mapping[str, Any] | None:
         """Return the company's content before this customer's adoption, if that was undone."""
         is_theirs = self.discarded is not None and self.discarded["adopter"] == adopter_digest(company_id, customer_id)

@@ -48,11 +48,6 @@ def datetime_of(when: Timestamp) -> datetime:
     return datetime.fromisoformat(f"{when[:26]}+00:00")
 
 
-def milliseconds_of(when: Timestamp) -> int:
-    """Return whole milliseconds since 1970."""
-    return int(datetime_of(when).timestamp() * 1000)
-
-
 def just_after(when: Timestamp) -> Timestamp:
     """Return the next timestamp, 100 nanoseconds later."""
     ticks = int(when[20:27]) + 1

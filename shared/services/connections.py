@@ -122,10 +122,10 @@ def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> Con
 
 def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[ConnectionSnapshot]:
     """Return Codat's list. Raises CodatInvalidResponse if a connection that may be to this platform can't be parsed."""
-    answer = context.codat.connections(customer.company_id)
-    if any(_may_be_on(source, platform) for source in answer.unparseable):
+    snapshots, unparseable = context.codat.connections(customer.company_id)
+    if any(_may_be_on(source, platform) for source in unparseable):
         raise errors.CodatInvalidResponse("A connection that can't be parsed may be to the same platform.")
-    return answer.snapshots
+    return snapshots
 
 
 def _is_on(source: Source, platform: Platform) -> bool:

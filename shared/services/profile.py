@@ -85,8 +85,9 @@ def send_profile(customer: Customer, context: CodatContext, *, replaced: Custome
             if rejection.status == HTTPStatus.BAD_REQUEST:
                 _roll_back(newest, replaced if newest is customer else None, context)
             raise
-        if context.customers.mark_synced(newest):
-            return replace(newest, confirmed_profile=None)
+        confirmed = replace(newest, confirmed_profile=None)
+        if context.customers.change(confirmed, newest):
+            return confirmed
         newest = context.customers.find(newest.customer_id)
         if newest is not None and replaced is not None and newest.profile == replaced.profile:
             # Reconcile has sent the change as well, and Codat has rejected that request.

@@ -172,10 +172,6 @@ class Customers:
         unchanged = Condition("version = :before AND #state = :active", values, {"#state": "state"})
         return self._table.try_write(put(_customer_item(changed), unchanged))
 
-    def mark_synced(self, sent: Customer) -> bool:
-        """Record that Codat confirmed the profile. Return False if the customer has changed since."""
-        return self.change(replace(sent, confirmed_profile=None), sent)
-
     def page(self, limit: int, cursor: str | None) -> Page[Customer]:
         """Return customers in no particular order. Raises InvalidQuery for a cursor of another list."""
         page = self._query.page(limit, cursor)
@@ -200,15 +196,12 @@ class Customers:
             return None
         return self._leases.take_over(lease_of(item, f"Customer {customer_id}"), request)
 
-    def begin_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Store the deletion before the request to Codat. Return None if the customer is missing or being created."""
-        return self._deletion(customer_id, request, {ACTIVE, DELETING})
+    def begin_deletion(self, customer_id: str, request: LeaseRequest, *, resume: bool = False) -> Deletion | None:
+        """Store the deletion before the request to Codat. Return None if the customer is missing or being created.
 
-    def resume_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Continue a deletion; None if it is complete. A customer that was created again since stays."""
-        return self._deletion(customer_id, request, {DELETING})
-
-    def _deletion(self, customer_id: str, request: LeaseRequest, states: set[str]) -> Deletion | None:
+        With `resume`, only continue an earlier deletion: a customer that was created again since stays.
+        """
+        states = {DELETING} if resume else {ACTIVE, DELETING}
         item = self._item(customer_id)
         while item is not None and item["state"] in states:
             # After a failed condition too: then the item is our own write, whose response was lost.
@@ -233,7 +226,7 @@ class Customers:
     def release_deletion(self, deletion: Deletion) -> None:
         """End the lease, so that a repeated call continues at once."""
         item = self._table.get(keys.customer(deletion.customer_id))
-        if item is not None and item.get("leaseOwner") == deletion.owner:
+        if item is not None:
             self._table.try_write(put({**item, "leaseUntil": 0}, owned_by(deletion)))
 
     def close_company(self, company_id: str, customer_id: str) -> None:

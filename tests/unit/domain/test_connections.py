@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from shared.domain.connection_errors import revoked
 from shared.domain.connections import (
     NO_STAMP,
     Connection,
@@ -100,7 +99,7 @@ reconnected = update(Status.LINKED, 6)
 deleted = update(Status.DELETED, 7)
 read_as_pending = update(Status.PENDING_AUTH, 3, Precedence.READ)
 unlinked_in_the_second_of_the_link = update(Status.UNLINKED, 3, Precedence.OUR_CHANGE)
-REVOKED = revoked("QuickBooks Online")
+REVOKED = "QuickBooks Online no longer allows access: it was revoked there, or has expired. Connect again."
 
 
 @pytest.mark.parametrize(
@@ -204,7 +203,7 @@ def test_the_newest_error_since_the_last_link_is_shown(reported: list[StatusUpda
             error = None if update.status is Status.LINKED else update.error
     state = merged(reported)
     if state.status is Status.DEAUTHORIZED:
-        error = error or revoked(state.source.platform_name)
+        error = error or REVOKED.replace("QuickBooks Online", state.source.platform_name)
     assert state.error == (None if state.status in {Status.LINKED, Status.DELETED} else error)
 
 
