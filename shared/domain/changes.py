@@ -1,7 +1,6 @@
-"""The events that the app receives: one for each visible change of a customer or a connection.
+"""The events that the app receives, one for each visible change.
 
-EventBridge guarantees no order, so each event contains the `version` of its subject. A consumer ignores an event whose
-version is not above its own.
+EventBridge guarantees no order: a consumer ignores an event whose `version` is not above its own.
 """
 
 from collections.abc import Mapping

@@ -139,10 +139,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
 
 
 def discard_adoption(lease: CreationLease, context: CodatContext) -> None:
-    """Undo an incomplete adoption: restore the company's name, description and tags, and end the lease.
-
-    Raises Codat's errors, after which a repeated call completes.
-    """
+    """Undo an incomplete adoption, and end the lease. Raises Codat's errors, after which a repeated call completes."""
     company_id = lease.payload["adoptedCompanyId"]
     try:
         if "before" in lease.payload:

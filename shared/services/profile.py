@@ -96,10 +96,7 @@ def send_profile(customer: Customer, context: CodatContext, *, replaced: Custome
 
 
 def _roll_back(rejected: Customer, replaced: Customer | None, context: CodatContext) -> None:
-    """Store the earlier profile again, unless the customer was changed since.
-
-    It stays pending, because an earlier change may have reached Codat.
-    """
+    """Store the earlier profile again, unless the customer was changed since. An earlier change stays pending."""
     profile = replaced.profile if replaced else rejected.confirmed_profile
     if profile is None or profile == rejected.profile:
         return

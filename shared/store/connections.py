@@ -16,7 +16,7 @@ from shared.domain.timeline import Actor, TimelineEntry
 from shared.domain.timestamps import Timestamp, datetime_of, timestamp_of
 from shared.store import keys
 from shared.store.customers import TOMBSTONE_LIFETIME, owned_pointer, ownership_of
-from shared.store.leases import Leases, lost, owned_by, to_ms
+from shared.store.leases import Leases, lost, owned_by
 from shared.store.paging import ShardedQuery, decode, encode, invalid_cursor
 from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, Item, Table, check, delete, put
 
@@ -32,10 +32,7 @@ class Connections:
         self._timeline_lifetime = timeline_lifetime
 
     def acquire(self, company_id: str, platform_key: str, request: LeaseRequest) -> CreationLease:
-        """Return the lease on creating a connection to this platform.
-
-        Raises CreationInProgress while another process holds it.
-        """
+        """Return the lease on creating a connection. Raises CreationInProgress while another process holds it."""
         key = keys.connection_lease(company_id, platform_key)
         requested_at = timestamp_of(request.now)
         payload = {"companyId": company_id, "platformKey": platform_key, "requestedAt": requested_at}
@@ -64,10 +61,9 @@ class Connections:
         return sorted(connections, key=lambda connection: (connection.created_at, connection.connection_id))
 
     def page(self, status: Status, limit: int, cursor: str | None) -> Page[Connection]:
-        """Return connections of all customers with this status, in no particular order.
+        """Return connections with this status, in no order. Raises InvalidQuery for a cursor of another list.
 
         A page may be short: the index is eventually consistent, and connections whose status has changed are left out.
-        Raises InvalidQuery for a cursor of another list.
         """
         query = ShardedQuery(self._table, INDEX, "statusShard", "statusKey", keys.shards(keys.with_status(status)))
         page = query.page(limit, cursor)
@@ -86,10 +82,7 @@ class Connections:
         return Page([_entry(item, connection) for item in items], encode(following["sk"]) if following else None)
 
     def tombstone(self, company_id: str, now: datetime) -> None:
-        """Replace an ended company's connections by tombstones without personal data, and delete their timelines.
-
-        After an interruption, a repeated call does the rest.
-        """
+        """Replace an ended company's connections by tombstones without personal data, and delete their timelines."""
         for connection in self._all(company_id):
             self._tombstone(connection, now)
         for pk, prefix in (keys.timeline(company_id), keys.connection_lease(company_id, "")):
@@ -124,7 +117,7 @@ class Connections:
         another process has written since: read again and merge again. Raises CreationInProgress if the lease was lost,
         CompanyGone if the connection is new and its customer does not own the company (any more).
         """
-        first_version = to_ms(datetime_of(connection.updated_at))
+        first_version = int(datetime_of(connection.updated_at).timestamp() * 1000)
         stored = replace(connection, version=connection.version + 1 if connection.version else first_version)
         writes = [put(_connection_item(stored), _unchanged_since(connection))]
         if ended is not None:
@@ -148,10 +141,7 @@ class Connections:
         return stored
 
     def add_entry(self, entry: TimelineEntry, customer_id: str) -> None:
-        """Add an entry without a change to the timeline, unless it contains the entry already.
-
-        Raises CompanyGone if the customer doesn't own the company (any more): the entry would outlive it.
-        """
+        """Add an entry, unless it is stored. Raises CompanyGone if the customer doesn't own the company (any more)."""
         owner = check(keys.company(entry.company_id), owned_pointer(customer_id))
         try:
             self._table.write(owner, put(self._entry_item(entry), ABSENT))

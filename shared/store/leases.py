@@ -24,10 +24,7 @@ class Leases:
     def acquire(
         self, key: Key, payload: Item, subject: str, request: LeaseRequest, *, expires_at: int | None = None
     ) -> CreationLease | Item:
-        """Return the lease; or the item under `key`, if it is not a lease.
-
-        At `expires_at` (seconds since 1970) DynamoDB removes an abandoned lease.
-        """
+        """Return the lease, or the item under `key` if it is none. DynamoDB removes it at `expires_at` (seconds)."""
         expiry = {} if expires_at is None else {"expiresAt": expires_at}
         lease = CreationLease(
             subject=subject,

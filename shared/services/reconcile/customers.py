@@ -77,7 +77,7 @@ def _compare_connections(
 ) -> None:
     stored = {connection.connection_id: connection for connection in connections if not connection.is_deleted}
     deleted = {connection.connection_id for connection in connections if connection.is_deleted}
-    listed = {snapshot.connection_id: snapshot for snapshot in company.connections}
+    listed = {update.connection_id: update for update in company.connections}
     for connection_id in sorted({*stored, *listed} - deleted):
         with results.collect_error():
             before = stored.get(connection_id)

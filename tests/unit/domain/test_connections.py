@@ -11,7 +11,6 @@ from hypothesis import given, strategies as st
 from shared.domain.connections import (
     NO_STAMP,
     Connection,
-    ConnectionSnapshot,
     NextAction,
     Precedence,
     Source,
@@ -271,8 +270,9 @@ def test_a_link_that_was_not_used_is_abandoned_until_a_new_one_is_issued() -> No
 def test_a_snapshot_differs_by_status_error_or_platform_key() -> None:
     """A newer sync is checked separately."""
     pending = merge(blank(), replace(update(Status.PENDING_AUTH, 0), error="cancelled", last_sync=CREATED), NOW)
-    same = ConnectionSnapshot(
-        at=NOW,
+    same = StatusUpdate(
+        stamp=stamp(NOW, Precedence.READ, ""),
+        company_id="company",
         connection_id="connection",
         source=SOURCE,
         created_at=CREATED,
