@@ -158,7 +158,7 @@ Use it after you corrected the code that could not parse them, from a checkout o
 """,
         (
             _READ_OUTPUTS,
-            "BatchGetItem, GetItem, Query, PutItem, DeleteItem, BatchWriteItem and ConditionCheckItem on the table",
+            "BatchGetItem, GetItem, Query, PutItem, DeleteItem and ConditionCheckItem on the table",
         ),
         ("table",),
         ("timeline_days",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -10,6 +11,7 @@ from cli.telemetry import NoTelemetry
 from shared.codat import wire
 from shared.codat.client import Codat as CodatClient
 from shared.codat.transport import Transport
+from shared.domain.errors import CodatInvalidResponse
 from shared.retrying import retrying
 from shared.runtime import clock
 from shared.services.api_keys import ApiKeyTrust
@@ -53,7 +55,7 @@ class Codat:
     def require_trusted_key(self, table: Table) -> None:
         """Raise CodatRejectedCredentials unless the deployment trusts the API key, or it proves itself now."""
         trust = ApiKeyTrust(ApiKeys(table), Customers(table), clock.now, set())
-        CodatClient(self._transport, tag_key="", trust=trust).require_trusted_key()
+        CodatClient(self._transport, tag_key="", require_trust=trust.require).require_trusted_key()
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +71,11 @@ class Codat:
         return self._transport.send("POST", "webhooks", json=body).read(Consumer)
 
     def delete_consumer(self, consumer_id: str) -> None:
-        self._transport.send("DELETE", "webhooks", consumer_id).read_nothing()
+        response = self._transport.send("DELETE", "webhooks", consumer_id)
+        try:
+            json.loads(response.body or "null")
+        except (ValueError, RecursionError) as error:  # a gateway's page
+            raise CodatInvalidResponse("Codat returned an invalid response (body).") from error
 
     def client_name(self) -> str:
         """Return the name of the Codat client that the API key belongs to."""

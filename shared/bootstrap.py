@@ -19,10 +19,8 @@ from shared.services.context import CodatContext, Context, WebhookContext
 
 if TYPE_CHECKING:
     import httpx
-    from botocore.config import Config
-    from mypy_boto3_dynamodb import DynamoDBClient
 
-    from shared.domain.changes import Change
+    from shared.domain.changes import ChangeEvent
     from shared.http.router import Request
     from shared.messaging.event_bus import EventBus
     from shared.messaging.queue import Queue
@@ -89,29 +87,24 @@ def secrets() -> "Secrets":
     return Secrets(settings().codat_secret_id)
 
 
-def change_of(record: Any) -> "Change | None":
-    """Return the change in a record of the table's stream."""
-    from shared.store.changes import change_of
+def change_event(record: Any) -> "ChangeEvent | None":
+    from shared.store.changes import change_event
 
-    return change_of(record)
+    return change_event(record)
 
 
 @cache
 def event_bus() -> "EventBus":
-    import boto3
-
     from shared.messaging.event_bus import EventBus
 
-    return EventBus(boto3.client("events", config=_aws_config(attempts=2)), read(ChangesSettings).event_bus_name)
+    return EventBus(_client("events"), read(ChangesSettings).event_bus_name)
 
 
 @cache
 def queue() -> "Queue":
-    import boto3
-
     from shared.messaging.queue import Queue
 
-    return Queue(boto3.client("sqs", config=_aws_config(attempts=2)), read(PlanSettings).reconcile_queue_url)
+    return Queue(_client("sqs"), read(PlanSettings).reconcile_queue_url)
 
 
 def _stores(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
@@ -142,7 +135,7 @@ def _stores_and_codat(actor: Actor, context: "LambdaContext") -> dict[str, Any]:
     stores, table = _stores(actor, seconds_left), _table(seconds_left)
     trust = ApiKeyTrust(ApiKeys(table), stores["customers"], clock.now, _trusted_api_keys())
     transport = Transport(_http(), secrets(), lambda: seconds_left() - STORE_RESERVE_SECONDS, clock.now, Telemetry())
-    codat = Codat(transport, tag_key=settings().codat_tag_key, trust=trust)
+    codat = Codat(transport, tag_key=settings().codat_tag_key, require_trust=trust.require)
     return {**stores, "seconds_left": seconds_left, "leases": Leases(table), "codat": codat}
 
 
@@ -160,10 +153,8 @@ def _http() -> "httpx.Client":
 
 
 @cache
-def _dynamodb() -> "DynamoDBClient":
-    import boto3
-
-    return boto3.client("dynamodb", config=_aws_config(attempts=1))
+def _dynamodb() -> Any:
+    return _client("dynamodb", attempts=1)  # Table retries by itself
 
 
 def _table(seconds_left: Callable[[], float]) -> "Table":
@@ -172,8 +163,10 @@ def _table(seconds_left: Callable[[], float]) -> "Table":
     return Table(_dynamodb(), settings().table_name, seconds_left=seconds_left)
 
 
-def _aws_config(*, attempts: int) -> "Config":
-    """Limit each request to far less than Codat's timeout. DynamoDB gets one attempt, because Table retries itself."""
+def _client(service: Any, *, attempts: int = 2) -> Any:
+    """Return a client whose time-outs are far shorter than Codat's."""
+    import boto3
     from botocore.config import Config
 
-    return Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": attempts, "mode": "standard"})
+    retries: Any = {"total_max_attempts": attempts, "mode": "standard"}
+    return boto3.client(service, config=Config(connect_timeout=1, read_timeout=2, retries=retries))

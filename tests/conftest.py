@@ -22,7 +22,7 @@ import tenacity
 
 from shared import bootstrap
 from shared.runtime import clock as runtime_clock
-from shared.store.table import Table, unmarshal
+from shared.store.table import unmarshal
 from tests.intensity import examples
 from tests.payloads import signed
 
@@ -146,9 +146,10 @@ class App:
         """Reset Codat and empty the table: moto copies the whole table for every transaction."""
         self.codat.reset()
         bootstrap._trusted_api_keys.cache_clear()
-        table = Table(self.stack.dynamodb, self.stack.table_name)
-        while items := self.stack.dynamodb.scan(TableName=self.stack.table_name)["Items"]:
-            table.delete_many((item["pk"]["S"], item["sk"]["S"]) for item in items)
+        dynamodb, table_name = self.stack.dynamodb, self.stack.table_name
+        while items := dynamodb.scan(TableName=table_name)["Items"]:
+            for item in items:
+                dynamodb.delete_item(TableName=table_name, Key={"pk": item["pk"], "sk": item["sk"]})
 
     def items(self, pk: str = "") -> list[dict[str, Any]]:
         """Return the items of a partition; if `pk` ends in `#` or is empty, of all partitions that start with it."""

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from shared import bootstrap
 from shared.domain.errors import NotAuthentic
 from shared.http.problems import TOO_LARGE, Problem
-from shared.http.router import BadRequest, Request, Response, http_handler
+from shared.http.router import Request, Response, http_handler
 from shared.services.webhooks import receive
 
 MAX_BODY_BYTES = 256 * 1024
@@ -13,13 +13,13 @@ _BASE64_OVERHEAD = 4 / 3
 
 
 def accept(request: Request) -> Response:
-    too_large = BadRequest(Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes."))
+    too_large = Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes.")
     if len(request.event.get("body") or "") > MAX_BODY_BYTES * _BASE64_OVERHEAD + 4:
         raise too_large  # before the body is decoded
     context = bootstrap.webhook_context(request)
     try:
         body = request.body
-    except BadRequest as error:
+    except Problem as error:
         # A body that can't be decoded has no valid signature.
         context.telemetry.count("WebhookRefused", reason="malformed")
         raise NotAuthentic("malformed") from error

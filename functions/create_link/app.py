@@ -3,7 +3,6 @@
 from http import HTTPStatus
 
 from shared import bootstrap
-from shared.http.responses import link_document, token_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.links import access_token, company_link, connection_link
 
@@ -11,17 +10,19 @@ from shared.services.links import access_token, company_link, connection_link
 def company(request: Request) -> Response:
     context = bootstrap.codat_context(request)
     url = company_link(request.customer_id, context)
-    return Response(HTTPStatus.OK, link_document(url, context.timestamp()))
+    return Response(HTTPStatus.OK, {"linkUrl": url, "issuedAt": context.timestamp()})
 
 
 def connection(request: Request) -> Response:
     context = bootstrap.codat_context(request)
     url = connection_link(request.customer_id, request.connection_id, context)
-    return Response(HTTPStatus.OK, link_document(url, context.timestamp()))
+    return Response(HTTPStatus.OK, {"linkUrl": url, "issuedAt": context.timestamp()})
 
 
 def token(request: Request) -> Response:
-    return Response(HTTPStatus.OK, token_document(access_token(request.customer_id, bootstrap.codat_context(request))))
+    token = access_token(request.customer_id, bootstrap.codat_context(request))
+    document = {"accessToken": token.token, "expiresIn": token.expires_in, "tokenType": token.token_type}
+    return Response(HTTPStatus.OK, document)
 
 
 handler = http_handler(

@@ -12,7 +12,7 @@ from shared.services.reconcile import plan
 def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, int]:
     """Queue a reconcile. The event `{"adoptOurs": true}` also adopts orphans that this service created."""
     context = bootstrap.plan_context(lambda_context)
-    queued = plan(context.customers, context.codat, bootstrap.queue(), adopt_ours=event.get("adoptOurs") is True)
+    queued = plan(bootstrap.queue(), context, adopt_ours=event.get("adoptOurs") is True)
     context.telemetry.measure("ReconcileMessages", queued)
     logger.info("planned", extra={"messages": queued})
     return {"messages": queued}

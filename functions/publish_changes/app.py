@@ -11,7 +11,7 @@ from shared.services.changes import publish
 @observed
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     records = event["Records"]
-    failed = publish([bootstrap.change_of(record) for record in records], bootstrap.event_bus(), Telemetry())
+    failed = publish([bootstrap.change_event(record) for record in records], bootstrap.event_bus(), Telemetry())
     logger.info("published", extra={"records": len(records), "failed_from": failed})
     if failed is None:
         return {"batchItemFailures": []}

@@ -4,8 +4,7 @@ from http import HTTPStatus
 
 from functions.read_customers import lists
 from shared import bootstrap
-from shared.domain.documents import connection_document, customer_document
-from shared.http.responses import platform_document
+from shared.domain.documents import connection_document, customer_document, platform_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections

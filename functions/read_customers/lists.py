@@ -3,11 +3,10 @@
 from http import HTTPStatus
 
 from shared import bootstrap
-from shared.domain.documents import connection_document, customer_document
+from shared.domain.documents import connection_document, customer_document, entry_document
 from shared.domain.errors import InvalidQuery
 from shared.domain.pages import Page
 from shared.http import query
-from shared.http.responses import entry_document
 from shared.http.router import Request, Response
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections, find_by_company

@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any
 
 from shared import bootstrap
-from shared.domain.errors import CodatCustomersError, PartialFailure
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import logger, observed
 from shared.services.reconcile import process
@@ -18,12 +17,11 @@ def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, A
     counts: Counter[str] = Counter()
     failed: list[dict[str, str]] = []
     for record in event["Records"]:
-        try:
-            counts += process(json.loads(record["body"]), context)
-        except CodatCustomersError as error:
-            if isinstance(error, PartialFailure):
-                counts.update(error.counts)
-            logger.warning("batch put back", extra={"message_id": record["messageId"], "cause": str(error)})
+        results = process(json.loads(record["body"]), context)
+        counts += results.counts
+        if results.errors:
+            cause = {"cause": str(results.errors[0]), "errors": len(results.errors)}
+            logger.warning("batch put back", extra={"message_id": record["messageId"], **cause})
             failed.append({"itemIdentifier": record["messageId"]})
     context.telemetry.measure("DriftFound", counts["drift"])
     logger.info("reconciled", extra={"found": dict(counts), "failed": len(failed)})

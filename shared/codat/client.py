@@ -5,9 +5,9 @@ trusted key, because another Codat client's key can't read our companies.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Protocol, TypeVar
+from math import ceil
+from typing import Any, TypeVar
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from shared.codat import wire
 from shared.codat.transport import Response, Transport, api_key_fingerprint
 from shared.domain import customers
-from shared.domain.connections import ConnectionSnapshot, Source
+from shared.domain.connections import Precedence, Source, Stamp, StatusUpdate, stamp
 from shared.domain.customers import CREATION_TAG, AccessToken, Company, Profile, Quota
 from shared.domain.errors import CodatError, CodatInvalidResponse, CodatNotFound
 from shared.domain.timestamps import Timestamp
@@ -28,23 +28,8 @@ _UNKNOWN_TIME = "~"
 PAGE_SIZE = 100
 MAX_QUERY_CHARACTERS = 2_000
 """Codat allows 2,048."""
-
-
-class KeyTrust(Protocol):
-    def require(self, codat: "Codat", company_id: str | None) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class CompanyPage:
-    companies: list[Company]
-    unparseable: int
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionList:
-    snapshots: list[ConnectionSnapshot]
-    unparseable: list[Source]
-    """The sources of the connections that could not be parsed, as far as they are readable."""
+RequireTrust = Callable[["Codat", str | None], None]
+"""Raises CodatRejectedCredentials unless the API key in use is trusted; a readable company of ours may prove it."""
 
 
 class Codat:
@@ -53,10 +38,10 @@ class Codat:
     Every method raises the CodatErrors of `shared.domain.errors`, and SecretsUnavailable.
     """
 
-    def __init__(self, transport: Transport, *, tag_key: str, trust: KeyTrust) -> None:
+    def __init__(self, transport: Transport, *, tag_key: str, require_trust: RequireTrust) -> None:
         self._transport = transport
         self._tag_key = tag_key
-        self._trust = trust
+        self._require_trust = require_trust
         self.seconds_left = transport.seconds_left
         """The time left for requests to Codat: the caller's, without the time to store their results."""
 
@@ -102,15 +87,15 @@ class Codat:
     def company(self, company_id: str) -> Company | None:
         """Return the company, or None if Codat has no such company."""
         try:
-            response = self._get("companies", company_id)
+            company, read_at = self._get(wire.Company, "companies", company_id)
         except CodatNotFound:
             return None
-        return self._company(response.read(wire.Company), response.read_at)
+        return self._company(company, read_at)
 
     def has_company(self, company_id: str) -> bool:
         """Return whether Codat has the company; only its id is parsed."""
         try:
-            self._retry(lambda: self._send("GET", "companies", company_id).read(wire.CompanyId))
+            self._get(wire.CompanyId, "companies", company_id)
         except CodatNotFound:
             return False
         return True
@@ -145,16 +130,19 @@ class Codat:
         tagged = [company for company in companies if company.tagged_customer_id in customer_ids]
         return sorted(tagged, key=lambda company: (company.created_at, company.company_id))
 
-    def companies(self, page: int, page_size: int) -> CompanyPage:
-        """Return a page of all companies at Codat with their connections; pages count from 1."""
-        entries, _ = self._page("companies", page=page, pageSize=page_size)
-        companies = self._parsed_companies(entries)
-        return CompanyPage(companies, len(entries) - len(companies))
+    def companies(self, page: int) -> tuple[list[Company], int]:
+        """Return a page of all companies at Codat with their connections, and how many of them can't be parsed.
 
-    def company_count(self) -> int:
-        """Return the number of all companies at Codat, also of other apps."""
-        params = {"page": 1, "pageSize": 1}
-        return self._retry(lambda: self._send("GET", "companies", params=params).read(wire.Page).total_results)
+        Pages count from 1.
+        """
+        entries, _ = self._page("companies", page=page)
+        companies = self._parsed_companies(entries)
+        return companies, len(entries) - len(companies)
+
+    def company_pages(self) -> int:
+        """Return the number of pages of all companies at Codat, also of other apps."""
+        _, total = self._page("companies", page=1, pageSize=1)
+        return ceil(total / PAGE_SIZE)
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
         """Split the ids into batches whose query stays within Codat's limit."""
@@ -173,53 +161,51 @@ class Codat:
 
     def access_token(self, company_id: str) -> AccessToken:
         """Return a token for Codat's embedded Link component, valid for this company."""
-        token = self._get("companies", company_id, "accessToken").read(wire.AccessToken)
+        token, _ = self._get(wire.AccessToken, "companies", company_id, "accessToken")
         return AccessToken(token.access_token, token.expires_in, token.token_type)
 
     # Connections
 
-    def create_connection(self, company_id: str, platform_key: str, idempotency_key: str) -> ConnectionSnapshot:
+    def create_connection(self, company_id: str, platform_key: str, idempotency_key: str) -> StatusUpdate:
         path = ("companies", company_id, "connections")
         response = self._send("POST", *path, json={"platformKey": platform_key}, idempotency_key=idempotency_key)
         created = response.read(wire.LinkableConnection)
-        return created.snapshot(response.changed_at, created.link_url)
+        return created.update(company_id, _stamp(response.changed_at), created.link_url)
 
-    def connection(self, company_id: str, connection_id: str) -> ConnectionSnapshot:
+    def connection(self, company_id: str, connection_id: str) -> StatusUpdate:
         """Return the connection with a fresh link URL. Raises CodatNotFound."""
-        response = self._get("companies", company_id, "connections", connection_id)
-        connection = response.read(wire.LinkableConnection)
-        return connection.snapshot(response.read_at, connection.link_url)
+        path = ("companies", company_id, "connections", connection_id)
+        connection, read_at = self._get(wire.LinkableConnection, *path)
+        return connection.update(company_id, _stamp(read_at), connection.link_url)
 
-    def connections(self, company_id: str) -> ConnectionList:
-        """Return a company's connections. Codat's list may lag behind."""
-        result = ConnectionList([], [])
+    def connections(self, company_id: str) -> tuple[list[StatusUpdate], list[Source]]:
+        """Return a company's connections, and the sources of those that can't be parsed, as far as they are readable.
+
+        Codat's list may lag behind.
+        """
+        updates, unparseable = [], []
         for entry, read_at in self._entries("companies", company_id, "connections"):
             connection = _parse(wire.DataConnection, entry)
             if connection is None:
-                result.unparseable.append(wire.source_hint(entry))
+                unparseable.append(wire.source_hint(entry))
             else:
-                result.snapshots.append(connection.snapshot(read_at))
-        return result
+                updates.append(connection.update(company_id, _stamp(read_at)))
+        return updates, unparseable
 
-    def unlink(self, company_id: str, connection_id: str) -> ConnectionSnapshot:
-        """Sever a Linked connection; Codat rejects any other.
-
-        Each attempt has its own idempotency key: under the first one, Codat would replay a 500.
-        """
+    def unlink(self, company_id: str, connection_id: str) -> StatusUpdate:
+        """Sever a Linked connection; Codat rejects any other."""
         path = ("companies", company_id, "connections", connection_id)
         body = {"status": "Unlinked"}
+        # Each attempt has its own idempotency key: under the first one, Codat would replay a 500.
         response = self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())))
-        return response.read(wire.DataConnection).snapshot(response.changed_at)
+        return response.read(wire.DataConnection).update(company_id, _stamp(response.changed_at))
 
     def delete_connection(self, company_id: str, connection_id: str) -> Timestamp:
-        """Revoke and remove a connection, and return the time on Codat's clock. Raises CodatNotFound if it is gone.
-
-        The connection is read afterwards, as in `delete_company`.
-        """
+        """Revoke and remove a connection, and return the time on Codat's clock. Raises CodatNotFound if it is gone."""
         path = ("companies", company_id, "connections", connection_id)
         response = self._retry(lambda: self._send("DELETE", *path))
         try:
-            self._get(*path)
+            self._get(wire.CompanyId, *path)
         except CodatNotFound:
             return response.changed_at
         raise CodatInvalidResponse("Codat still returns the connection after its deletion.")
@@ -228,13 +214,13 @@ class Codat:
 
     def require_trusted_key(self, company_id: str | None = None) -> None:
         """Raise CodatRejectedCredentials unless the API key in use is trusted; `company_id` may prove it."""
-        self._trust.require(self, company_id)
+        self._require_trust(self, company_id)
 
     def api_key_fingerprint(self) -> str:
         return api_key_fingerprint(self._transport.api_key)
 
     def listed_fingerprints(self) -> frozenset[str]:
-        """Return the fingerprints of all API keys of this Codat client; empty if Codat doesn't list them.
+        """Return the fingerprints of this Codat client's API keys; empty if Codat doesn't list them.
 
         The response contains the keys themselves: it is neither logged nor stored.
         """
@@ -271,14 +257,19 @@ class Codat:
     def _retry(self, call: Callable[[], _T]) -> _T:
         return retrying(self.seconds_left)(call)
 
-    def _get(self, *path: str, params: Mapping[str, Any] | None = None) -> Response:
-        return self._retry(lambda: self._send("GET", *path, params=params))
+    def _get(self, model: type[wire.Model], *path: str, **params: Any) -> tuple[wire.Model, Timestamp]:
+        """Return the document and the time of its read."""
+
+        def read() -> tuple[wire.Model, Timestamp]:
+            response = self._send("GET", *path, params=params)
+            return response.read(model), response.read_at
+
+        return self._retry(read)
 
     def _page(self, *path: str, **params: Any) -> tuple[list[tuple[Any, Timestamp]], int]:
         """Return the entries of a page, each with the time of its read, and the length of the whole list."""
-        response = self._get(*path, params=params)
-        page = response.read(wire.Page)
-        return [(entry, response.read_at) for entry in page.results], page.total_results
+        page, read_at = self._get(wire.Page, *path, **{"pageSize": PAGE_SIZE, **params})
+        return [(entry, read_at) for entry in page.results], page.total_results
 
     def _entries(self, *path: str, **params: Any) -> list[tuple[Any, Timestamp]]:
         """Return the entries of all pages. A page may be shorter than requested."""
@@ -286,7 +277,7 @@ class Codat:
         page = 0
         while True:
             page += 1
-            page_entries, total = self._page(*path, page=page, pageSize=PAGE_SIZE, **params)
+            page_entries, total = self._page(*path, page=page, **params)
             entries.extend(page_entries)
             if not page_entries or len(entries) >= total:
                 return entries
@@ -310,7 +301,9 @@ class Codat:
         tags = dict(company.tags or {})
         entries = company.data_connections or []
         connections = [_parse(wire.DataConnection, entry) for entry in entries]
-        snapshots = tuple(connection.snapshot(at) for connection in connections if connection is not None)
+        updates = tuple(
+            connection.update(company.id, _stamp(at)) for connection in connections if connection is not None
+        )
         return Company(
             company_id=company.id,
             tagged_customer_id=customers.customer_id_from_tag(tags.pop(self._tag_key, None)),
@@ -318,10 +311,15 @@ class Codat:
             name=company.name,
             description=company.description or None,
             tags=tags,
-            connections=snapshots,
-            unparseable_connections=len(entries) - len(snapshots),
+            connections=updates,
+            unparseable_connections=len(entries) - len(updates),
             link_url=company.redirect,
         )
+
+
+def _stamp(when: Timestamp) -> Stamp:
+    """Return the stamp of an answer. `update_from_answer` raises it above the state that was stored before."""
+    return stamp(when, Precedence.READ, "")
 
 
 def _parse(model: type[wire.Model], entry: Any) -> wire.Model | None:

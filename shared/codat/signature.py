@@ -35,8 +35,7 @@ class WebhookVerifier:
 def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> str:
     """Return the message's id (`webhook-id`); header names in lower case.
 
-    Raises NotAuthentic unless one of `secrets` signed the body. The reasons for the metric are `no-secret`,
-    `missing-header`, `oversized-header`, `timestamp`, `malformed` and `mismatch`.
+    Raises NotAuthentic unless one of `secrets` signed the body.
     See https://docs.codat.io/using-the-api/webhooks/webhook-security.
     """
     verifiers = [verifier for secret in secrets if (verifier := _verifier(secret))]

@@ -5,7 +5,6 @@ Codat and is no evidence about the request: a 404 page must not delete a connect
 work, from either of the two.
 """
 
-import json
 import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -104,13 +103,6 @@ class Response:
             return model.model_validate_json(self.body)
         except ValidationError as error:
             raise errors.CodatInvalidResponse(f"Codat returned an invalid response ({summarize(error)}).") from error
-
-    def read_nothing(self) -> None:
-        """Ignore the content. Raises CodatInvalidResponse if the body is a gateway's page."""
-        try:
-            json.loads(self.body or "null")
-        except (ValueError, RecursionError) as error:
-            raise errors.CodatInvalidResponse("Codat returned an invalid response (body).") from error
 
 
 class Transport:

@@ -1,12 +1,14 @@
 """Parsing a webhook's body into an event."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 
 from pydantic import ValidationError
 
 from shared.codat import wire
 from shared.domain import events
+from shared.domain.connections import Precedence, stamp
 from shared.domain.errors import UnparseableEvent
 from shared.domain.initial_reads import InitialRead
 from shared.domain.timestamps import CLOCK_TOLERANCE, timestamp_of
@@ -30,9 +32,10 @@ def _event(envelope: wire.Envelope) -> events.Event:
     header = envelope.id, envelope.event_type, envelope.generated_date
     if envelope.event_type in events.CONNECTION_EVENT_TYPES:
         change = wire.ConnectionPayload.model_validate(envelope.payload)
-        return events.ConnectionEvent(
-            *header, change.reference_company.id, change.connection.snapshot(envelope.generated_date)
-        )
+        stamped = stamp(envelope.generated_date, Precedence.EVENT, envelope.id)
+        update = change.connection.update(change.reference_company.id, stamped)
+        status = events.status_after(envelope.event_type, update.status)
+        return events.ConnectionEvent(*header, replace(update, status=status))
     if envelope.event_type == events.COMPANY_DELETED:
         return events.CompanyDeletedEvent(*header, wire.CompanyId.model_validate(envelope.payload).id)
     if envelope.event_type == events.INITIAL_READ:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from shared.domain.connection_errors import error_text
-from shared.domain.connections import ConnectionSnapshot, Source, Status
+from shared.domain.connections import Source, Stamp, Status, StatusUpdate
 from shared.domain.timestamps import Timestamp, timestamp
 
 MAX_SUMMARY = 500
@@ -73,9 +73,10 @@ class DataConnection(Wire):
     last_sync: Time | None = None
     data_connection_errors: list[DataConnectionError] | None = None
 
-    def snapshot(self, at: Timestamp, link_url: str | None = None) -> ConnectionSnapshot:
-        return ConnectionSnapshot(
-            at=at,
+    def update(self, company_id: str, stamped: Stamp, link_url: str | None = None) -> StatusUpdate:
+        return StatusUpdate(
+            stamp=stamped,
+            company_id=company_id,
             connection_id=self.id,
             source=Source(self.integration_key or "", self.platform_name, self.source_type),
             created_at=self.created,

@@ -1,7 +1,6 @@
-"""The events that the app receives: one for each visible change of a customer or a connection.
+"""The events that the app receives, one for each visible change.
 
-EventBridge guarantees no order, so each event contains the `version` of its subject. A consumer ignores an event whose
-version is not above its own.
+EventBridge guarantees no order: a consumer ignores an event whose `version` is not above its own.
 """
 
 from collections.abc import Mapping
@@ -22,45 +21,20 @@ class ChangeEvent:
     detail: Mapping[str, Any] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class CustomerChange:
-    """The customer before and after the change; None if it did not exist."""
-
-    before: Customer | None
-    after: Customer | None
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionChange:
-    before: Connection | None
-    after: Connection | None
-
-
-Change = CustomerChange | ConnectionChange
-
-
-def change_event_for(change: Change) -> ChangeEvent | None:
-    """Return the event for a change; None if the change is not visible to the app."""
-    return _customer_event(change) if isinstance(change, CustomerChange) else _connection_event(change)
-
-
-def _customer_event(change: CustomerChange) -> ChangeEvent | None:
-    before, after = change.before, change.after
-    if after is None:
-        # Its version is above all published ones.
-        return None if before is None else _customer_event_of("deleted", before, before.version + 1)
-    if before is not None and before.profile == after.profile:
+def customer_event(before: Customer | None, after: Customer | None) -> ChangeEvent | None:
+    """Return the event for a change of a customer; None if the change is not visible to the app."""
+    customer = after or before
+    if customer is None or (before is not None and after is not None and before.profile == after.profile):
         return None
-    return _customer_event_of("created" if before is None else "updated", after, after.version)
-
-
-def _customer_event_of(kind: str, customer: Customer, version: int) -> ChangeEvent:
+    # The version of a deletion is above all published ones.
+    version = customer.version if after is not None else customer.version + 1
+    kind = "deleted" if after is None else "created" if before is None else "updated"
     ids = {"customerId": customer.customer_id, "companyId": customer.company_id}
     return ChangeEvent(f"customer.{kind}", {**ids, "version": version, "eventId": f"{customer.customer_id}:{version}"})
 
 
-def _connection_event(change: ConnectionChange) -> ChangeEvent | None:
-    before, after = change.before, change.after
+def connection_event(before: Connection | None, after: Connection | None) -> ChangeEvent | None:
+    """Return the event for a change of a connection; None if the change is not visible to the app."""
     kind = None if after is None else _kind_of_change(before, after)
     if after is None or kind is None:
         return None

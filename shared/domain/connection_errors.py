@@ -22,15 +22,3 @@ def error_text(candidates: Iterable[str | None], status_code: str | None, platfo
             return f"{platform_name} could not be reached."
         case _:
             return f"The connection to {platform_name} failed."
-
-
-def revoked(platform_name: str) -> str:
-    return f"{platform_name} no longer allows access: it was revoked there, or has expired. Connect again."
-
-
-def unused(platform_name: str) -> str:
-    return f"The link to {platform_name} was not used in time. Ask for a new one."
-
-
-def with_connector(error: str, platform_name: str) -> str:
-    return f"{error} {platform_name} needs its connector: install it on the computer that {platform_name} runs on."

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import NewType
 
-from shared.domain import connection_errors
 from shared.domain.initial_reads import MAX_KEPT, NO_EVIDENCE, InitialRead, ReadEvidence
 from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 from shared.domain.timestamps import Timestamp, just_after
@@ -69,7 +68,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class StatusUpdate:
-    """Codat's report about one connection at one moment."""
+    """Codat's report about one connection at one moment: as Codat returned it, or sent it in an event."""
 
     stamp: Stamp
     company_id: str
@@ -80,6 +79,8 @@ class StatusUpdate:
     """None if the update contains no status (`connection.failed`)."""
     error: str | None = field(default=None, repr=False)
     last_sync: Timestamp | None = None
+    link_url: str | None = field(default=None, repr=False)
+    """A one-time credential: returned to the caller, but not stored or logged."""
 
     @property
     def event_id(self) -> str:
@@ -88,34 +89,6 @@ class StatusUpdate:
     @property
     def precedence(self) -> Precedence:
         return Precedence(int(self.stamp.split("#", 2)[1]))
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionSnapshot:
-    """A connection as Codat returned or sent it."""
-
-    at: Timestamp
-    """On Codat's clock."""
-    connection_id: str
-    source: Source
-    created_at: Timestamp
-    status: Status
-    error: str | None = field(repr=False)
-    last_sync: Timestamp | None
-    link_url: str | None = field(default=None, repr=False)
-    """A one-time credential: returned to the caller, but not stored or logged."""
-
-    def update(self, company_id: str, stamped: Stamp) -> StatusUpdate:
-        return StatusUpdate(
-            stamp=stamped,
-            company_id=company_id,
-            connection_id=self.connection_id,
-            source=self.source,
-            created_at=self.created_at,
-            status=self.status,
-            error=self.error,
-            last_sync=self.last_sync,
-        )
 
     def differs_from(self, connection: "Connection") -> bool:
         """Return whether the app would see a difference, apart from a newer sync."""
@@ -174,7 +147,7 @@ class Connection:
     def linked_at(self) -> Timestamp | None:
         """When the connection last became Linked, on Codat's clock; None before.
 
-        If the webhook was lost, the lower bound of that moment: the last severance before it, or the creation.
+        If the webhook was lost, a lower bound: the last severance before it, or the creation.
         """
         last_linked = max(self.linked_event_at or "", self.linked_read_at or "")
         if not last_linked:
@@ -197,15 +170,18 @@ class Connection:
     @property
     def error(self) -> str | None:
         """The reason why the connection does not work, in words for a person."""
-        name = self.source.platform_name
+        name, error = self.source.platform_name, self.reported_error
         match self.status:
             case Status.PENDING_AUTH:
-                error = self.reported_error or (connection_errors.unused(name) if self.abandoned_at else None)
-                return connection_errors.with_connector(error, name) if error and self._needs_connector else error
+                if error is None and self.abandoned_at is not None:
+                    error = f"The link to {name} was not used in time. Ask for a new one."
+                if error and self._needs_connector:
+                    error += f" {name} needs its connector: install it on the computer that {name} runs on."
+                return error
             case Status.UNLINKED:
-                return self.reported_error
+                return error
             case Status.DEAUTHORIZED:
-                return self.reported_error or connection_errors.revoked(name)
+                return error or f"{name} no longer allows access: it was revoked there, or has expired. Connect again."
             case _:
                 return None
 

@@ -8,7 +8,7 @@ from typing import Any
 from unicodedata import category
 from uuid import UUID
 
-from shared.domain.connections import ConnectionSnapshot
+from shared.domain.connections import StatusUpdate
 from shared.domain.errors import TooManyTags
 from shared.domain.timestamps import Timestamp
 
@@ -101,6 +101,11 @@ class Ownership:
         """The customer that owns the company. The pointer alone decides that, not a tag."""
         return None if self.is_reserved or self.has_ended else self.customer_id
 
+    @property
+    def is_free(self) -> bool:
+        """True if reconcile may adopt the company."""
+        return self.owner is None and not self.has_ended
+
     def before_adoption_by(self, customer_id: str, company_id: str) -> Mapping[str, Any] | None:
         """Return the company's content before this customer's adoption, if that was undone."""
         is_theirs = self.discarded is not None and self.discarded["adopter"] == adopter_digest(company_id, customer_id)
@@ -124,7 +129,7 @@ class Company:
     description: str | None = field(repr=False)
     tags: Mapping[str, str] = field(repr=False)
     """The other tags."""
-    connections: tuple[ConnectionSnapshot, ...] = ()
+    connections: tuple[StatusUpdate, ...] = ()
     unparseable_connections: int = 0
     link_url: str | None = field(default=None, repr=False)
     """Its Hosted Link page. A one-time credential, like a connection's link URL."""
@@ -156,10 +161,7 @@ def customer_id_from_tag(tag: str | None) -> str | None:
 
 
 def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the app's tags of a company to adopt, and its other ones.
-
-    If this service created the company, all tags but the creation id are the app's; otherwise none is.
-    """
+    """Return the app's tags of a company to adopt, and its other ones: none is the app's if another app created it."""
     if CREATION_TAG not in tags:
         return {}, tags
     return {key: value for key, value in tags.items() if key != CREATION_TAG}, {CREATION_TAG: tags[CREATION_TAG]}
@@ -174,16 +176,10 @@ def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
 
 
 def company_name(profile: Profile, customer_id: str) -> str:
-    """Return the customer's name without the characters that Codat strips silently.
-
-    Return the stripped customer id if no character remains ("株式会社"): Codat requires a name.
-    """
+    """Return the name without the characters that Codat strips; the id if none remains ("株式会社")."""
     return _FORBIDDEN_IN_NAMES.sub("", profile.name).strip() or _FORBIDDEN_IN_NAMES.sub("", customer_id)
 
 
 def is_printable(text: str) -> bool:
-    """Return whether the text can be displayed.
-
-    Joiners count as printable because Persian, Hindi and emoji need them. So do all spaces ("株式会社　日本").
-    """
+    """Return whether the text can be displayed, with the joiners of Persian, Hindi and emoji, and all spaces."""
     return all(character.isprintable() or character in _JOINERS or category(character) == "Zs" for character in text)

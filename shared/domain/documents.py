@@ -1,9 +1,11 @@
-"""The documents of customers and connections in API responses and change events."""
+"""The documents in API responses and change events."""
 
 from typing import Any
 
 from shared.domain.connections import Connection
 from shared.domain.customers import Customer
+from shared.domain.platforms import Platform
+from shared.domain.timeline import WEBHOOK, TimelineEntry
 
 
 def customer_document(customer: Customer, connections: list[Connection]) -> dict[str, Any]:
@@ -39,4 +41,28 @@ def connection_document(connection: Connection) -> dict[str, Any]:
         "createdAt": connection.created_at,
         "updatedAt": connection.updated_at,
         "asOf": connection.as_of,
+    }
+
+
+def platform_document(platform: Platform) -> dict[str, Any]:
+    return {
+        "platformKey": platform.key,
+        "platformName": platform.name,
+        "sourceType": platform.source_type,
+        "needsConnector": platform.needs_connector,
+    }
+
+
+def entry_document(entry: TimelineEntry) -> dict[str, Any]:
+    return {
+        "eventId": entry.event_id,
+        "eventType": entry.event_type,
+        "at": entry.at,
+        "actor": entry.actor.kind,
+        "actorId": entry.actor.identity,
+        "webhookId": entry.actor.identity if entry.actor.kind == WEBHOOK else None,
+        "previousStatus": entry.previous_status,
+        "status": entry.status,
+        "error": entry.error,
+        "applied": entry.applied,
     }

@@ -1,21 +1,7 @@
 """The errors of the project, as one tree.
 
     CodatCustomersError
-    ├── Refused                          the caller must change something, or wait
-    │   ├── CustomerNotFound
-    │   ├── CustomerConflict             the customer exists with another profile or company
-    │   ├── CreationInProgress           retry_after
-    │   ├── DeletionInProgress           retry_after
-    │   ├── CompanyTaken                 the company belongs to another customer
-    │   ├── CompanyUnknown               Codat has no such company
-    │   ├── CompanyGone                  the customer's company was deleted
-    │   ├── TooManyTags                  together with the existing tags of an adopted company
-    │   ├── InvalidQuery                 a query parameter
-    │   ├── UnknownPlatform
-    │   ├── ConnectionNotFound
-    │   ├── AccountingConnectionExists   another platform is linked
-    │   ├── ConnectionNotLinked
-    │   └── ConnectionIsDeleted
+    ├── Refused                          the caller must change something, or wait; see the classes
     ├── CodatError                       correlation_id, retryable, is_answer, had_no_effect
     │   ├── CodatRejectedCredentials     401, 403, or an untrusted API key
     │   ├── CodatAccountLimit            402
@@ -29,9 +15,7 @@
     ├── StoreUnavailable                 DynamoDB throttles or can't be reached
     ├── SecretsUnavailable               Secrets Manager can't be read
     ├── QueueUnavailable                 SQS can't be reached
-    ├── QuotaReserved                    the rest of Codat's quota is kept for the app's calls
-    ├── NoCompanyVisible                 Codat returns none of a batch's companies
-    ├── PartialFailure                   some of a batch could not be reconciled
+    ├── NotReconciled                    a batch that the queue retries
     ├── NotAuthentic                     reason; a webhook without a valid signature
     └── UnparseableEvent                 an authentic webhook that can't be parsed; does not quote its body
 
@@ -203,24 +187,7 @@ class SecretsUnavailable(CodatCustomersError): ...
 class QueueUnavailable(CodatCustomersError): ...
 
 
-class QuotaReserved(CodatCustomersError):
-    def __init__(self, remaining: int) -> None:
-        super().__init__(f"{remaining} requests of Codat's daily quota are left. They are kept for the app's calls.")
-
-
-class NoCompanyVisible(CodatCustomersError):
-    def __init__(self, companies: int) -> None:
-        super().__init__(
-            f"Codat returns none of the {companies} companies of this batch and no other customer's company. "
-            "No customer was deleted. Check the API key."
-        )
-
-
-class PartialFailure(CodatCustomersError):
-    def __init__(self, failures: int, first: str, counts: Mapping[str, int]) -> None:
-        super().__init__(f"{failures} could not be reconciled; the first: {first}")
-        self.counts = counts
-        """The results of the others."""
+class NotReconciled(CodatCustomersError): ...
 
 
 class NotAuthentic(CodatCustomersError):

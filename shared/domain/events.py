@@ -1,9 +1,9 @@
 """Codat's webhook events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from shared.domain.connections import ConnectionSnapshot, Precedence, Status, StatusUpdate, stamp
+from shared.domain.connections import Status, StatusUpdate
 from shared.domain.initial_reads import InitialRead
 from shared.domain.timestamps import Timestamp
 
@@ -27,30 +27,22 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEvent(Event):
-    company_id: str
-    snapshot: ConnectionSnapshot
+    update: StatusUpdate
 
-    @property
-    def connection_id(self) -> str:
-        return self.snapshot.connection_id
 
-    def update(self) -> StatusUpdate:
-        stamped = stamp(self.generated_at, Precedence.EVENT, self.event_id)
-        return replace(self.snapshot.update(self.company_id, stamped), status=self._status())
-
-    def _status(self) -> Status | None:
-        """Return the status that the type implies: Codat's example of `connection.deleted` has the status `Linked`."""
-        match self.event_type:
-            case "connection.connected" | "connection.reconnected":
-                return Status.LINKED
-            case "connection.deleted":
-                return Status.DELETED
-            case "connection.failed":
-                return None
-            case "connection.disconnected" if self.snapshot.status is not Status.UNLINKED:
-                return Status.DEAUTHORIZED
-            case _:
-                return self.snapshot.status
+def status_after(event_type: str, reported: Status | None) -> Status | None:
+    """Return the status that the type implies: Codat's example of `connection.deleted` has the status `Linked`."""
+    match event_type:
+        case "connection.connected" | "connection.reconnected":
+            return Status.LINKED
+        case "connection.deleted":
+            return Status.DELETED
+        case "connection.failed":
+            return None
+        case "connection.disconnected" if reported is not Status.UNLINKED:
+            return Status.DEAUTHORIZED
+        case _:
+            return reported
 
 
 @dataclass(frozen=True, slots=True)

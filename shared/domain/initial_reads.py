@@ -14,9 +14,7 @@ from shared.domain.timestamps import Timestamp
 _T = TypeVar("_T")
 
 MAX_KEPT = 10
-"""How many reads and syncs are kept of each kind: the earliest before a severance and after it, because the earliest
-decides; and the newest, because the webhook of a newer authorisation may be late.
-"""
+"""Of each: the earliest before and after a severance, which decide, and the newest, whose webhook may be late."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -56,8 +54,9 @@ class ReadEvidence:
         )
 
     def initial_read_at(self, linked_at: Timestamp | None) -> Timestamp | None:
-        """Return since when no data type has failed: the first read after `linked_at`, or the read that cleared the
-        last failure. Without a read, return the first sync: the event was lost.
+        """Return the time of the first read after `linked_at`, or of the read that cleared the last failure.
+
+        Without a read, return the first sync: the event was lost.
         """
         if linked_at is None:
             return None

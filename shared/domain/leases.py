@@ -1,7 +1,6 @@
 """Leases: the exclusive right, for a limited time, to create an object at Codat.
 
-A lease is stored before the request is sent. If its owner crashes, the next owner reads from it the idempotency key,
-the request and its times, and the id that marks the creation at Codat.
+A lease is stored before the request is sent, so that the next owner can continue after a crash.
 """
 
 from collections.abc import Mapping

@@ -31,9 +31,7 @@ class TimelineEntry:
     error: str | None = field(repr=False)
     applied: bool
     """True if the update is the newest of all, of those with a status, or of those with an error.
-
-    For an initial read: True if it decides `initial_read_at`, or a data type failed.
-    """
+    For an initial read: True if it decides `initial_read_at`, or a data type failed."""
 
 
 def timeline_entry(

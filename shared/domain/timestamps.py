@@ -1,8 +1,6 @@
-"""Codat's times as text that sorts.
+"""Codat's times as text that sorts: in UTC, of fixed width, `YYYY-MM-DDTHH:MM:SS.fffffffZ`.
 
 Codat writes times in many forms: `…:34.015Z`, `…:43.6464237Z`, `…:29Z`, without a zone (UTC), or with an offset.
-Compared as text, these sort wrongly. So each time is stored in one form of fixed width, `YYYY-MM-DDTHH:MM:SS.fffffffZ`,
-in UTC, with the seven digits of Codat's clock.
 """
 
 import re
@@ -23,10 +21,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 
 
 def timestamp(text: str) -> Timestamp:
-    """Parse a time. Without a zone it is UTC; digits after the seventh are dropped.
-
-    Raises ValueError for an invalid time, and outside the years 1 to 9999.
-    """
+    """Parse a time; digits after the seventh are dropped. Raises ValueError, also outside the years 1 to 9999."""
     form = _FORM.fullmatch(text)
     if form is None:
         raise ValueError("not an ISO 8601 time")
@@ -46,11 +41,6 @@ def timestamp_of(moment: datetime) -> Timestamp:
 def datetime_of(when: Timestamp) -> datetime:
     """Convert to an aware datetime, without the seventh digit: a datetime holds microseconds."""
     return datetime.fromisoformat(f"{when[:26]}+00:00")
-
-
-def milliseconds_of(when: Timestamp) -> int:
-    """Return whole milliseconds since 1970."""
-    return int(datetime_of(when).timestamp() * 1000)
 
 
 def just_after(when: Timestamp) -> Timestamp:

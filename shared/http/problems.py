@@ -14,8 +14,10 @@ class ProblemType:
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+@dataclass(eq=False)
+class Problem(Exception):
+    """The answer to a request that failed; a function may raise it."""
+
     kind: ProblemType
     detail: str
     retry_after: int | None = None

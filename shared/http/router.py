@@ -30,12 +30,6 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class BadRequest(Exception):
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.detail)
-        self.problem = problem
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
     """An API Gateway HTTP API event, payload format 2.0."""
@@ -82,19 +76,19 @@ class Request:
 
     @property
     def body(self) -> bytes:
-        """The body as the caller sent it. API Gateway encodes binary bodies as base64. Raises BadRequest."""
+        """The body as the caller sent it. API Gateway encodes binary bodies as base64. Raises Problem."""
         body = self.event.get("body") or ""
         try:
             return b64decode(body) if self.event.get("isBase64Encoded") else body.encode()
         except ValueError as error:
-            raise BadRequest(Problem(MALFORMED_JSON, "The body could not be decoded.")) from error
+            raise Problem(MALFORMED_JSON, "The body could not be decoded.") from error
 
     def read(self, model: type[_Model], **context: str) -> _Model:
-        """Parse the body; `context` is for the model's validators. Raises BadRequest with an error for each field."""
+        """Parse the body; `context` is for the model's validators. Raises Problem with an error for each field."""
         try:
             return model.model_validate_json(self.body, context=context)
         except ValidationError as error:
-            raise BadRequest(_invalid(error)) from error
+            raise _invalid(error) from error
 
 
 Route = Callable[[Request], Response]
@@ -125,8 +119,8 @@ def http_handler(routes: Mapping[str, Route]) -> Handler:
 def _respond(routes: Mapping[str, Route], request: Request) -> Response:
     try:
         return routes.get(request.event.get("routeKey", ""), _no_route)(request)
-    except BadRequest as error:
-        problem = error.problem
+    except Problem as error:
+        problem = error
     except CodatCustomersError as error:
         problem = problem_of(error)
         log = logger.error if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR else logger.info
@@ -143,7 +137,7 @@ def _respond(routes: Mapping[str, Route], request: Request) -> Response:
 
 
 def _no_route(_: Request) -> Response:
-    raise BadRequest(Problem(NOT_FOUND, "This function has no such route."))
+    raise Problem(NOT_FOUND, "This function has no such route.")
 
 
 def _invalid(error: ValidationError) -> Problem:

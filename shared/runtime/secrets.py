@@ -1,7 +1,7 @@
 """Read the deployment's secret from Secrets Manager: Codat's API key and the webhooks' signing secrets.
 
-The secret is cached. After a 401 from Codat, or a signature that matches no signing secret, it may have been rotated.
-Then it is read again, at most once a minute, so that forged webhooks can't cause many calls to Secrets Manager.
+The secret is cached. It may have been rotated if Codat answers 401 or a signature matches no signing secret. Then it is
+read again, at most once a minute: forged webhooks must not cause many calls to Secrets Manager.
 """
 
 from collections.abc import Sequence

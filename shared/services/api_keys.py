@@ -50,7 +50,7 @@ class ApiKeyTrust:
 
     def _prove(self, fingerprint: str, trusted: frozenset[str], codat: "Codat", company_id: str | None) -> bool:
         if not trusted and not self.customers.has_any():
-            codat.company_count()  # raises if Codat rejects the key, so that a mistyped one is not trusted
+            codat.company_pages()  # raises if Codat rejects the key, so that a mistyped one is not trusted
             return self.api_keys.trust_first(fingerprint, self.now())
         if trusted & codat.listed_fingerprints():
             proof = "listed beside a trusted key"

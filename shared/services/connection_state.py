@@ -3,19 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from shared.domain.connections import (
-    Connection,
-    ConnectionSnapshot,
-    Precedence,
-    Status,
-    StatusUpdate,
-    merge,
-    placeholder,
-    stamp_of_answer,
-    with_abandoned_link,
-    with_initial_read,
-    with_issued_link,
-)
+from shared.domain import connections
+from shared.domain.connections import Connection, Precedence, Status, StatusUpdate
 from shared.domain.customers import Customer
 from shared.domain.errors import CodatNotFound, StoreUnavailable
 from shared.domain.events import InitialReadEvent
@@ -46,8 +35,8 @@ def record_update(
     """
 
     def change(connection: Connection, now: Timestamp) -> Connection:
-        merged = merge(connection, update, now)
-        return with_issued_link(merged, now) if link_issued else merged
+        merged = connections.merge(connection, update, now)
+        return connections.with_issued_link(merged, now) if link_issued else merged
 
     def entry(before: Connection | None, after: Connection) -> TimelineEntry | None:
         if update.precedence is Precedence.READ and before is not None and after.status is before.status:
@@ -59,27 +48,26 @@ def record_update(
 
 
 def update_from_answer(
-    snapshot: ConnectionSnapshot,
-    company_id: str,
-    stored: Connection | None,
-    context: Context,
-    precedence: Precedence = Precedence.READ,
+    answer: StatusUpdate, stored: Connection | None, context: Context, precedence: Precedence = Precedence.READ
 ) -> StatusUpdate:
-    """Return the update in Codat's answer to a request that was sent when `stored` was the state."""
-    return snapshot.update(company_id, stamp_of_answer(snapshot.at, precedence, stored, context.new_id()))
+    """Stamp Codat's answer to a request that was sent when `stored` was the state."""
+    return replace(
+        answer,
+        stamp=connections.stamp_of_answer(connections.time_of(answer.stamp), precedence, stored, context.new_id()),
+    )
 
 
 def sync_connections(
-    listed: Sequence[ConnectionSnapshot], customer: Customer, context: CodatContext, *, event_type: str
+    listed: Sequence[StatusUpdate], customer: Customer, context: CodatContext, *, event_type: str
 ) -> list[Connection]:
     """Sync a company's connections with Codat's list, and return those that are not deleted, oldest first."""
     stored = {each.connection_id: each for each in context.connections.of_company(customer.company_id)}
-    snapshots = {snapshot.connection_id: snapshot for snapshot in listed}
+    updates = {update.connection_id: update for update in listed}
     synced = [
         sync_connection(
-            each, customer, context, listed=snapshots.get(each), stored=stored.get(each), event_type=event_type
+            each, customer, context, listed=updates.get(each), stored=stored.get(each), event_type=event_type
         )
-        for each in sorted({*stored, *snapshots})
+        for each in sorted({*stored, *updates})
     ]
     existing = [connection for connection in synced if connection is not None and not connection.is_deleted]
     return sorted(existing, key=lambda connection: (connection.created_at, connection.connection_id))
@@ -90,7 +78,7 @@ def sync_connection(
     customer: Customer,
     context: CodatContext,
     *,
-    listed: ConnectionSnapshot | None,
+    listed: StatusUpdate | None,
     stored: Connection | None,
     event_type: str,
 ) -> Connection | None:
@@ -105,17 +93,17 @@ def sync_connection(
     if stored is not None and listed is not None and is_ours and not listed.differs_from(stored):
         return _record_sync(listed, stored, context) if listed.has_newer_sync(stored) else stored
     try:
-        snapshot = context.codat.connection(customer.company_id, connection_id)
+        answer = context.codat.connection(customer.company_id, connection_id)
     except CodatNotFound:
         return None if stored is None else record_deletion(stored, context)
-    update = update_from_answer(snapshot, customer.company_id, stored, context)
+    update = update_from_answer(answer, stored, context)
     event_type = event_type if stored is None else "read"
     return record_update(update, context, customer_id=customer.customer_id, event_type=event_type, stored=stored)
 
 
-def _record_sync(listed: ConnectionSnapshot, stored: Connection, context: Context) -> Connection:
+def _record_sync(listed: StatusUpdate, stored: Connection, context: Context) -> Connection:
     """Store only the sync's time: the list's status may be older than an event that is still to arrive."""
-    update = replace(update_from_answer(listed, stored.company_id, stored, context), status=None, error=None)
+    update = replace(update_from_answer(listed, stored, context), status=None, error=None)
     return record_update(update, context, customer_id=stored.customer_id, event_type="read", stored=stored)
 
 
@@ -125,7 +113,7 @@ def record_deletion(
     """Store the connection as deleted by our request at `deleted_at`, on Codat's clock; after a 404, as deleted now."""
     precedence = Precedence.READ if deleted_at is None else Precedence.OUR_CHANGE
     update = StatusUpdate(
-        stamp=stamp_of_answer(deleted_at or context.timestamp(), precedence, stored, context.new_id()),
+        stamp=connections.stamp_of_answer(deleted_at or context.timestamp(), precedence, stored, context.new_id()),
         company_id=stored.company_id,
         connection_id=stored.connection_id,
         source=stored.source,
@@ -142,7 +130,7 @@ def record_initial_read(
     read = event.reads[connection_id]
     return _save(
         (event.company_id, connection_id, customer_id),
-        lambda before, now: with_initial_read(before, read, now),
+        lambda before, now: connections.with_initial_read(before, read, now),
         lambda before, after: timeline_entry(read, event.event_type, context.actor, before, after),
         context,
         stored=stored,
@@ -153,7 +141,7 @@ def record_abandoned(stored: Connection, before: Timestamp, context: Context) ->
     """Mark the connection's link as abandoned if it was issued `before`, so that the app gets one event about it."""
     return _save(
         (stored.company_id, stored.connection_id, stored.customer_id),
-        lambda connection, now: with_abandoned_link(connection, now, before=before),
+        lambda connection, now: connections.with_abandoned_link(connection, now, before=before),
         lambda _before, _after: None,
         context,
         stored=stored,
@@ -173,7 +161,7 @@ def _save(
     company_id, connection_id, customer_id = identity
     for _ in range(MAX_CONFLICTS):
         now = context.timestamp()
-        before = stored or placeholder(company_id, connection_id, customer_id, now)
+        before = stored or connections.placeholder(company_id, connection_id, customer_id, now)
         if not before.is_tombstone:
             # If the company has a new owner, so have its connections.
             before = replace(before, customer_id=customer_id)

@@ -3,17 +3,12 @@
 from dataclasses import dataclass, field, replace
 
 from shared.domain import errors
-from shared.domain.connections import Connection, ConnectionSnapshot, Precedence, Source, Status
+from shared.domain.connections import Connection, Precedence, Source, Status, StatusUpdate
 from shared.domain.customers import Customer
 from shared.domain.leases import CreationLease
 from shared.domain.platforms import ACCOUNTING, PLATFORM_NAMES, Platform
 from shared.domain.timestamps import CLOCK_TOLERANCE, datetime_of, timestamp_of
-from shared.services.connection_state import (
-    record_deletion,
-    record_update,
-    sync_connections,
-    update_from_answer,
-)
+from shared.services.connection_state import record_deletion, record_update, sync_connections, update_from_answer
 from shared.services.context import CodatContext, Context
 from shared.services.creation import IdempotentCreation
 from shared.services.profile import get_customer
@@ -46,10 +41,10 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         context.leases.discard(lease)
         return result
 
-    def reread(snapshot: ConnectionSnapshot) -> ConnectionSnapshot | None:
+    def reread(earlier: StatusUpdate) -> StatusUpdate | None:
         """Return the current connection: a list lags behind, and the link of a replayed answer may have been used."""
         try:
-            return context.codat.connection(company_id, snapshot.connection_id)
+            return context.codat.connection(company_id, earlier.connection_id)
         except errors.CodatNotFound:
             return None
 
@@ -61,14 +56,14 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         verify=reread,
     )
     try:
-        snapshot = creation.run()
+        created = creation.run()
     except errors.CodatNotFound as error:
         # Either the company was deleted, or the platform is not enabled in Codat's portal.
         if not context.codat.has_company(company_id):
             raise errors.CompanyGone(customer_id) from error
         raise
-    context.telemetry.note(connection_id=snapshot.connection_id)
-    update = update_from_answer(_with_platform(snapshot, platform), company_id, None, context, Precedence.OUR_CHANGE)
+    context.telemetry.note(connection_id=created.connection_id)
+    update = update_from_answer(_with_platform(created, platform), None, context, Precedence.OUR_CHANGE)
     connection = record_update(
         update,
         context,
@@ -79,13 +74,13 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         link_issued=True,
     )
     context.telemetry.count("ConnectionCreated")
-    link_url = snapshot.link_url or context.codat.connection(company_id, snapshot.connection_id).link_url
+    link_url = created.link_url or context.codat.connection(company_id, created.connection_id).link_url
     return ConnectionResult(connection, link_url or "", created=True)
 
 
 def _candidates(
     customer: Customer, platform: Platform, lease: CreationLease, context: CodatContext
-) -> list[ConnectionSnapshot]:
+) -> list[StatusUpdate]:
     """Return the listed connections that an unanswered request may have created, Linked ones first, then by age.
 
     A connection without a key and with an unknown name is among them if it is newer than the first request.
@@ -93,13 +88,13 @@ def _candidates(
     stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
     earliest = timestamp_of(datetime_of(lease.payload["requestedAt"]) - CLOCK_TOLERANCE)
 
-    def is_candidate(snapshot: ConnectionSnapshot) -> bool:
-        source = stored.get(snapshot.connection_id, snapshot.source)
-        source = source if source.platform_key else snapshot.source
-        return _is_on(source, platform) or (snapshot.created_at >= earliest and _may_be_on(source, platform))
+    def is_candidate(listed: StatusUpdate) -> bool:
+        source = stored.get(listed.connection_id, listed.source)
+        source = source if source.platform_key else listed.source
+        return _is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform))
 
     candidates = filter(is_candidate, _listed(customer, platform, context))
-    return sorted(candidates, key=lambda snapshot: (snapshot.status is not Status.LINKED, snapshot.created_at))
+    return sorted(candidates, key=lambda listed: (listed.status is not Status.LINKED, listed.created_at))
 
 
 def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | None:
@@ -113,19 +108,19 @@ def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> Con
     for connection in sorted(on_platform, key=lambda connection: connection.status is not Status.LINKED):
         context.telemetry.note(connection_id=connection.connection_id)
         try:
-            reused, snapshot = read_from_codat(connection, context, link_issued=True, platform=platform)
+            reused, answer = read_from_codat(connection, context, link_issued=True, platform=platform)
         except errors.ConnectionIsDeleted:
             continue
-        return ConnectionResult(reused, snapshot.link_url or "", created=False)
+        return ConnectionResult(reused, answer.link_url or "", created=False)
     return None
 
 
-def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[ConnectionSnapshot]:
+def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[StatusUpdate]:
     """Return Codat's list. Raises CodatInvalidResponse if a connection that may be to this platform can't be parsed."""
-    answer = context.codat.connections(customer.company_id)
-    if any(_may_be_on(source, platform) for source in answer.unparseable):
+    listed, unparseable = context.codat.connections(customer.company_id)
+    if any(_may_be_on(source, platform) for source in unparseable):
         raise errors.CodatInvalidResponse("A connection that can't be parsed may be to the same platform.")
-    return answer.snapshots
+    return listed
 
 
 def _is_on(source: Source, platform: Platform) -> bool:
@@ -140,10 +135,10 @@ def _may_be_on(source: Source, platform: Platform) -> bool:
     return source.platform_name not in PLATFORM_NAMES - {platform.name}
 
 
-def _with_platform(snapshot: ConnectionSnapshot, platform: Platform) -> ConnectionSnapshot:
+def _with_platform(answer: StatusUpdate, platform: Platform) -> StatusUpdate:
     """Set the requested key if Codat left out the key."""
-    key = snapshot.source.platform_key or platform.key
-    return replace(snapshot, source=replace(snapshot.source, platform_key=key))
+    key = answer.source.platform_key or platform.key
+    return replace(answer, source=replace(answer.source, platform_key=key))
 
 
 def unlink_connection(customer_id: str, connection_id: str, context: CodatContext) -> Connection:
@@ -155,43 +150,43 @@ def unlink_connection(customer_id: str, connection_id: str, context: CodatContex
     if stored.is_deleted:
         raise errors.ConnectionIsDeleted(connection_id)
     try:
-        snapshot = context.codat.unlink(stored.company_id, connection_id)
+        answer = context.codat.unlink(stored.company_id, connection_id)
     except errors.CodatNotFound as error:
         record_deletion(stored, context)
         raise errors.ConnectionIsDeleted(connection_id) from error
     except errors.CodatRejected as rejection:
-        connection, snapshot = read_from_codat(stored, context)
-        if snapshot.status is Status.LINKED:
+        connection, answer = read_from_codat(stored, context)
+        if answer.status is Status.LINKED:
             raise
-        if snapshot.status is not Status.UNLINKED:
-            raise errors.ConnectionNotLinked(connection_id, snapshot.status) from rejection
+        if answer.status is not Status.UNLINKED:
+            raise errors.ConnectionNotLinked(connection_id, str(answer.status)) from rejection
         return connection
-    unlinked = replace(snapshot, status=Status.UNLINKED)
-    update = update_from_answer(unlinked, stored.company_id, stored, context, Precedence.OUR_CHANGE)
+    unlinked = replace(answer, status=Status.UNLINKED)
+    update = update_from_answer(unlinked, stored, context, Precedence.OUR_CHANGE)
     return record_update(update, context, customer_id=customer_id, event_type="unlinked", stored=stored)
 
 
 def read_from_codat(
     stored: Connection, context: CodatContext, *, link_issued: bool = False, platform: Platform | None = None
-) -> tuple[Connection, ConnectionSnapshot]:
+) -> tuple[Connection, StatusUpdate]:
     """Read the connection from Codat and store it. Return it, and Codat's answer with a fresh link.
 
     Set `link_issued` if the caller receives that link. `platform` is used if Codat leaves out the key. Raises
     ConnectionIsDeleted and Codat's errors.
     """
     try:
-        snapshot = context.codat.connection(stored.company_id, stored.connection_id)
+        answer = context.codat.connection(stored.company_id, stored.connection_id)
     except errors.CodatNotFound as error:
         record_deletion(stored, context)
         raise errors.ConnectionIsDeleted(stored.connection_id) from error
-    answer = _with_platform(snapshot, platform) if platform is not None else snapshot
-    update = update_from_answer(answer, stored.company_id, stored, context)
+    named = _with_platform(answer, platform) if platform is not None else answer
+    update = update_from_answer(named, stored, context)
     connection = record_update(
         update, context, customer_id=stored.customer_id, event_type="read", stored=stored, link_issued=link_issued
     )
     if connection.is_deleted:
         raise errors.ConnectionIsDeleted(stored.connection_id)
-    return connection, snapshot
+    return connection, answer
 
 
 def find_connection(customer_id: str, connection_id: str, context: Context) -> Connection:
@@ -203,10 +198,7 @@ def find_connection(customer_id: str, connection_id: str, context: Context) -> C
 
 
 def delete_connection(customer_id: str, connection_id: str, context: CodatContext) -> None:
-    """Revoke the connection and remove it at Codat; do nothing if it is deleted already.
-
-    Raises CustomerNotFound, ConnectionNotFound and Codat's errors.
-    """
+    """Delete the connection, unless it is deleted. Raises CustomerNotFound, ConnectionNotFound and Codat's errors."""
     stored = find_connection(customer_id, connection_id, context)
     if stored.is_deleted:
         return

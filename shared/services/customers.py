@@ -1,7 +1,8 @@
 """Create, adopt and read customers with their companies."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from shared.domain import errors
 from shared.domain.connections import Connection
@@ -48,7 +49,8 @@ def create_customer(
         raise errors.CustomerConflict(customer_id, ["companyId"])
     if company_id is not None and not created:
         # The process that adopted the company may have crashed before it stored the connections.
-        sync_connections(context.codat.connections(company_id).snapshots, customer, context, event_type="adopted")
+        listed, _ = context.codat.connections(company_id)
+        sync_connections(listed, customer, context, event_type="adopted")
     return ensure_profile(customer, profile, context), created
 
 
@@ -121,7 +123,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
         merge_tags(profile, existing_tags)  # raises TooManyTags
         lease = context.customers.reserve(lease, company, context.now())
         context.codat.update_company(company_id, customer_id, profile, existing_tags)
-        snapshots = context.codat.connections(company_id).snapshots  # reconcile reports those that can't be parsed
+        listed, _ = context.codat.connections(company_id)  # reconcile reports those that can't be parsed
         customer = context.customers.activate(lease, company_id, context.now(), existing_tags)
     except (*ADOPTION_REFUSALS, errors.CodatNotFound) as error:
         discard_adoption(lease, context)  # so that a corrected call can start again
@@ -132,27 +134,32 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
         _end_lease(lease, context)
         raise
     context.telemetry.count("CustomerAdopted")
-    sync_connections(snapshots, customer, context, event_type="adopted")
+    sync_connections(listed, customer, context, event_type="adopted")
     return customer
 
 
 def discard_adoption(lease: CreationLease, context: CodatContext) -> None:
-    """Undo an incomplete adoption: restore the company's name, description and tags, and end the lease.
-
-    Raises Codat's errors, after which a repeated call completes.
-    """
+    """Undo an incomplete adoption, and end the lease. Raises Codat's errors, after which a repeated call completes."""
     company_id = lease.payload["adoptedCompanyId"]
     try:
-        company = context.codat.company(company_id) if "before" in lease.payload else None
-        # Without our tag, the company was not changed yet, or others have changed it since.
-        if company is not None and company.tagged_customer_id == lease.payload["customerId"]:
-            context.codat.restore_company(company_id, lease.payload["before"])
+        if "before" in lease.payload:
+            restore_company(company_id, lease.payload["customerId"], lease.payload["before"], context)
     except errors.CodatNotFound:
         pass  # the company was deleted
     except (errors.CodatError, errors.SecretsUnavailable):
         _end_lease(lease, context)
         raise
     context.customers.discard_adoption(lease, context.now())
+
+
+def restore_company(company_id: str, customer_id: str, before: Mapping[str, Any], context: CodatContext) -> bool:
+    """Restore the company's earlier content if it has the customer's tag now; return whether it had."""
+    company = context.codat.company(company_id)
+    # Without the tag, the adoption has not changed the company yet, or others have changed it since.
+    if company is None or company.tagged_customer_id != customer_id:
+        return False
+    context.codat.restore_company(company_id, before)
+    return True
 
 
 def _end_lease(lease: CreationLease, context: CodatContext) -> None:

@@ -16,15 +16,12 @@ def company_link(customer_id: str, context: CodatContext) -> str:
 
 
 def connection_link(customer_id: str, connection_id: str, context: CodatContext) -> str:
-    """Return a URL for authorising this connection, for the first time or again.
-
-    Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors.
-    """
+    """Return a link. Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors."""
     stored = find_connection(customer_id, connection_id, context)
     if stored.is_deleted:
         raise ConnectionIsDeleted(connection_id)
-    _, snapshot = read_from_codat(stored, context, link_issued=True)
-    return _require_link(snapshot.link_url)
+    _, answer = read_from_codat(stored, context, link_issued=True)
+    return _require_link(answer.link_url)
 
 
 def access_token(customer_id: str, context: CodatContext) -> AccessToken:

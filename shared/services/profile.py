@@ -85,8 +85,9 @@ def send_profile(customer: Customer, context: CodatContext, *, replaced: Custome
             if rejection.status == HTTPStatus.BAD_REQUEST:
                 _roll_back(newest, replaced if newest is customer else None, context)
             raise
-        if context.customers.mark_synced(newest):
-            return replace(newest, confirmed_profile=None)
+        confirmed = replace(newest, confirmed_profile=None)
+        if context.customers.change(confirmed, newest):
+            return confirmed
         newest = context.customers.find(newest.customer_id)
         if newest is not None and replaced is not None and newest.profile == replaced.profile:
             # Reconcile has sent the change as well, and Codat has rejected that request.
@@ -95,10 +96,7 @@ def send_profile(customer: Customer, context: CodatContext, *, replaced: Custome
 
 
 def _roll_back(rejected: Customer, replaced: Customer | None, context: CodatContext) -> None:
-    """Store the earlier profile again, unless the customer was changed since.
-
-    It stays pending, because an earlier change may have reached Codat.
-    """
+    """Store the earlier profile again, unless the customer was changed since. An earlier change stays pending."""
     profile = replaced.profile if replaced else rejected.confirmed_profile
     if profile is None or profile == rejected.profile:
         return

@@ -79,12 +79,13 @@ def apply(event: Event, webhook_id: str, context: Context) -> None:
 
 
 def _apply_connection_event(event: ConnectionEvent, context: Context) -> None:
-    context.telemetry.note(company_id=event.company_id, connection_id=event.connection_id)
-    ownership, stored = context.connections.find_with_owner(event.company_id, event.connection_id)
+    update = event.update
+    context.telemetry.note(company_id=update.company_id, connection_id=update.connection_id)
+    ownership, stored = context.connections.find_with_owner(update.company_id, update.connection_id)
     customer_id = _owner(ownership, context)
     if customer_id is None:
         return
-    after = record_update(event.update(), context, customer_id=customer_id, event_type=event.event_type, stored=stored)
+    after = record_update(update, context, customer_id=customer_id, event_type=event.event_type, stored=stored)
     if after == stored:
         context.telemetry.count("WebhookStale", eventType=event.event_type)
         return
@@ -115,10 +116,7 @@ def _apply_company_deleted(event: CompanyDeletedEvent, context: Context) -> None
 
 
 def _owner(ownership: Ownership, context: Context) -> str | None:
-    """Return the company's customer; None if it has none, or if the company has ended.
-
-    Only the pointer decides: companies of other apps and deployments, and Codat's example events, carry the same tags.
-    """
+    """Return the company's customer by its pointer: tags may be another app's. None without one, or if it has ended."""
     if ownership.is_restoring:
         raise StoreUnavailable("The company is being restored from a backup.")
     if ownership.has_ended:

@@ -1,9 +1,9 @@
-"""Converting records of the table's stream to changes of customers and connections."""
+"""Converting records of the table's stream to change events."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from shared.domain.changes import Change, ConnectionChange, CustomerChange
+from shared.domain.changes import ChangeEvent, connection_event, customer_event
 from shared.domain.connections import Connection
 from shared.store import keys
 from shared.store.connections import connection_from_item
@@ -13,17 +13,17 @@ from shared.store.table import Item, unmarshal
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 
 
-def change_of(record: Mapping[str, Any]) -> Change | None:
-    """Return the change in a stream record; None for other kinds of items, and for removals by the TTL."""
+def change_event(record: Mapping[str, Any]) -> ChangeEvent | None:
+    """Return the event for a stream record; None if the app sees no change, and for removals by the TTL."""
     if record.get("userIdentity", {}).get("principalId") == _TTL_PRINCIPAL:
         return None
     stream = record["dynamodb"]
     before, after = (unmarshal(stream[image]) if stream.get(image) else None for image in ("OldImage", "NewImage"))
     sort_key = stream["Keys"]["sk"]["S"]
     if sort_key == keys.CUSTOMER:
-        return CustomerChange(*(customer_from_item(item) if item else None for item in (before, after)))
+        return customer_event(*(customer_from_item(item) if item else None for item in (before, after)))
     if sort_key.startswith(keys.CONNECTION_PREFIX):
-        return ConnectionChange(_visible(before), _visible(after))
+        return connection_event(_visible(before), _visible(after))
     return None
 
 

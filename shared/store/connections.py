@@ -1,8 +1,10 @@
 """Connections, written with optimistic locking on their version."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+from pydantic.alias_generators import to_camel
 
 from shared.domain.connections import Connection, Source, Status
 from shared.domain.customers import Ownership
@@ -11,12 +13,12 @@ from shared.domain.initial_reads import InitialRead, ReadEvidence
 from shared.domain.leases import CreationLease, LeaseRequest
 from shared.domain.pages import Page
 from shared.domain.timeline import Actor, TimelineEntry
-from shared.domain.timestamps import Timestamp, datetime_of, milliseconds_of, timestamp_of
+from shared.domain.timestamps import Timestamp, datetime_of, timestamp_of
 from shared.store import keys
 from shared.store.customers import TOMBSTONE_LIFETIME, owned_pointer, ownership_of
 from shared.store.leases import Leases, lost, owned_by
 from shared.store.paging import ShardedQuery, decode, encode, invalid_cursor
-from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Table, check, delete, put
+from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, Item, Table, check, delete, put
 
 INDEX = "byStatus"
 LEASE_LIFETIME = timedelta(days=7)
@@ -30,10 +32,7 @@ class Connections:
         self._timeline_lifetime = timeline_lifetime
 
     def acquire(self, company_id: str, platform_key: str, request: LeaseRequest) -> CreationLease:
-        """Return the lease on creating a connection to this platform.
-
-        Raises CreationInProgress while another process holds it.
-        """
+        """Return the lease on creating a connection. Raises CreationInProgress while another process holds it."""
         key = keys.connection_lease(company_id, platform_key)
         requested_at = timestamp_of(request.now)
         payload = {"companyId": company_id, "platformKey": platform_key, "requestedAt": requested_at}
@@ -62,10 +61,9 @@ class Connections:
         return sorted(connections, key=lambda connection: (connection.created_at, connection.connection_id))
 
     def page(self, status: Status, limit: int, cursor: str | None) -> Page[Connection]:
-        """Return connections of all customers with this status, in no particular order.
+        """Return connections with this status, in no order. Raises InvalidQuery for a cursor of another list.
 
         A page may be short: the index is eventually consistent, and connections whose status has changed are left out.
-        Raises InvalidQuery for a cursor of another list.
         """
         query = ShardedQuery(self._table, INDEX, "statusShard", "statusKey", keys.shards(keys.with_status(status)))
         page = query.page(limit, cursor)
@@ -80,20 +78,16 @@ class Connections:
         if position and (len(position) != 1 or not position[0].startswith(prefix)):
             raise invalid_cursor()
         start = {"pk": pk, "sk": position[0]} if position else None
-        page = self._table.query_page(pk, prefix, limit=limit, start=start, newest_first=True)
-        entries = [_entry(item, connection) for item in page.items]
-        return Page(entries, encode(page.next["sk"]) if page.next else None)
+        items, following = self._table.query_page(pk, prefix, limit=limit, start=start, newest_first=True)
+        return Page([_entry(item, connection) for item in items], encode(following["sk"]) if following else None)
 
     def tombstone(self, company_id: str, now: datetime) -> None:
-        """Replace an ended company's connections by tombstones without personal data, and delete their timelines.
-
-        After an interruption, a repeated call does the rest.
-        """
+        """Replace an ended company's connections by tombstones without personal data, and delete their timelines."""
         for connection in self._all(company_id):
             self._tombstone(connection, now)
         for pk, prefix in (keys.timeline(company_id), keys.connection_lease(company_id, "")):
-            while items := self._table.query_page(pk, prefix, limit=500).items:
-                self._table.delete_many((item["pk"], item["sk"]) for item in items)
+            while items := self._table.query_page(pk, prefix, limit=MAX_WRITES)[0]:
+                self._table.write(*(delete((item["pk"], item["sk"])) for item in items))
 
     def _tombstone(self, connection: Connection | None, now: datetime) -> None:
         while connection is not None and not connection.is_tombstone:
@@ -123,7 +117,7 @@ class Connections:
         another process has written since: read again and merge again. Raises CreationInProgress if the lease was lost,
         CompanyGone if the connection is new and its customer does not own the company (any more).
         """
-        first_version = milliseconds_of(connection.updated_at)
+        first_version = int(datetime_of(connection.updated_at).timestamp() * 1000)
         stored = replace(connection, version=connection.version + 1 if connection.version else first_version)
         writes = [put(_connection_item(stored), _unchanged_since(connection))]
         if ended is not None:
@@ -147,10 +141,7 @@ class Connections:
         return stored
 
     def add_entry(self, entry: TimelineEntry, customer_id: str) -> None:
-        """Add an entry without a change to the timeline, unless it contains the entry already.
-
-        Raises CompanyGone if the customer doesn't own the company (any more): the entry would outlive it.
-        """
+        """Add an entry, unless it is stored. Raises CompanyGone if the customer doesn't own the company (any more)."""
         owner = check(keys.company(entry.company_id), owned_pointer(customer_id))
         try:
             self._table.write(owner, put(self._entry_item(entry), ABSENT))
@@ -180,25 +171,11 @@ def _unchanged_since(before: Connection) -> Condition:
 
 
 _ATTRIBUTES = {
-    "companyId": "company_id",
-    "connectionId": "connection_id",
-    "customerId": "customer_id",
-    "createdAt": "created_at",
-    "updatedAt": "updated_at",
-    "status": "status",
-    "statusStamp": "status_stamp",
-    "reportedError": "reported_error",
-    "errorStamp": "error_stamp",
-    "lastUpdateStamp": "last_update_stamp",
-    "lastSync": "last_sync",
-    "linkedEventAt": "linked_event_at",
-    "linkedReadAt": "linked_read_at",
-    "linkIssuedAt": "link_issued_at",
-    "abandonedAt": "abandoned_at",
-    "tombstone": "is_tombstone",
-    "version": "version",
+    to_camel(field.name): field.name
+    for field in fields(Connection)
+    if field.name not in {"source", "severances", "evidence", "is_tombstone"}
 }
-"""The attributes that hold a field unchanged."""
+"""The attributes that hold a field unchanged, under its name."""
 
 
 def _connection_item(connection: Connection) -> Item:
@@ -206,11 +183,12 @@ def _connection_item(connection: Connection) -> Item:
     item = {
         **keys.attributes(keys.connection(connection.company_id, connection.connection_id)),
         # An attribute without a value does not exist.
-        **{attribute: getattr(connection, field) or None for attribute, field in _ATTRIBUTES.items()},
+        **{attribute: getattr(connection, name) or None for attribute, name in _ATTRIBUTES.items()},
         "platformKey": source.platform_key,
         "platformName": source.platform_name,
         "sourceType": source.source_type,
         "severances": list(connection.severances) or None,
+        "tombstone": connection.is_tombstone or None,
         "initialReads": [
             {
                 "completedAt": read.completed_at,
@@ -230,7 +208,7 @@ def _connection_item(connection: Connection) -> Item:
 
 
 def connection_from_item(item: Item) -> Connection:
-    fields: dict[str, Any] = {field: item[attribute] for attribute, field in _ATTRIBUTES.items() if attribute in item}
+    unchanged: dict[str, Any] = {name: item[attribute] for attribute, name in _ATTRIBUTES.items() if attribute in item}
     reads = (
         InitialRead(
             read["completedAt"], read["eventId"], tuple(read["complete"]), tuple(sorted(read["failed"].items()))
@@ -238,9 +216,10 @@ def connection_from_item(item: Item) -> Connection:
         for read in item.get("initialReads", ())
     )
     return Connection(
-        **{**fields, "status": Status(item["status"]), "version": int(item["version"])},
+        **{**unchanged, "status": Status(item["status"]), "version": int(item["version"])},
         source=Source(item["platformKey"], item["platformName"], item["sourceType"]),
         severances=tuple(item.get("severances", ())),
+        is_tombstone=item.get("tombstone", False),
         evidence=ReadEvidence(tuple(reads), tuple(item.get("syncs", ()))),
     )
 

@@ -46,10 +46,7 @@ class Customers:
         *,
         profile_unset: bool = False,
     ) -> CreationLease | Customer:
-        """Return the lease on the customer's creation, or the customer if it exists.
-
-        With `company_id`, the lease is on the adoption of that company; with `profile_unset`, reconcile adopts it.
-        """
+        """Return the customer, or the lease on its creation, or with `company_id` on the adoption of that company."""
         payload = {
             "customerId": customer_id,
             "customerShard": keys.shard(keys.CUSTOMERS, customer_id),
@@ -68,10 +65,9 @@ class Customers:
     def activate(
         self, lease: CreationLease, company_id: str, now: datetime, existing_tags: Mapping[str, str]
     ) -> Customer:
-        """Turn the lease into a customer and point its company to it, both or neither.
+        """Turn the lease into a customer and point its company to it, both or neither; again if an answer was lost.
 
-        Returns the stored customer if the response to an earlier write was lost. Raises CreationInProgress if the lease
-        was lost, CompanyTaken if the company has another customer or was deleted.
+        Raises CreationInProgress if the lease was lost, CompanyTaken if the company is another's or was deleted.
         """
         customer = Customer(
             customer_id=lease.payload["customerId"],
@@ -95,10 +91,9 @@ class Customers:
         return customer
 
     def reserve(self, lease: CreationLease, company: Company, now: datetime) -> CreationLease:
-        """Point the company to the lease's customer, and save the company's content in the lease.
+        """Point the company to the lease's customer, and save its content in the lease, unless an earlier call did.
 
-        Content that an earlier call saved stays, because the company may have changed since. Raises CompanyTaken if the
-        company has another customer or was deleted, CreationInProgress if the lease was lost.
+        Raises CreationInProgress if the lease was lost, CompanyTaken if the company is another's or was deleted.
         """
         if "before" not in lease.payload:
             before = {
@@ -172,10 +167,6 @@ class Customers:
         unchanged = Condition("version = :before AND #state = :active", values, {"#state": "state"})
         return self._table.try_write(put(_customer_item(changed), unchanged))
 
-    def mark_synced(self, sent: Customer) -> bool:
-        """Record that Codat confirmed the profile. Return False if the customer has changed since."""
-        return self.change(replace(sent, confirmed_profile=None), sent)
-
     def page(self, limit: int, cursor: str | None) -> Page[Customer]:
         """Return customers in no particular order. Raises InvalidQuery for a cursor of another list."""
         page = self._query.page(limit, cursor)
@@ -200,15 +191,12 @@ class Customers:
             return None
         return self._leases.take_over(lease_of(item, f"Customer {customer_id}"), request)
 
-    def begin_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Store the deletion before the request to Codat. Return None if the customer is missing or being created."""
-        return self._deletion(customer_id, request, {ACTIVE, DELETING})
+    def begin_deletion(self, customer_id: str, request: LeaseRequest, *, resume: bool = False) -> Deletion | None:
+        """Store the deletion before the request to Codat. Return None if the customer is missing or being created.
 
-    def resume_deletion(self, customer_id: str, request: LeaseRequest) -> Deletion | None:
-        """Continue a deletion; None if it is complete. A customer that was created again since stays."""
-        return self._deletion(customer_id, request, {DELETING})
-
-    def _deletion(self, customer_id: str, request: LeaseRequest, states: set[str]) -> Deletion | None:
+        With `resume`, only continue an earlier deletion: a customer that was created again since stays.
+        """
+        states = {DELETING} if resume else {ACTIVE, DELETING}
         item = self._item(customer_id)
         while item is not None and item["state"] in states:
             # After a failed condition too: then the item is our own write, whose response was lost.
@@ -233,7 +221,7 @@ class Customers:
     def release_deletion(self, deletion: Deletion) -> None:
         """End the lease, so that a repeated call continues at once."""
         item = self._table.get(keys.customer(deletion.customer_id))
-        if item is not None and item.get("leaseOwner") == deletion.owner:
+        if item is not None:
             self._table.try_write(put({**item, "leaseUntil": 0}, owned_by(deletion)))
 
     def close_company(self, company_id: str, customer_id: str) -> None:
@@ -243,10 +231,7 @@ class Customers:
         self._table.try_write(put(ended, Condition("attribute_not_exists(expiresAt)")))
 
     def delete(self, company_id: str, customer_id: str, now: datetime) -> None:
-        """Delete the customer of an ended company, and leave a tombstone of the company without personal data.
-
-        A customer that has another company by now stays.
-        """
+        """Delete the customer of an ended company, unless it has another by now, and leave the company's tombstone."""
         until = int((now + TOMBSTONE_LIFETIME).timestamp())
         tombstone = put({**_pointer(company_id), "ended": True, "expiresAt": until})
         theirs = Condition("attribute_not_exists(pk) OR companyId = :company", {":company": company_id})

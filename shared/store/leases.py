@@ -1,7 +1,6 @@
 """Creation leases, changed by conditional writes alone."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,10 +24,7 @@ class Leases:
     def acquire(
         self, key: Key, payload: Item, subject: str, request: LeaseRequest, *, expires_at: int | None = None
     ) -> CreationLease | Item:
-        """Return the lease; or the item under `key`, if it is not a lease.
-
-        At `expires_at` (seconds since 1970) DynamoDB removes an abandoned lease.
-        """
+        """Return the lease, or the item under `key` if it is none. DynamoDB removes it at `expires_at` (seconds)."""
         expiry = {} if expires_at is None else {"expiresAt": expires_at}
         lease = CreationLease(
             subject=subject,
@@ -75,14 +71,12 @@ class Leases:
         return lease
 
     def release(self, lease: CreationLease) -> None:
-        """End the lease but keep its content, so that the next call continues at once."""
-        with suppress(ConditionFailed):  # another process has taken over
-            self._table.write(put(lease_item(replace(lease, lease_until=RELEASED)), owned_by(lease)))
+        """End the lease, unless it was taken over, but keep its content, so that the next call continues at once."""
+        self._table.try_write(put(lease_item(replace(lease, lease_until=RELEASED)), owned_by(lease)))
 
     def discard(self, lease: CreationLease) -> None:
-        """Delete the lease, so that a later call starts afresh."""
-        with suppress(ConditionFailed):  # another process has taken over
-            self._table.write(delete(lease.key, owned_by(lease)))
+        """Delete the lease, unless it was taken over, so that a later call starts afresh."""
+        self._table.try_write(delete(lease.key, owned_by(lease)))
 
 
 def owned_by(lease: CreationLease | Deletion) -> Condition:

@@ -3,7 +3,6 @@
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from shared.domain.errors import InvalidQuery
 from shared.domain.pages import Page
@@ -32,11 +31,10 @@ class ShardedQuery:
         position = self._shards.index(shard)
         entries: list[Item] = []
         while True:
-            page = self._table.query_index(
+            page, start = self._table.query_index(
                 self._index, self._attribute, self._shards[position], limit=limit - len(entries), start=start
             )
-            entries.extend(page.items)
-            start = page.next
+            entries.extend(page)
             if start is None:
                 position += 1
             if position == len(self._shards):
@@ -46,13 +44,11 @@ class ShardedQuery:
                 return Page(entries, encode(self._shards[position], *rest))
 
     def all(self) -> Iterator[Item]:
-        cursor: str | None = None
-        while True:
-            page = self.page(QUERY_LIMIT, cursor)
+        page = self.page(QUERY_LIMIT, None)
+        yield from page.items
+        while page.cursor is not None:
+            page = self.page(QUERY_LIMIT, page.cursor)
             yield from page.items
-            cursor = page.cursor
-            if cursor is None:
-                return
 
 
 def encode(*parts: str) -> str:
@@ -65,13 +61,11 @@ def decode(cursor: str) -> list[str]:
         parts = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError, RecursionError) as error:
         raise invalid_cursor() from error
-    if not isinstance(parts, list) or not parts or not all(map(_is_key_part, parts)):
+    if not isinstance(parts, list) or not parts:
+        raise invalid_cursor()
+    if not all(isinstance(part, str) and 0 < len(part) <= MAX_KEY_CHARACTERS for part in parts):
         raise invalid_cursor()
     return parts
-
-
-def _is_key_part(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= MAX_KEY_CHARACTERS
 
 
 def invalid_cursor() -> InvalidQuery:

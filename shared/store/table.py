@@ -35,8 +35,8 @@ MAX_WAIT = 3.0
 """Seconds for an operation and its retries, so that an outage is reported quickly."""
 _RESERVE = 1.0
 """Seconds kept for the response to the caller."""
-_BATCH = 25
-"""DynamoDB's limit for deletions in one call."""
+MAX_WRITES = 100
+"""DynamoDB's limit for one transaction."""
 
 TRANSIENT_ERRORS = frozenset(
     {
@@ -91,13 +91,6 @@ class Write:
     condition: Condition | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    items: list[Item] = field(repr=False)
-    next: Mapping[str, Any] | None
-    """The start of the next page; None on the last page."""
-
-
 def check(key: Key, condition: Condition) -> Write:
     return Write("ConditionCheck", key, None, condition)
 
@@ -150,24 +143,20 @@ class Table:
     def query(self, pk: str, sk_prefix: str) -> list[Item]:
         """Read all items of a partition whose sort key starts with `sk_prefix`, consistently."""
         items: list[Item] = []
-        start: Mapping[str, Any] | None = None
+        start: Item | None = None
         while True:
-            page = self.query_page(pk, sk_prefix, start=start)
-            items.extend(page.items)
-            start = page.next
+            page, start = self.query_page(pk, sk_prefix, start=start)
+            items.extend(page)
             if start is None:
                 return items
 
     def query_page(
-        self,
-        pk: str,
-        sk_prefix: str,
-        *,
-        limit: int = 1000,
-        start: Mapping[str, Any] | None = None,
-        newest_first: bool = False,
-    ) -> Page:
-        """Read a page of a partition's items whose sort key starts with `sk_prefix`, in order, consistently."""
+        self, pk: str, sk_prefix: str, *, limit: int = 1000, start: Item | None = None, newest_first: bool = False
+    ) -> tuple[list[Item], Item | None]:
+        """Read a page of a partition's items whose sort key starts with `sk_prefix`, in order, consistently.
+
+        Return it with the start of the next page; None on the last page.
+        """
         prefixed = " AND begins_with(sk, :prefix)" if sk_prefix else ""
         return self._page(
             limit,
@@ -179,9 +168,9 @@ class Table:
         )
 
     def query_index(
-        self, index: str, attribute: str, value: str, *, limit: int, start: Mapping[str, Any] | None = None
-    ) -> Page:
-        """Read a page of an index under one key. An index is eventually consistent."""
+        self, index: str, attribute: str, value: str, *, limit: int, start: Item | None
+    ) -> tuple[list[Item], Item | None]:
+        """Read a page of an index under one key, as `query_page` does. An index is eventually consistent."""
         return self._page(
             limit,
             start,
@@ -191,27 +180,12 @@ class Table:
             ExpressionAttributeValues={":shard": {"S": value}},
         )
 
-    def _page(self, limit: int, start: Mapping[str, Any] | None, **request: Any) -> Page:
+    def _page(self, limit: int, start: Item | None, **request: Any) -> tuple[list[Item], Item | None]:
         if start:
             request["ExclusiveStartKey"] = _marshal(start)
         response = self._call(lambda: self._client.query(TableName=self._name, Limit=limit, **request))
         last = response.get("LastEvaluatedKey")
-        return Page([unmarshal(item) for item in response["Items"]], unmarshal(last) if last else None)
-
-    def delete_many(self, keys: Iterable[Key]) -> None:
-        """Delete without a condition. After an error, repeat the call to delete the rest."""
-        deletions: list[Any] = [{"DeleteRequest": {"Key": _marshal_key(key)}} for key in keys]
-        for first in range(0, len(deletions), _BATCH):
-            self._delete_batch(deletions[first : first + _BATCH])
-
-    def _delete_batch(self, batch: list[Any]) -> None:
-        def delete() -> None:
-            unprocessed = self._client.batch_write_item(RequestItems={self._name: batch})["UnprocessedItems"]
-            if unprocessed:
-                batch[:] = unprocessed[self._name]
-                raise ClientError(_THROTTLED, "BatchWriteItem")
-
-        self._call(delete)
+        return [unmarshal(item) for item in response["Items"]], unmarshal(last) if last else None
 
     def write(self, *writes: Write) -> None:
         """Perform all of the writes or none. Raises ConditionFailed for the first false condition."""

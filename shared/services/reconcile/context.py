@@ -6,16 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from shared.domain.errors import CodatCustomersError, PartialFailure, QuotaReserved
+from shared.domain.errors import CodatCustomersError, NotReconciled
 from shared.services.context import CodatContext
-
-PAGE_SIZE = 100
-"""Companies on a page of Codat's list."""
 
 RESERVED_QUOTA = 0.2
 """Part of Codat's daily quota that is reserved for the app's own calls."""
-
-Counts = Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +19,17 @@ class ReconcileContext(CodatContext):
     abandoned_after: timedelta
 
     def require_quota(self) -> None:
-        """Raise QuotaReserved if only the reserved part of the quota is left; the queue then retries the message."""
+        """Raise NotReconciled if only the reserved part of the quota is left; the queue then retries the message."""
         quota = self.codat.quota
         if quota is not None and quota.remaining < quota.limit * RESERVED_QUOTA:
-            raise QuotaReserved(quota.remaining)
+            raise NotReconciled(f"Codat's last {quota.remaining} requests of the day are kept for the app's calls.")
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
     """The counts of a message, and the errors of its customers and connections."""
 
-    counts: Counts = field(default_factory=Counts)
+    counts: Counter[str] = field(default_factory=Counter)
     errors: list[CodatCustomersError] = field(default_factory=list)
 
     @contextmanager
@@ -44,9 +39,3 @@ class Results:
             yield
         except CodatCustomersError as error:
             self.errors.append(error)
-
-    def finish(self) -> Counts:
-        """Return the counts. Raises PartialFailure if there were errors."""
-        if self.errors:
-            raise PartialFailure(len(self.errors), str(self.errors[0]), self.counts)
-        return self.counts

@@ -11,13 +11,13 @@ from shared.services.connection_state import record_abandoned, sync_connection
 from shared.services.customers import find_out_creation
 from shared.services.deletion import close_company, finish_deletion
 from shared.services.profile import send_profile
-from shared.services.reconcile.context import PAGE_SIZE, Counts, ReconcileContext, Results
+from shared.services.reconcile.context import ReconcileContext, Results
 
 MAX_PLAUSIBLE_DELETIONS = 5
 """If Codat lacks more companies of a batch, they are only deleted if it returns another company of ours."""
 
 
-def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> Counts:
+def reconcile_customers(customer_ids: list[str], context: ReconcileContext, results: Results) -> None:
     # The table is read before Codat, so that Codat's answer is certainly newer.
     customers = [
         (customer, context.connections.of_company(customer.company_id))
@@ -25,7 +25,6 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
     ]
     tagged = _tagged_companies(customer_ids, context)
     context.require_quota()
-    results = Results()
     visible: list[Customer] = []
     missing: list[Customer] = []
     for customer, connections in customers:
@@ -36,10 +35,13 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
             if company is not None:
                 results.counts["companies"] += 1
                 _compare_connections(customer, connections, company, context, results)
-                _compare_profile(customer, company, context, results.counts)
+                _compare_profile(customer, company, context, results)
     with results.collect_error():
         if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _returns_own_company(context):
-            raise errors.NoCompanyVisible(len(missing))
+            raise errors.NotReconciled(
+                f"Codat returns none of the {len(missing)} companies of this batch and no other customer's company. "
+                "No customer was deleted. Check the API key."
+            )
         for customer in missing:
             with results.collect_error():
                 close_company(customer.company_id, customer.customer_id, context)
@@ -47,8 +49,7 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext) -> C
     for customer_id in context.customers.unfinished(customer_ids):
         # These errors mean that another process is working on it, or that a request may still be running at Codat.
         with results.collect_error(), suppress(errors.CreationInProgress, errors.DeletionInProgress):
-            _finish_unfinished(customer_id, context, results.counts)
-    return results.finish()
+            _finish_unfinished(customer_id, context, results)
 
 
 def _tagged_companies(customer_ids: list[str], context: ReconcileContext) -> dict[str, Company]:
@@ -66,10 +67,9 @@ def _tagged_companies(customer_ids: list[str], context: ReconcileContext) -> dic
 
 def _returns_own_company(context: ReconcileContext) -> bool:
     """Return whether Codat's first page of companies contains one of ours."""
-    companies = context.codat.companies(1, PAGE_SIZE).companies
-    return any(
-        context.customers.ownership(company.company_id).owner for company in companies if company.tagged_customer_id
-    )
+    companies, _ = context.codat.companies(1)
+    tagged = (company.company_id for company in companies if company.tagged_customer_id)
+    return any(context.customers.ownership(company_id).owner for company_id in tagged)
 
 
 def _compare_connections(
@@ -77,7 +77,7 @@ def _compare_connections(
 ) -> None:
     stored = {connection.connection_id: connection for connection in connections if not connection.is_deleted}
     deleted = {connection.connection_id for connection in connections if connection.is_deleted}
-    listed = {snapshot.connection_id: snapshot for snapshot in company.connections}
+    listed = {update.connection_id: update for update in company.connections}
     for connection_id in sorted({*stored, *listed} - deleted):
         with results.collect_error():
             before = stored.get(connection_id)
@@ -98,7 +98,7 @@ def _compare_connections(
         results.errors.append(errors.CodatInvalidResponse(message))
 
 
-def _compare_profile(customer: Customer, company: Company, context: ReconcileContext, counts: Counts) -> None:
+def _compare_profile(customer: Customer, company: Company, context: ReconcileContext, results: Results) -> None:
     """Send the profile if Codat's differs. All tags are compared: a late PATCH can bring a removed tag back."""
     if not customer.sync_pending:
         if _has_profile(company, customer):
@@ -107,7 +107,7 @@ def _compare_profile(customer: Customer, company: Company, context: ReconcileCon
         if current is None or _has_profile(current, customer):
             return
     send_profile(customer, context)
-    counts.update(contentResent=1, drift=1)
+    results.counts.update(contentResent=1, drift=1)
 
 
 def _has_profile(company: Company, customer: Customer) -> bool:
@@ -117,11 +117,11 @@ def _has_profile(company: Company, customer: Customer) -> bool:
     return actual == expected and company.tagged_customer_id == customer.customer_id
 
 
-def _finish_unfinished(customer_id: str, context: ReconcileContext, counts: Counts) -> None:
+def _finish_unfinished(customer_id: str, context: ReconcileContext, results: Results) -> None:
     """Finish a creation or deletion whose process crashed."""
-    if deletion := context.customers.resume_deletion(customer_id, context.lease_request()):
+    if deletion := context.customers.begin_deletion(customer_id, context.lease_request(), resume=True):
         finish_deletion(deletion, context)
-        counts.update(deletionsFinished=1, drift=1)
+        results.counts.update(deletionsFinished=1, drift=1)
     elif lease := context.customers.take_over_creation(customer_id, context.lease_request()):
         find_out_creation(lease, context)
-        counts.update(creationsFinished=1, drift=1)
+        results.counts.update(creationsFinished=1, drift=1)

@@ -1,56 +1,38 @@
 """Count and adopt orphans: companies at Codat that carry our tag but have no customer."""
 
-from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from shared.domain import errors
-from shared.domain.customers import CREATION_TAG, Company, Ownership, Profile, split_tags
+from shared.domain.customers import CREATION_TAG, Company, Profile, split_tags
 from shared.domain.leases import CreationLease
-from shared.services.customers import find_out_creation, report_duplicates
-from shared.services.reconcile.context import PAGE_SIZE, Counts, ReconcileContext, Results
+from shared.services.customers import find_out_creation, report_duplicates, restore_company
+from shared.services.reconcile.context import ReconcileContext, Results
 
 
-def reconcile_orphans(page: int, context: ReconcileContext, *, adopt_ours: bool) -> Counts:
+def reconcile_orphans(page: int, context: ReconcileContext, results: Results, *, adopt_ours: bool) -> None:
     """Count the orphans on a page of Codat's companies, and adopt them if `context.adopt_orphans` is set.
 
     With `adopt_ours`, those that this service created are always adopted.
     """
-    results = Results()
-    listed = context.codat.companies(page, PAGE_SIZE)
+    companies, unparseable = context.codat.companies(page)
     context.require_quota()
-    for company in listed.companies:
-        if company.tagged_customer_id is None:
-            continue
-        ownership = context.customers.ownership(company.company_id)
-        if not _is_free(ownership):
+    for company in companies:
+        customer_id = company.tagged_customer_id
+        if customer_id is None or not (ownership := context.customers.ownership(company.company_id)).is_free:
             continue
         with results.collect_error():
-            before = ownership.before_adoption_by(company.tagged_customer_id, company.company_id)
+            before = ownership.before_adoption_by(customer_id, company.company_id)
             if before is not None:
-                results.counts["drift"] += _restore(company.company_id, company.tagged_customer_id, before, context)
-            elif _restore_pointer(company, company.tagged_customer_id, context):
+                # A late request of an undone adoption may have changed the company.
+                results.counts["drift"] += restore_company(company.company_id, customer_id, before, context)
+            elif _restore_pointer(company, customer_id, context):
                 results.counts["drift"] += 1
             else:
                 results.counts["strays"] += 1
-                _adopt(company, company.tagged_customer_id, context, results.counts, adopt_ours=adopt_ours)
-    if listed.unparseable:
-        message = f"{listed.unparseable} companies on page {page} can't be parsed."
+                _adopt(company, customer_id, context, results, adopt_ours=adopt_ours)
+    if unparseable:
+        message = f"{unparseable} companies on page {page} can't be parsed."
         results.errors.append(errors.CodatInvalidResponse(message))
-    return results.finish()
-
-
-def _is_free(ownership: Ownership) -> bool:
-    return ownership.owner is None and not ownership.has_ended
-
-
-def _restore(company_id: str, customer_id: str, before: Mapping[str, Any], context: ReconcileContext) -> bool:
-    """Restore a company that a late request of an undone adoption changed; return whether it was changed."""
-    company = context.codat.company(company_id)  # Codat's lists lag behind
-    if company is None or company.tagged_customer_id != customer_id:
-        return False
-    context.codat.restore_company(company_id, before)
-    return True
 
 
 def _restore_pointer(company: Company, customer_id: str, context: ReconcileContext) -> bool:
@@ -61,7 +43,9 @@ def _restore_pointer(company: Company, customer_id: str, context: ReconcileConte
     return context.customers.restore_pointer(customer)
 
 
-def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts: Counts, *, adopt_ours: bool) -> None:
+def _adopt(
+    company: Company, customer_id: str, context: ReconcileContext, results: Results, *, adopt_ours: bool
+) -> None:
     """Adopt the company, unless its customer has another company, or another process is creating the customer."""
 
     def is_wanted(orphan: Company) -> bool:
@@ -71,7 +55,7 @@ def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts
         return
     # Of several companies for one customer id, the oldest is adopted, in any order of the pages.
     candidates = filter(is_wanted, context.codat.companies_of([customer_id]))
-    oldest = next((each for each in candidates if _is_free(context.customers.ownership(each.company_id))), company)
+    oldest = next((each for each in candidates if context.customers.ownership(each.company_id).is_free), company)
     tags, _ = split_tags(oldest.tags)
     profile = Profile(oldest.name, oldest.description, tags)
     with suppress(errors.CreationInProgress, errors.DeletionInProgress, errors.CompanyTaken, errors.CompanyUnknown):
@@ -81,4 +65,4 @@ def _adopt(company: Company, customer_id: str, context: ReconcileContext, counts
         if not isinstance(acquired, CreationLease):
             report_duplicates(customer_id, [acquired.company_id, company.company_id], context)
         elif find_out_creation(acquired, context) is not None:
-            counts.update(straysAdopted=1, drift=1)
+            results.counts.update(straysAdopted=1, drift=1)

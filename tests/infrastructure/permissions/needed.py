@@ -44,10 +44,6 @@ def needed(operation: str, params: Mapping[str, Any]) -> Iterator[Permission]:
         case "BatchGetItem":
             [reads] = params["RequestItems"].values()
             yield _on_table(operation, map(_prefix, reads["Keys"]))
-        case "BatchWriteItem":
-            [writes] = params["RequestItems"].values()
-            keys = [write["DeleteRequest"]["Key"] for write in writes]
-            yield _on_table(operation, map(_prefix, keys))
         case "Query" if index := params.get("IndexName"):
             yield Permission("dynamodb:Query", f"index/{index}")
         case "Query":

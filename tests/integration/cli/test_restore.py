@@ -15,7 +15,7 @@ from codat_simulator.faults import Fault
 from cli.__main__ import main
 from cli.restore import Restoration
 from shared.store.customers import Customers
-from shared.store.table import Item, Key, Table, Write, put
+from shared.store.table import Item, Key, Table, Write, delete, put
 from tests.change_events import events_about as events_of
 from tests.conftest import App
 from tests.integration.functions.calls import adopting_orphans, reconcile
@@ -44,7 +44,9 @@ def back_up(app: App, name: str) -> None:
 
 
 def lose(app: App, *partitions: str) -> None:
-    live(app).delete_many((item["pk"], item["sk"]) for pk in partitions for item in app.items(pk))
+    for pk in partitions:
+        for item in app.items(pk):
+            live(app).write(delete((item["pk"], item["sk"])))
 
 
 def live(app: App) -> Table:
@@ -312,7 +314,8 @@ def test_a_single_lost_item_is_restored(app: App, restored_table: str, kind: str
     before = contents(app)
     lost = [(item["pk"], item["sk"]) for pk in partitions(linked) for item in app.items(pk)]
     lost = [(pk, sk) for pk, sk in lost if sk.partition("#")[0] == kind]
-    live(app).delete_many(lost)
+    for key in lost:
+        live(app).write(delete(key))
     counts = Restoration(app.stack.table_name, restored_table).run()
     assert counts == {kind: len(lost)}
     assert contents(app) == before

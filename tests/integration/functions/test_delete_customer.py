@@ -85,7 +85,9 @@ def test_an_event_during_a_deletion_is_not_stored(app: App, dynamodb_wire: Proxy
 
     def meanwhile(exchange: Exchange) -> None:
         """Deliver the event before the request is passed on: the deletion waits for its response."""
-        if exchange.operation in {"PutItem", "Query", "BatchWriteItem"} and not any(app.codat.state.companies()):
+        if exchange.operation in {"PutItem", "Query", "DeleteItem", "TransactWriteItems"} and not any(
+            app.codat.state.companies()
+        ):
             dynamodb_wire.always(passed_on)
             deliver_late()
             dynamodb_wire.always(meanwhile)

@@ -15,7 +15,7 @@ from shared.domain.timestamps import Timestamp, timestamp_of
 from shared.store import keys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
-from shared.store.table import Table
+from shared.store.table import Table, delete
 from tests.integration.faults.proxy import Proxy, lost
 from tests.integration.store.conftest import NOW, lease_request
 from tests.integration.store.test_customers import acquire as acquire_customer
@@ -181,7 +181,7 @@ def test_a_lease_that_has_ended_does_not_stop_saving(
     """It was ended by a write of ours whose answer was lost, or by a process that took it over."""
     connection = new(customers, company)
     lease = connections.acquire(company, "qhyg", lease_request())
-    table.delete_many([lease.key])
+    table.write(delete(lease.key))
     stored = connections.save(connection, entry_of(connection), lease)
     assert stored == replace(connection, version=FIRST_VERSION)
     assert connections.find(company, connection.connection_id) == stored

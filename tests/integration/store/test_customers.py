@@ -14,7 +14,7 @@ from shared.domain.timestamps import timestamp_of
 from shared.store import keys
 from shared.store.customers import DISCARDED_LIFETIME, Customers
 from shared.store.leases import Leases
-from shared.store.table import Table
+from shared.store.table import Table, delete
 from tests.integration.faults.proxy import Proxy, lost, passed_on
 from tests.integration.store.conftest import NOW, lease_request
 
@@ -140,10 +140,10 @@ def test_a_change_needs_the_version_it_was_made_from(customers: Customers, custo
     first = changed(before, "First")
     assert customers.change(first, before)
     assert not customers.change(changed(before, "Second"), before)
-    assert not customers.mark_synced(before)
+    assert not customers.change(replace(before, confirmed_profile=None), before)
     assert customers.find(customer_id) == first
     assert first.sync_pending
-    assert customers.mark_synced(first)
+    assert customers.change(replace(first, confirmed_profile=None), first)
     assert customers.find(customer_id) == replace(first, confirmed_profile=None)
 
 
@@ -196,14 +196,14 @@ def test_unfinished_creations_and_deletions_are_listed(customers: Customers, cus
 
 def test_only_a_deletion_that_was_begun_is_resumed(customers: Customers, customer_id: str) -> None:
     """GIVEN a customer, perhaps created again since WHEN its deletion is resumed THEN none is begun."""
-    assert customers.resume_deletion(customer_id, lease_request()) is None
+    assert customers.begin_deletion(customer_id, lease_request(), resume=True) is None
     before = active(customers, customer_id)
-    assert customers.resume_deletion(customer_id, lease_request()) is None
+    assert customers.begin_deletion(customer_id, lease_request(), resume=True) is None
     assert customers.find(customer_id) == before
     deletion(customers, customer_id)
     with pytest.raises(DeletionInProgress):
-        customers.resume_deletion(customer_id, lease_request(after=10))
-    successor = customers.resume_deletion(customer_id, lease_request(after=31))
+        customers.begin_deletion(customer_id, lease_request(after=10), resume=True)
+    successor = customers.begin_deletion(customer_id, lease_request(after=31), resume=True)
     assert successor is not None
     assert successor.company_id == before.company_id
 
@@ -399,7 +399,7 @@ def test_an_adoption_without_a_reservation_is_discarded(customers: Customers, cu
 def test_a_lost_pointer_is_restored(customers: Customers, customer_id: str, table: Table) -> None:
     """Unless the company is another customer's by now, or deleted."""
     customer = active(customers, customer_id)
-    table.delete_many([keys.company(customer.company_id)])
+    table.write(delete(keys.company(customer.company_id)))
     assert customers.ownership(customer.company_id) == Ownership()
     assert customers.restore_pointer(customer)
     assert customers.ownership(customer.company_id) == Ownership(customer_id)

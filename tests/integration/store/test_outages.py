@@ -11,7 +11,7 @@ import tenacity
 
 from shared.domain.errors import StoreUnavailable
 from shared.store import table as store_table
-from shared.store.table import ABSENT, Table, put
+from shared.store.table import ABSENT, Table, delete, put
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, lost, responds, silent
 from tests.integration.store.conftest import IMPATIENT_TIMEOUT, MAX_WAIT, client
 
@@ -59,7 +59,7 @@ OPERATIONS: dict[str, Callable[[Table], object]] = {
     "get many": lambda table: table.get_many([("p", "s")]),
     "query": lambda table: table.query("p", "s"),
     "put": lambda table: table.write(put(item(), ABSENT)),
-    "delete many": lambda table: table.delete_many([("p", "s")]),
+    "delete": lambda table: table.write(delete(("p", "s"))),
     "transaction": lambda table: table.write(put(item(), ABSENT), put(item(), ABSENT)),
 }
 

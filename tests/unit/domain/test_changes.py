@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.domain.changes import ConnectionChange, CustomerChange, change_event_for
+from shared.domain.changes import connection_event, customer_event
 from shared.domain.connections import Connection, Precedence, Source, Status, StatusUpdate, merge, placeholder, stamp
 from shared.domain.customers import Customer, Profile
 from shared.domain.timestamps import timestamp
@@ -43,7 +43,7 @@ def test_changes_of_a_customer(
     before: Customer | None, after: Customer | None, expected: tuple[str, int] | None
 ) -> None:
     """The event of a deletion has a version above every earlier one."""
-    event = change_event_for(CustomerChange(before, after))
+    event = customer_event(before, after)
     assert (event and (event.detail_type, event.detail["version"])) == expected
     if event:
         version = event.detail["version"]
@@ -72,7 +72,7 @@ def test_changes_of_a_customer(
 def test_changes_of_a_connection(
     before: Connection | None, after: Connection, detail_type: str, previous: str | None
 ) -> None:
-    event = change_event_for(ConnectionChange(before, after))
+    event = connection_event(before, after)
     assert event is not None
     assert (event.detail_type, event.detail["previousStatus"]) == (detail_type, previous)
     assert event.detail["eventId"] == f"connection:{after.version}"
@@ -92,11 +92,11 @@ def test_changes_of_a_connection(
     ],
 )
 def test_changes_that_the_app_cannot_see_are_not_published(before: Connection | None, after: Connection | None) -> None:
-    assert change_event_for(ConnectionChange(before, after)) is None
+    assert connection_event(before, after) is None
 
 
 def test_the_detail_of_a_connection() -> None:
-    event = change_event_for(ConnectionChange(PENDING, LINKED))
+    event = connection_event(PENDING, LINKED)
     assert event is not None
     expected: dict[str, Any] = {
         "connectionId": "connection",

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from shared.domain.connection_errors import revoked
 from shared.domain.connections import (
     NO_STAMP,
     Connection,
-    ConnectionSnapshot,
     NextAction,
     Precedence,
     Source,
@@ -100,7 +98,7 @@ reconnected = update(Status.LINKED, 6)
 deleted = update(Status.DELETED, 7)
 read_as_pending = update(Status.PENDING_AUTH, 3, Precedence.READ)
 unlinked_in_the_second_of_the_link = update(Status.UNLINKED, 3, Precedence.OUR_CHANGE)
-REVOKED = revoked("QuickBooks Online")
+REVOKED = "QuickBooks Online no longer allows access: it was revoked there, or has expired. Connect again."
 
 
 @pytest.mark.parametrize(
@@ -204,7 +202,7 @@ def test_the_newest_error_since_the_last_link_is_shown(reported: list[StatusUpda
             error = None if update.status is Status.LINKED else update.error
     state = merged(reported)
     if state.status is Status.DEAUTHORIZED:
-        error = error or revoked(state.source.platform_name)
+        error = error or REVOKED.replace("QuickBooks Online", state.source.platform_name)
     assert state.error == (None if state.status in {Status.LINKED, Status.DELETED} else error)
 
 
@@ -272,8 +270,9 @@ def test_a_link_that_was_not_used_is_abandoned_until_a_new_one_is_issued() -> No
 def test_a_snapshot_differs_by_status_error_or_platform_key() -> None:
     """A newer sync is checked separately."""
     pending = merge(blank(), replace(update(Status.PENDING_AUTH, 0), error="cancelled", last_sync=CREATED), NOW)
-    same = ConnectionSnapshot(
-        at=NOW,
+    same = StatusUpdate(
+        stamp=stamp(NOW, Precedence.READ, ""),
+        company_id="company",
         connection_id="connection",
         source=SOURCE,
         created_at=CREATED,

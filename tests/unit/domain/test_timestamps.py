@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given, strategies as st
 
-from shared.domain.timestamps import datetime_of, just_after, milliseconds_of, timestamp, timestamp_of
+from shared.domain.timestamps import datetime_of, just_after, timestamp, timestamp_of
 
 
 @pytest.mark.parametrize(
@@ -57,11 +57,6 @@ def test_a_time_is_converted_to_text_and_back(moment: datetime) -> None:
     assert datetime_of(timestamp_of(moment)) == moment
     assert timestamp(timestamp_of(moment)) == timestamp_of(moment)
     assert timestamp_of(moment) < just_after(timestamp_of(moment)) < timestamp_of(moment + timedelta(microseconds=1))
-
-
-def test_milliseconds_since_1970() -> None:
-    """Smaller units are dropped."""
-    assert milliseconds_of(timestamp("1970-01-01T00:00:01.2349999Z")) == 1_234
 
 
 def test_the_timestamp_after_the_last_tick_of_a_year_is_in_the_next_year() -> None:

@@ -50,9 +50,7 @@ PROBLEMS: list[tuple[errors.CodatCustomersError, int, str]] = [
 WITHOUT_CALLER = {
     errors.CodatBusy,
     errors.QueueUnavailable,
-    errors.QuotaReserved,
-    errors.NoCompanyVisible,
-    errors.PartialFailure,
+    errors.NotReconciled,
     errors.UnparseableEvent,
 }
 

@@ -18,3 +18,10 @@ class OneItemTable:
         if not holds:
             raise ConditionFailed(0, existing)
         self.item = None if write.item is None else {n: value for n, value in write.item.items() if value is not None}
+
+    def try_write(self, write: Write) -> bool:
+        try:
+            self.write(write)
+        except ConditionFailed:
+            return False
+        return True
