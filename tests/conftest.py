@@ -20,6 +20,7 @@ import pytest
 import standardwebhooks.webhooks
 import tenacity
 
+from functions.codat_webhook.refusals import refusals
 from shared import bootstrap
 from shared.runtime import clock as runtime_clock
 from shared.store.table import Table, unmarshal
@@ -146,6 +147,7 @@ class App:
         """Reset Codat and empty the table: moto copies the whole table for every transaction."""
         self.codat.reset()
         bootstrap._trusted_api_keys.cache_clear()
+        refusals.cache_clear()
         table = Table(self.stack.dynamodb, self.stack.table_name)
         while items := self.stack.dynamodb.scan(TableName=self.stack.table_name)["Items"]:
             table.delete_many((item["pk"]["S"], item["sk"]["S"]) for item in items)

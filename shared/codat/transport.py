@@ -54,7 +54,7 @@ class Credentials(Protocol):
 
 
 class Telemetry(Protocol):
-    def count(self, metric: str, **dimensions: str) -> None: ...
+    def count(self, metric: str, /, **dimensions: str) -> None: ...
 
     def measure(self, metric: str, value: float) -> None: ...
 
@@ -200,6 +200,9 @@ class Transport:
         if response.quota is not None:
             self.quota = response.quota
             self._telemetry.measure("CodatQuotaRemaining", response.quota.remaining)
+            if response.quota.limit:
+                percent = 100 * response.quota.remaining / response.quota.limit
+                self._telemetry.measure("CodatQuotaRemainingPercent", percent)
         if not httpx.codes.is_success(response.status):
             raise _error(response, creating=method == "POST")
         return response

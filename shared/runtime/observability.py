@@ -60,9 +60,9 @@ def _write_metrics() -> None:
 
 
 class Telemetry:
-    def count(self, metric: str, **dimensions: str) -> None:
+    def count(self, metric: str, amount: int = 1, /, **dimensions: str) -> None:
         values, key = self._values(dimensions), (metric, MetricUnit.Count)
-        values[key] = values.get(key, 0) + 1
+        values[key] = values.get(key, 0) + amount
 
     def measure(self, metric: str, value: float) -> None:
         """Set the value; a later value of the same invocation replaces it."""
