@@ -53,7 +53,7 @@ def _body(request: Request) -> bytes:
 def _refused(request: Request, reason: str, problem: Problem) -> Response:
     """Return the problem. Everyone can send webhooks, so not every rejected one is logged and measured by itself."""
     if count := refusals().add(reason, clock.now()):
-        Telemetry().count("WebhookRefused", count, reason=reason)
+        Telemetry().count_many("WebhookRefused", count, reason=reason)
         logger.info("webhooks refused", extra={"reason": reason, "count": count})
     return problem_response(problem, request, is_logged=False)
 

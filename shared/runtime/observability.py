@@ -60,7 +60,10 @@ def _write_metrics() -> None:
 
 
 class Telemetry:
-    def count(self, metric: str, amount: int = 1, /, **dimensions: str) -> None:
+    def count(self, metric: str, **dimensions: str) -> None:
+        self.count_many(metric, 1, **dimensions)
+
+    def count_many(self, metric: str, amount: int, **dimensions: str) -> None:
         values, key = self._values(dimensions), (metric, MetricUnit.Count)
         values[key] = values.get(key, 0) + amount
 

@@ -12,7 +12,7 @@ from tests.e2e.docs.markdown import anchors
 from tests.infrastructure.template.deployed import properties
 
 SOURCE = "".join(path.read_text() for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
-METRIC_CALLS = re.findall(r'\.(?:count|measure|measure_seconds)\(\s*"(\w+)"([^()]*)', SOURCE)
+METRIC_CALLS = re.findall(r'\.(?:count|count_many|measure|measure_seconds)\(\s*"(\w+)"([^()]*)', SOURCE)
 OWN_METRICS = {name: frozenset(re.findall(r"(\w+)=", dimensions)) for name, dimensions in METRIC_CALLS}
 """The project's metrics, with their dimensions except `service`."""
 AWS_METRICS = {

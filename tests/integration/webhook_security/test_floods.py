@@ -14,7 +14,6 @@ from shared.runtime.observability import logger
 from shared.runtime.settings import read
 from tests.conftest import App, Clock
 from tests.integration.faults.context import Context
-from tests.integration.functions.calls import measured
 from tests.integration.webhook_security.test_refused_webhooks import REAL
 from tests.payloads import api_event, signed
 
@@ -124,7 +123,7 @@ def post_from(address: str, headers: dict[str, str], body: str = REAL.decode(), 
 
 
 @pytest.mark.usefixtures("codats_ranges")
-def test_a_foreign_address_is_refused(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_foreign_address_is_refused(app: App, output: Output) -> None:
     """Its signature is valid, and no header can name another address."""
     for forwarded in ({}, {"x-forwarded-for": CODAT[0], "forwarded": f"for={CODAT[0]}"}):
         headers = signed(REAL, app.stack.settings.webhook_secrets[0]) | forwarded
@@ -132,7 +131,8 @@ def test_a_foreign_address_is_refused(app: App, capsys: pytest.CaptureFixture[st
         assert (status, problem["type"]) == (401, "not-authentic")
     for address in ("::ffff:4.159.114.108", "2001:db8::1"):
         assert post_from(address, headers)[0] == 401
-    assert measured(capsys.readouterr().out) == {("WebhookRefused", "source"): [1]}
+    [line], [metric] = output.read()
+    assert (line["reason"], metric["reason"], metric["WebhookRefused"]) == ("source", "source", [1])
 
 
 @pytest.mark.usefixtures("codats_ranges")
