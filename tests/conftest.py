@@ -20,6 +20,7 @@ import pytest
 import standardwebhooks.webhooks
 import tenacity
 
+from functions.codat_webhook.refusals import refusals
 from shared import bootstrap
 from shared.runtime import clock as runtime_clock
 from shared.store.table import unmarshal
@@ -146,6 +147,7 @@ class App:
         """Reset Codat and empty the table: moto copies the whole table for every transaction."""
         self.codat.reset()
         bootstrap._trusted_api_keys.cache_clear()
+        refusals.cache_clear()
         dynamodb, table_name = self.stack.dynamodb, self.stack.table_name
         while items := dynamodb.scan(TableName=table_name)["Items"]:
             for item in items:

@@ -1,11 +1,16 @@
 """POST /webhooks/codat: receives Codat's events. It returns 204 only when their effect is stored."""
 
 from http import HTTPStatus
+from ipaddress import ip_address
 
+from functions.codat_webhook.refusals import refusals
 from shared import bootstrap
 from shared.domain.errors import NotAuthentic
-from shared.http.problems import TOO_LARGE, Problem
-from shared.http.router import Request, Response, http_handler
+from shared.http.problems import TOO_LARGE, Problem, problem_of
+from shared.http.router import Request, Response, http_handler, problem_response
+from shared.runtime import clock
+from shared.runtime.observability import Telemetry, logger
+from shared.runtime.settings import WebhookSettings, read
 from shared.services.webhooks import receive
 
 MAX_BODY_BYTES = 256 * 1024
@@ -13,20 +18,44 @@ _BASE64_OVERHEAD = 4 / 3
 
 
 def accept(request: Request) -> Response:
+    try:
+        _require_allowed_source(request)
+        receive(_body(request), request.headers, bootstrap.webhook_context(request))
+    except NotAuthentic as rejection:
+        return _refused(request, rejection.reason, problem_of(rejection))
+    except Problem as problem:
+        return _refused(request, "oversized-body", problem)
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+def _require_allowed_source(request: Request) -> None:
+    """Raise NotAuthentic for an address outside of the allowed ranges, if there are any."""
+    ranges = read(WebhookSettings).webhook_source_ranges
+    if ranges and not any(ip_address(request.source_ip) in allowed for allowed in ranges):
+        raise NotAuthentic("source")
+
+
+def _body(request: Request) -> bytes:
+    """Return the decoded body. Raises Problem if it is too large, and NotAuthentic if it can't be decoded."""
     too_large = Problem(TOO_LARGE, f"A webhook has at most {MAX_BODY_BYTES} bytes.")
     if len(request.event.get("body") or "") > MAX_BODY_BYTES * _BASE64_OVERHEAD + 4:
         raise too_large  # before the body is decoded
-    context = bootstrap.webhook_context(request)
     try:
         body = request.body
     except Problem as error:
         # A body that can't be decoded has no valid signature.
-        context.telemetry.count("WebhookRefused", reason="malformed")
         raise NotAuthentic("malformed") from error
     if len(body) > MAX_BODY_BYTES:
         raise too_large
-    receive(body, request.headers, context)
-    return Response(HTTPStatus.NO_CONTENT)
+    return body
+
+
+def _refused(request: Request, reason: str, problem: Problem) -> Response:
+    """Return the problem. Everyone can send webhooks, so not every rejected one is logged and measured by itself."""
+    if count := refusals().add(reason, clock.now()):
+        Telemetry().count_many("WebhookRefused", count, reason=reason)
+        logger.info("webhooks refused", extra={"reason": reason, "count": count})
+    return problem_response(problem, request, is_logged=False)
 
 
 handler = http_handler({"POST /webhooks/codat": accept})

@@ -192,6 +192,9 @@ class Transport:
         if response.quota is not None:
             self.quota = response.quota
             self._telemetry.measure("CodatQuotaRemaining", response.quota.remaining)
+            if response.quota.limit:
+                percent = 100 * response.quota.remaining / response.quota.limit
+                self._telemetry.measure("CodatQuotaRemainingPercent", percent)
         if not httpx.codes.is_success(response.status):
             raise _error(response, creating=method == "POST")
         return response

@@ -39,6 +39,7 @@ MALFORMED_JSON = ProblemType(400, "malformed-json", "The body is not JSON")
 INVALID = ProblemType(422, "validation-error", "The request is not valid")
 TOO_LARGE = ProblemType(413, "too-large", "The body is too large")
 NOT_FOUND = ProblemType(404, "not-found", "There is no such route")
+RATE_LIMITED = ProblemType(429, "codat-rate-limited", "Codat's rate limit is reached")
 INTERNAL = ProblemType(500, "internal-error", "An unexpected error occurred")
 
 # A type without an entry has that of its base class.
@@ -65,7 +66,7 @@ _KINDS: Mapping[type[errors.CodatCustomersError], ProblemType] = {
     errors.CodatAccountLimit: ProblemType(502, "codat-account-limit", "The Codat account has reached its limit"),
     errors.CodatNotFound: ProblemType(502, "codat-not-found", "Codat has no such resource"),
     errors.CodatRejected: ProblemType(502, "codat-rejected", "Codat rejected the request"),
-    errors.CodatRateLimited: ProblemType(429, "codat-rate-limited", "Codat's rate limit is reached"),
+    errors.CodatRateLimited: RATE_LIMITED,
     errors.CodatTimedOut: ProblemType(504, "codat-unavailable", "Codat did not answer in time"),
     errors.CodatUnavailable: ProblemType(502, "codat-unavailable", "Codat is unavailable"),
     errors.StoreUnavailable: ProblemType(503, "store-unavailable", "The store is unavailable"),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.domain.customers import is_customer_id
 from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound
-from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, Problem, problem_of
+from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, RATE_LIMITED, Problem, problem_of
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import Handler, Telemetry, logger, observed
 
@@ -28,6 +28,8 @@ class Response:
     status: int
     body: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_logged: bool = True
+    """Whether the router logs a line for this response. A route that returns False logs by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,11 @@ class Request:
         """The ARN that signed the request; None if the route needs no signature."""
         arn = self.event["requestContext"].get("authorizer", {}).get("iam", {}).get("userArn")
         return None if arn is None else str(arn)
+
+    @property
+    def source_ip(self) -> str:
+        """The address that connected to API Gateway."""
+        return str(self.event["requestContext"]["http"]["sourceIp"])
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -103,8 +110,9 @@ def http_handler(routes: Mapping[str, Route]) -> Handler:
         started = monotonic()
         logger.thread_safe_append_keys(request_id=request.request_id, route=event.get("routeKey"))
         response = _respond(routes, request)
-        milliseconds = round((monotonic() - started) * 1000)
-        logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
+        if response.is_logged:
+            milliseconds = round((monotonic() - started) * 1000)
+            logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
         content_type = {} if response.body is None else {"content-type": "application/json"}
         return {
             "statusCode": response.status,
@@ -128,12 +136,16 @@ def _respond(routes: Mapping[str, Route], request: Request) -> Response:
     except Exception:  # noqa: BLE001  # a bug: the log has its traceback, with the request id
         logger.exception("unexpected error")
         problem = Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId.")
-    if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR or problem.kind is RATE_LIMITED:
         Telemetry().count("Failed", problem=problem.kind.type)
+    return problem_response(problem, request)
+
+
+def problem_response(problem: Problem, request: Request, *, is_logged: bool = True) -> Response:
     headers = {"content-type": "application/problem+json"}
     if problem.retry_after is not None:
         headers["retry-after"] = str(problem.retry_after)
-    return Response(problem.kind.status, problem.document(request.request_id), headers)
+    return Response(problem.kind.status, problem.document(request.request_id), headers, is_logged)
 
 
 def _no_route(_: Request) -> Response:

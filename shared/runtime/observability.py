@@ -61,8 +61,11 @@ def _write_metrics() -> None:
 
 class Telemetry:
     def count(self, metric: str, **dimensions: str) -> None:
+        self.count_many(metric, 1, **dimensions)
+
+    def count_many(self, metric: str, amount: int, **dimensions: str) -> None:
         values, key = self._values(dimensions), (metric, MetricUnit.Count)
-        values[key] = values.get(key, 0) + 1
+        values[key] = values.get(key, 0) + amount
 
     def measure(self, metric: str, value: float) -> None:
         """Set the value; a later value of the same invocation replaces it."""

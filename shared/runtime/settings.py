@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from ipaddress import IPv4Network
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -9,6 +10,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _ranges(text: str) -> tuple[IPv4Network, ...]:
+    """Parse CIDR ranges. Address bits beyond the prefix are ignored, as the template's pattern can't exclude them."""
+    return tuple(IPv4Network(part.strip(), strict=False) for part in text.split(",") if part.strip())
 
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
@@ -32,6 +38,11 @@ class Settings(_Environment):
     platform_keys: _Listed
     allow_sandbox: bool
     timeline_days: _Positive
+
+
+class WebhookSettings(_Environment):
+    webhook_source_ranges: Annotated[tuple[IPv4Network, ...], BeforeValidator(_ranges)]
+    """Addresses that may send webhooks; all of them if it is empty."""
 
 
 class ChangesSettings(_Environment):

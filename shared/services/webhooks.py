@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from shared.domain.customers import Ownership
-from shared.domain.errors import CodatCustomersError, CompanyGone, NotAuthentic, StoreUnavailable, UnparseableEvent
+from shared.domain.errors import CodatCustomersError, CompanyGone, StoreUnavailable, UnparseableEvent
 from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent, QuarantinedWebhook
 from shared.domain.timeline import WEBHOOK, Actor
 from shared.domain.timestamps import datetime_of
@@ -19,11 +19,7 @@ def receive(body: bytes, headers: Mapping[str, str], context: WebhookContext) ->
     Raises NotAuthentic, and SecretsUnavailable or StoreUnavailable, after which Codat retries. Any other exception is a
     bug. It is raised after the webhook was quarantined, because Codat stops retrying after a day.
     """
-    try:
-        webhook_id = context.verifier.verify(body, headers)
-    except NotAuthentic as rejection:
-        context.telemetry.count("WebhookRefused", reason=rejection.reason)
-        raise
+    webhook_id = context.verifier.verify(body, headers)
     context.telemetry.note(webhook_id=webhook_id)
 
     try:

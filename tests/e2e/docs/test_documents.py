@@ -68,7 +68,7 @@ def test_the_listed_variables_are_read() -> None:
 def test_the_listed_metrics_are_the_published_ones() -> None:
     """Each of them, and no other."""
     source = "".join(path.read_text() for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
-    calls = re.findall(r"(?:telemetry|Telemetry\(\))\.(?:count|measure|measure_seconds)\(([^)]*)", source)
+    calls = re.findall(r"(?:telemetry|Telemetry\(\))\.(?:count|count_many|measure|measure_seconds)\(([^)]*)", source)
     published = {name for call in calls for name in re.findall(r'"([A-Z]\w+)"', call)}
     listed = {code(cells[0])[0] for cells in rows(section(OPERATIONS, "Metrics")) if code(cells[0])}
     assert listed == published

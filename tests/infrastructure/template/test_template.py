@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from moto.events.models import EventPattern
 
+from local.template import Template
+from shared.runtime.settings import WebhookSettings, read
 from tests.e2e.artifact.make import ROOT
 from tests.infrastructure.template.deployed import (
     ALIAS,
@@ -59,6 +61,7 @@ ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL",
 }
 OWN_ENVIRONMENT = {
+    "CodatWebhookFunction": {"WEBHOOK_SOURCE_RANGES"},
     "PublishChangesFunction": {"EVENT_BUS_NAME"},
     "PlanReconcileFunction": {"RECONCILE_QUEUE_URL"},
     "ReconcileFunction": {"ADOPT_ORPHANS", "ABANDONED_AFTER_DAYS"},
@@ -311,6 +314,61 @@ def test_many_webhooks_do_not_throttle_the_apps_calls(template: dict[str, Any]) 
     assert reserved == {
         "CodatWebhookFunction": {"Fn::If": ["ReservesForWebhooks", {"Ref": "WebhookConcurrency"}, no_value]}
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "is_allowed"),
+    [
+        ("", True),
+        ("4.159.114.108/32", True),
+        ("20.117.190.191/32", True),
+        ("10.0.0.0/8", True),
+        ("0.0.0.0/0", True),
+        ("255.255.255.255/32", True),
+        ("10.1.2.3/8", True),
+        ("300.1.1.1/32", False),
+        ("256.1.1.1/32", False),
+        ("1.2.3.4", False),
+        ("1.2.3.4/33", False),
+        ("1.2.3.4/032", False),
+        ("01.2.3.4/32", False),
+        ("1.2.3/32", False),
+        ("1.2.3.4.5/32", False),
+        ("a b", False),
+        ("::1/128", False),
+        ("1.2.3.4/32\n", False),
+        ("1.2.3.4/32 5.6.7.8/32", False),
+    ],
+)
+def test_only_valid_ranges_of_addresses_are_accepted(
+    template: dict[str, Any], monkeypatch: pytest.MonkeyPatch, text: str, *, is_allowed: bool
+) -> None:
+    """CloudFormation matches each range of the list, as a whole, and rejects others with a sentence.
+
+    The function can read every range that is accepted, because a range it can't read would fail every webhook.
+    """
+    parameter = template["Parameters"]["WebhookSourceRanges"]
+    assert parameter["Type"] == "CommaDelimitedList"
+    assert parameter["Default"] == ""
+    assert "IPv4" in parameter["ConstraintDescription"]
+    assert bool(re.fullmatch(parameter["AllowedPattern"].removeprefix("^").removesuffix("$"), text)) == is_allowed
+    monkeypatch.setenv("WEBHOOK_SOURCE_RANGES", text)
+    read.cache_clear()
+    try:
+        if is_allowed:
+            assert len(read(WebhookSettings).webhook_source_ranges) == bool(text)
+    finally:
+        read.cache_clear()
+
+
+def test_an_empty_list_of_ranges_reaches_the_function_as_an_empty_text(template: dict[str, Any]) -> None:
+    variables = template["Resources"]["CodatWebhookFunction"]["Properties"]["Environment"]["Variables"]
+    assert variables["WEBHOOK_SOURCE_RANGES"] == {"Fn::Join": [",", {"Ref": "WebhookSourceRanges"}]}
+    assert Template.load().functions["CodatWebhookFunction"].environment["WEBHOOK_SOURCE_RANGES"] == ""
+
+
+def test_the_defaults_fit_a_small_customer(template: dict[str, Any]) -> None:
+    assert template["Parameters"]["WebhooksPerSecond"]["Default"] == 50
 
 
 def test_managed_policies_cover_every_route_but_the_webhooks(template: dict[str, Any]) -> None:

@@ -12,13 +12,20 @@ from tests.e2e.docs.markdown import anchors
 from tests.infrastructure.template.deployed import properties
 
 SOURCE = "".join(path.read_text() for folder in ("shared", "functions") for path in (ROOT / folder).rglob("*.py"))
-METRIC_CALLS = re.findall(r'\.(?:count|measure|measure_seconds)\(\s*"(\w+)"([^()]*)', SOURCE)
+METRIC_CALLS = re.findall(r'\.(?:count|count_many|measure|measure_seconds)\(\s*"(\w+)"([^()]*)', SOURCE)
 OWN_METRICS = {name: frozenset(re.findall(r"(\w+)=", dimensions)) for name, dimensions in METRIC_CALLS}
 """The project's metrics, with their dimensions except `service`."""
 AWS_METRICS = {
     "AWS/ApiGateway": {"Count", "4xx", "5xx", "Latency"},
     "AWS/DynamoDB": {"ReadThrottleEvents", "WriteThrottleEvents"},
-    "AWS/Lambda": {"Errors", "IteratorAge", "Throttles"},
+    "AWS/Lambda": {
+        "DroppedEventCount",
+        "Errors",
+        "IteratorAge",
+        "OnFailureDestinationDeliveredEventCount",
+        "Throttles",
+    },
+    "AWS/S3": {"NumberOfObjects"},
     "AWS/SQS": {"ApproximateNumberOfMessagesVisible"},
 }
 """The metrics in use, as AWS documents them. An HTTP API's have other names than a REST API's:
@@ -72,11 +79,17 @@ def test_metrics_that_need_action_have_an_alarm(template: dict[str, Any]) -> Non
         ("AWS/ApiGateway", "5xx"),
         ("AWS/DynamoDB", "ReadThrottleEvents"),
         ("AWS/DynamoDB", "WriteThrottleEvents"),
+        ("AWS/Lambda", "DroppedEventCount"),
         ("AWS/Lambda", "Errors"),
         ("AWS/Lambda", "IteratorAge"),
+        ("AWS/Lambda", "OnFailureDestinationDeliveredEventCount"),
         ("AWS/Lambda", "Throttles"),
+        ("AWS/S3", "NumberOfObjects"),
         ("AWS/SQS", "ApproximateNumberOfMessagesVisible"),
         ("CodatCustomers", "ChangeNotPublished"),
+        ("CodatCustomers", "CodatCall"),
+        ("CodatCustomers", "CodatQuotaRemainingPercent"),
+        ("CodatCustomers", "DriftFound"),
         ("CodatCustomers", "DuplicateCompanies"),
         ("CodatCustomers", "Failed"),
         ("CodatCustomers", "ReconcileMessages"),

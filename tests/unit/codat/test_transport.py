@@ -288,7 +288,13 @@ def test_calls_and_the_quota_are_measured() -> None:
     client.send("GET", "companies")
     assert client.quota == Quota(1000, 5)
     assert telemetry.outcomes == ["200", "404", "200"]
-    assert telemetry.measured == {"CodatQuotaRemaining": 5}
+    assert telemetry.measured == {"CodatQuotaRemaining": 5, "CodatQuotaRemainingPercent": 0.5}
+
+
+def test_a_quota_of_zero_has_no_percentage() -> None:
+    telemetry = CountingTelemetry()
+    transport(answering(200, {}, x_rate_limit_limit="0", x_rate_limit_remaining="0"), telemetry=telemetry).send("GET")
+    assert telemetry.measured == {"CodatQuotaRemaining": 0}
 
 
 def test_path_segments_are_quoted() -> None:

@@ -1,11 +1,20 @@
 """Settings from the environment."""
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 
 import pytest
 from pydantic import BaseModel
 
-from shared.runtime.settings import ChangesSettings, MisconfiguredError, PlanSettings, ReconcileSettings, Settings, read
+from shared.runtime.settings import (
+    ChangesSettings,
+    MisconfiguredError,
+    PlanSettings,
+    ReconcileSettings,
+    Settings,
+    WebhookSettings,
+    read,
+)
 
 ENVIRONMENT = {
     "TABLE_NAME": "table",
@@ -15,6 +24,7 @@ ENVIRONMENT = {
     "PLATFORM_KEYS": "qhyg, gbol,",
     "ALLOW_SANDBOX": "false",
     "TIMELINE_DAYS": "90",
+    "WEBHOOK_SOURCE_RANGES": "192.0.2.1/32, 198.51.100.7/24",
     "EVENT_BUS_NAME": "bus",
     "RECONCILE_QUEUE_URL": "https://sqs/queue",
     "ADOPT_ORPHANS": "true",
@@ -41,6 +51,8 @@ def test_settings_are_typed() -> None:
     assert settings.platform_keys == ("qhyg", "gbol")
     assert settings.allow_sandbox is False
     assert settings.timeline_days == 90
+    ranges = read(WebhookSettings).webhook_source_ranges
+    assert ranges == (IPv4Network("192.0.2.1/32"), IPv4Network("198.51.100.0/24"))
     assert read(ChangesSettings).event_bus_name == "bus"
     assert read(PlanSettings).reconcile_queue_url == "https://sqs/queue"
     assert read(ReconcileSettings).model_dump() == {"adopt_orphans": True, "abandoned_after_days": 7}
@@ -52,7 +64,7 @@ def test_settings_are_read_once(environment: pytest.MonkeyPatch) -> None:
     assert read(Settings) is settings
 
 
-@pytest.mark.parametrize("model", [Settings, ChangesSettings, PlanSettings, ReconcileSettings])
+@pytest.mark.parametrize("model", [Settings, WebhookSettings, ChangesSettings, PlanSettings, ReconcileSettings])
 def test_no_setting_has_a_default(environment: pytest.MonkeyPatch, model: type[BaseModel]) -> None:
     for field in model.model_fields:
         name = field.upper()
@@ -72,6 +84,8 @@ def test_no_setting_has_a_default(environment: pytest.MonkeyPatch, model: type[B
         (Settings, "ALLOW_SANDBOX", "perhaps"),
         (Settings, "TIMELINE_DAYS", "0"),
         (Settings, "TIMELINE_DAYS", "many"),
+        (WebhookSettings, "WEBHOOK_SOURCE_RANGES", "192.0.2.1/33"),
+        (WebhookSettings, "WEBHOOK_SOURCE_RANGES", "192.0.2.1/32,codat.io"),
         (ChangesSettings, "EVENT_BUS_NAME", ""),
         (PlanSettings, "RECONCILE_QUEUE_URL", ""),
         (ReconcileSettings, "ABANDONED_AFTER_DAYS", "-1"),
