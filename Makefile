@@ -1,7 +1,11 @@
 # Every target sets up what it needs on first use: Python 3.11 or newer and make are all it asks for.
 # `package` also needs Python 3.13, the version that Lambda runs.
 
-UV_VERSION := 0.13.9
+# uv installs everything else, so pip installs uv itself by hash, of a wheel: a source would be built with packages that
+# no hash covers. To update it, write its version into this command:
+# echo uv==… | .uv/bin/uv pip compile --generate-hashes --no-header --no-annotate - --output-file uv-requirements.txt
+UV_REQUIREMENTS := uv-requirements.txt
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' $(UV_REQUIREMENTS))
 # The template's default processor. Another is given to `make package` and to `sam deploy` alike.
 ARCH := arm64
 BUILD := .aws-sam/build
@@ -122,7 +126,8 @@ clean: ## remove everything that make made
 	echo "Setting up uv $(UV_VERSION) in .uv"; \
 	new=.uv/new-$$$$ && \
 	"$$python" -m venv $$new && \
-	$$new/bin/python -m pip install --quiet --no-deps uv==$(UV_VERSION) && \
+	$$new/bin/python -m pip install --quiet --no-deps --only-binary=:all: --require-hashes \
+		--requirement $(UV_REQUIREMENTS) && \
 	mkdir -p .uv/bin && mv $$new/bin/uv $(UV) && rm -rf .uv/new-* && \
 	"$$python" -c 'import sys; print(sys.executable)' >$@
 
