@@ -34,6 +34,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 .DELETE_ON_ERROR:
 .PHONY: help demo run test unit coverage soak check audit package archive sbom replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key
+.PHONY: protect check-change-set
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -111,7 +112,9 @@ rotate-api-key: ## store a new Codat API key that proves to be this deployment's
 trust-api-key: ## confirm the stored Codat API key if it can't prove itself (STACK=…)
 replay: ## process the quarantined webhooks again (TABLE_NAME=…)
 restore: ## put back lost items from a backup that was restored to another table (STACK=… FROM=…)
-webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore: .venv/.synced
+protect: ## protect the stack and its data against replacement and deletion (STACK=…)
+check-change-set: ## fail if a change set would replace or delete data (STACK=… CHANGE_SET=…)
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore protect check-change-set: .venv/.synced
 	@exec $(PYTHON) -m cli $@
 
 bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cli.change_set import check_change_set
 from cli.deployment import Deployment
 from cli.errors import OperatorError
 from cli.prompts import API_KEYS_PAGE
+from cli.protection import protect
 from cli.replay import replay
 from cli.restore import restore
 from cli.rotation import retire_webhook_secret, rotate_api_key, rotate_webhook_secret, trust_api_key
@@ -60,3 +62,7 @@ def _run(options: Options, prompt: Prompt) -> None:
             replay(deployment.table(), options.timeline_days)
         case "restore":
             restore(options.stack, options.table, options.source)
+        case "protect":
+            protect(options.stack)
+        case "check-change-set":
+            check_change_set(options.stack, options.change_set)
