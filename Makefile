@@ -1,10 +1,16 @@
 # Every target sets up what it needs on first use: Python 3.11 or newer and make are all it asks for.
 # `package` also needs Python 3.13, the version that Lambda runs.
 
-UV_VERSION := 0.13.9
+# uv installs everything else, so pip installs uv itself by hash, of a wheel: a source would be built with packages that
+# no hash covers. To update it, write its version into this command:
+# echo uv==… | .uv/bin/uv pip compile --generate-hashes --no-header --no-annotate - --output-file uv-requirements.txt
+UV_REQUIREMENTS := uv-requirements.txt
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' $(UV_REQUIREMENTS))
 # The template's default processor. Another is given to `make package` and to `sam deploy` alike.
 ARCH := arm64
 BUILD := .aws-sam/build
+PACKAGE := .aws-sam/package
+SBOM := .aws-sam/sbom.cdx.json
 # All of the template is built, or this resource alone.
 RESOURCE :=
 
@@ -26,8 +32,9 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test unit coverage soak check package replay restore bench clean
-.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key restore-table
+.PHONY: help demo run test unit coverage soak check audit package archive sbom replay restore bench clean
+.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key
+.PHONY: protect check-change-set restore-table
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -64,13 +71,17 @@ check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## forma
 	@# Ids are hexadecimal here, and ruff looks for passwords in assignments.
 	git ls-files -z | xargs -0 .scan/bin/detect-secrets-hook --exclude-lines '"(rawPath|path)": "/customers' \
 		--disable-plugin HexHighEntropyString --disable-plugin KeywordDetector
-	@# Strict: without access to the advisories it fails, instead of passing.
-	@if [ "$(AUDIT)" = 0 ]; then echo 'NOT looked up in the advisories: AUDIT=0' >&2; else set -x; \
-		.scan/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement shared/requirements.txt; fi
+	@if [ "$(AUDIT)" = 0 ]; then echo 'NOT looked up in the advisories: AUDIT=0' >&2; \
+		else $(MAKE) --no-print-directory audit; fi
+
+# Strict: without access to the advisories it fails, instead of passing.
+audit: .scan/.synced shared/requirements.txt ## look up the deployed packages in the advisories
+	.scan/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement shared/requirements.txt
 
 # Lambda's disk is read-only and `sam build` ships no byte code, so every cold start would compile everything again.
 # Nothing is reused from an earlier build: SAM would not notice that an interrupted build left a package out.
 # Unchecked, because the archive's times mean nothing; under Lambda's paths, so that no checkout's path is in it.
+# The same commit gives the same bytes: modes and times of the files don't depend on the machine either.
 package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads (ARCH=x86_64: for that processor)
 	@test -x $(RUNTIME) || { rm .sam/.synced; $(MAKE) --no-print-directory .sam/.synced; }
 	@test -x $(RUNTIME) || { \
@@ -84,6 +95,15 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 		case $$folder in *Layer) root=/opt;; *) root=/var/task;; esac; \
 		$(RUNTIME) -m compileall -q -j 0 --invalidation-mode unchecked-hash -s $$folder -p $$root $$folder || exit 1; \
 	done
+	@chmod -R u=rwX,go=rX $(BUILD)
+	@TZ=UTC0 find $(BUILD) -exec touch -t 198001010000 {} +
+
+archive: package ## package as the delivery workflow does: a zip for each function and layer
+	@$(RUNTIME) -m tools.archive $(BUILD) $(PACKAGE)
+
+sbom: | .uv/$(UV_VERSION) ## list the deployed packages in CycloneDX
+	@mkdir -p $(dir $(SBOM))
+	@$(UV) export --quiet --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file $(SBOM)
 
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
 rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
@@ -93,7 +113,9 @@ trust-api-key: ## confirm the stored Codat API key if it can't prove itself (STA
 replay: ## process the quarantined webhooks again (TABLE_NAME=…)
 restore: ## put back lost items from a backup that was restored to another table (STACK=… FROM=…)
 restore-table: ## restore the stack's table, also a deleted one, under a new name (STACK=…)
-webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore restore-table: .venv/.synced
+protect: ## protect the stack and its data against replacement and deletion (STACK=…)
+check-change-set: ## fail if a change set would replace or delete data (STACK=… CHANGE_SET=…)
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore restore-table protect check-change-set: .venv/.synced
 	@exec $(PYTHON) -m cli $@
 
 bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)
@@ -102,7 +124,7 @@ bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 compani
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
 	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find functions shared local cli simulator tests bench -name __pycache__ -prune -exec rm -rf {} +
+	find functions shared local cli simulator tests tools bench -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. The stamp is written last, so that an interrupted set-up is repeated. --quiet still prints errors.
 
@@ -123,7 +145,8 @@ clean: ## remove everything that make made
 	echo "Setting up uv $(UV_VERSION) in .uv"; \
 	new=.uv/new-$$$$ && \
 	"$$python" -m venv $$new && \
-	$$new/bin/python -m pip install --quiet --no-deps uv==$(UV_VERSION) && \
+	$$new/bin/python -m pip install --quiet --no-deps --only-binary=:all: --require-hashes \
+		--requirement $(UV_REQUIREMENTS) && \
 	mkdir -p .uv/bin && mv $$new/bin/uv $(UV) && rm -rf .uv/new-* && \
 	"$$python" -c 'import sys; print(sys.executable)' >$@
 

@@ -31,6 +31,7 @@ class Options(Namespace):
     table: str = ""
     source: str = ""
     to: str = ""
+    change_set: str = ""
     codat_base_url: str = CODAT_BASE_URL
     timeline_days: int = TIMELINE_DAYS
 
@@ -54,12 +55,13 @@ class _Command:
     outputs: tuple[str, ...]
     """The options that can be left out if the stack is given, because its outputs contain them."""
     others: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
     variables: str = "STACK=codat-customers-dev"
 
     @property
     def epilog(self) -> str:
         needs = "\n".join(f"  - {need}" for need in self.needs)
-        arguments = re.sub(r"(\w+)=", lambda variable: f"--{variable[1].lower()} ", self.variables)
+        arguments = re.sub(r"(\w+)=", lambda variable: f"--{variable[1].lower().replace('_', '-')} ", self.variables)
         return f"You need:\n{needs}\n\nExample:\n  {self.example}\n  {PROGRAM} {self.name} {arguments}"
 
     @property
@@ -178,8 +180,8 @@ Use it after items were lost. The API, webhooks and reconciles can run meanwhile
             "cloudformation:DescribeStacks and lambda:InvokeFunction, if you give --stack",
         ),
         ("table",),
-        ("source",),
-        "STACK=codat-customers-dev FROM=restored",
+        required=("source",),
+        variables="STACK=codat-customers-dev FROM=restored",
     ),
     _Command(
         "restore-table",
@@ -197,6 +199,36 @@ Use it after the table was deleted, or if its content can't be used any more.
             "Scan, Query, GetItem, PutItem, UpdateItem, DeleteItem and BatchWriteItem on the new table",
         ),
         ("table", "to"),
+    ),
+    _Command(
+        "protect",
+        "protect the stack and its data against replacement and deletion",
+        """\
+Set the stack policy of stack-policy.json, enable termination protection, and set the parameter
+DeletionProtection to true. The template and the other parameters stay.
+
+Use it after the first deployment.
+""",
+        (
+            "cloudformation:DescribeStacks, GetStackPolicy, SetStackPolicy, UpdateTerminationProtection, UpdateStack",
+            "UpdateTable on the table, unless the stack has a service role",
+        ),
+        (),
+        required=("stack",),
+    ),
+    _Command(
+        "check-change-set",
+        "fail if a change set would replace or delete a table, secret, bucket or key",
+        """\
+Read a change set. Print each change that would or could replace or delete a table, secret, bucket or
+key, and fail if there is one.
+
+Use it before you execute a change set.
+""",
+        ("cloudformation:DescribeChangeSet",),
+        (),
+        required=("change_set",),
+        variables="STACK=codat-customers-dev CHANGE_SET=samcli-deploy1795716000",
     ),
 )
 
@@ -236,6 +268,12 @@ _OPTIONS: Mapping[str, tuple[str, str, str, Callable[[str], Any]]] = {
     "table": ("--table", "TABLE_NAME", "name of the deployment's table, instead of --stack", str),
     "source": ("--from", "FROM", "name of the table that the backup was restored to", str),
     "to": ("--to", "TO", "name of the new table, STACK-restored by default", str),
+    "change_set": (
+        "--change-set",
+        "CHANGE_SET",
+        "name of the change set, or its ARN, which needs no --stack",
+        str,
+    ),
     "codat_base_url": ("--codat-base-url", "CODAT_BASE_URL", f"another Codat than {CODAT_BASE_URL}", _codat_base_url),
     "timeline_days": ("--timeline-days", "TIMELINE_DAYS", f"the stack's TimelineDays, if not {TIMELINE_DAYS}", int),
 }
@@ -250,7 +288,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Op
         subparser = subparsers.add_parser(
             command.name, help=command.summary, description=command.text, epilog=command.epilog
         )
-        for name in ("stack", *command.outputs, *command.others):
+        for name in dict.fromkeys(("stack", *command.outputs, *command.others, *command.required)):
             flag, variable, text, convert = _OPTIONS[name]
             default = environment.get(variable) or getattr(Options, name)
             text = f"{text} (or set {variable})"
@@ -262,12 +300,15 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Op
 
 
 def _check(command: _Command, parser: ArgumentParser, options: Options) -> None:
-    """Print the usage and exit if an option is missing, or if a backup is to be restored to itself."""
-    missing = [_OPTIONS[name][0] for name in command.outputs if not getattr(options, name)]
+    """Print the usage and exit if an option is missing or contradicts another."""
     example = f"Example: {command.example}"
+    missing = [_OPTIONS[name][0] for name in command.outputs if not getattr(options, name)]
     if missing and not options.stack:
         parser.error(f"Give --stack, or {' and '.join(missing)}. {example}")
-    if "source" in command.others and not options.source:
-        parser.error(f"Give --from. {example}")
+    for name in command.required:
+        if not getattr(options, name):
+            parser.error(f"Give {_OPTIONS[name][0]}. {example}")
+    if options.change_set and not options.stack and not options.change_set.startswith("arn:"):
+        parser.error(f"Give --stack, or the ARN of the change set. {example}")
     if options.source and options.source == options.table:
         parser.error(f"--from and --table are the same table. {example}")

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cli.change_set import check_change_set
 from cli.deployment import Deployment
 from cli.errors import OperatorError
 from cli.prompts import API_KEYS_PAGE
+from cli.protection import protect
 from cli.replay import replay
 from cli.restore import restore
 from cli.restore_table import restore_table
@@ -64,3 +66,7 @@ def _run(options: Options, prompt: Prompt) -> None:
             restore(options.stack, deployment.table_name, options.source)
         case "restore-table":
             restore_table(boto3.client("dynamodb"), deployment.table_name, options.to or f"{options.stack}-restored")
+        case "protect":
+            protect(options.stack)
+        case "check-change-set":
+            check_change_set(options.stack, options.change_set)

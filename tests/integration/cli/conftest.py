@@ -8,10 +8,14 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.stub import Stubber
 
 from cli.__main__ import main
 from shared import bootstrap
 from tests.conftest import App
+
+CLOUDFORMATION_ARN = "arn:aws:cloudformation:eu-west-1:123456789012"
+STACK_ID = f"{CLOUDFORMATION_ARN}:stack/codat-customers/5a1e7f10-cb9a-11f0-8de9-0242ac120002"
 
 
 @dataclass
@@ -84,3 +88,18 @@ def operator(app: App, capfd: pytest.CaptureFixture[str]) -> Iterator[Operator]:
     bootstrap.secrets.cache_clear()
     yield operator
     operator.store_secret(before)
+
+
+@pytest.fixture
+def cloudformation(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
+    """Return a client that accepts exactly the requests that a test prepared, in their order.
+
+    botocore checks requests and answers against AWS's own model.
+    """
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    client: Any = boto3.client("cloudformation", region_name="eu-west-1")
+    monkeypatch.setattr(boto3, "client", lambda *_, **__: client)
+    with Stubber(client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()

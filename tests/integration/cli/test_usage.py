@@ -20,6 +20,8 @@ COMPLETE = {
     "replay": ["--table", "t"],
     "restore": ["--table", "t", "--from", "restored"],
     "restore-table": ["--table", "t", "--to", "restored"],
+    "protect": ["--stack", "s"],
+    "check-change-set": ["--change-set", "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/c/1"],
 }
 """The options that each command needs if there is no stack."""
 
@@ -66,12 +68,18 @@ def test_a_missing_option_is_named(command: str, missing: str, capsys: pytest.Ca
 @pytest.mark.parametrize("command", COMPLETE)
 def test_empty_variables_are_missing(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """GIVEN variables without a value, as of `make replay TABLE_NAME=` THEN the error names the options."""
-    empty = dict.fromkeys(("STACK", "SECRET_ARN", "WEBHOOK_URL", "TABLE_NAME", "FROM", "CODAT_BASE_URL"), "")
+    empty = dict.fromkeys(
+        ("STACK", "SECRET_ARN", "WEBHOOK_URL", "TABLE_NAME", "FROM", "CHANGE_SET", "CODAT_BASE_URL"), ""
+    )
     assert_usage_error([command], capsys, "Give --", environment=empty)
 
 
 def test_a_table_is_not_restored_from_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert_usage_error(["restore", "--table", "t"], capsys, "the same table", environment={"FROM": "t"})
+
+
+def test_the_name_of_a_change_set_needs_its_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    assert_usage_error(["check-change-set"], capsys, "Give --stack, or the ARN", environment={"CHANGE_SET": "c"})
 
 
 @pytest.mark.parametrize("url", ["https://api.example", "http://api.example/webhooks/codat", "/webhooks/codat"])
