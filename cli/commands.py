@@ -21,6 +21,8 @@ from cli.webhook_consumer import register_webhook_consumer
 from shared.domain.errors import CodatError, CodatRejectedCredentials, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from cli.arguments import Options
     from cli.prompts import Prompt
 
@@ -49,24 +51,18 @@ def run(options: Options, prompt: Prompt) -> int:
 
 def _run(options: Options, prompt: Prompt) -> None:
     deployment = Deployment(options)
-    match options.command:
-        case "webhook-consumer":
-            register_webhook_consumer(deployment, prompt)
-        case "rotate-webhook-secret":
-            rotate_webhook_secret(deployment, prompt)
-        case "retire-webhook-secret":
-            retire_webhook_secret(deployment, prompt)
-        case "rotate-api-key":
-            rotate_api_key(deployment, prompt)
-        case "trust-api-key":
-            trust_api_key(deployment, prompt)
-        case "replay":
-            replay(deployment.table(), options.timeline_days)
-        case "restore":
-            restore(options.stack, deployment.table_name, options.source)
-        case "restore-table":
-            restore_table(boto3.client("dynamodb"), deployment.table_name, options.to or f"{options.stack}-restored")
-        case "protect":
-            protect(options.stack)
-        case "check-change-set":
-            check_change_set(options.stack, options.change_set)
+    commands: Mapping[str, Callable[[], None]] = {
+        "webhook-consumer": lambda: register_webhook_consumer(deployment, prompt),
+        "rotate-webhook-secret": lambda: rotate_webhook_secret(deployment, prompt),
+        "retire-webhook-secret": lambda: retire_webhook_secret(deployment, prompt),
+        "rotate-api-key": lambda: rotate_api_key(deployment, prompt),
+        "trust-api-key": lambda: trust_api_key(deployment, prompt),
+        "replay": lambda: replay(deployment.table(), options.timeline_days),
+        "restore": lambda: restore(options.stack, deployment.table_name, options.source),
+        "restore-table": lambda: restore_table(
+            boto3.client("dynamodb"), deployment.table_name, options.to or f"{options.stack}-restored"
+        ),
+        "protect": lambda: protect(options.stack),
+        "check-change-set": lambda: check_change_set(options.stack, options.change_set),
+    }
+    commands[options.command]()
