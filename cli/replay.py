@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from cli.telemetry import NoTelemetry
 from shared.codat.signature import WebhookVerifier
-from shared.codat.webhook_events import parse_event
+from shared.codat.webhook_events import company_in, parse_event
 from shared.domain.timeline import CALLER, Actor
 from shared.runtime import clock
 from shared.services import webhooks
@@ -32,6 +32,7 @@ def replay(table: Table, timeline_days: int) -> None:
         connections=Connections(table, timeline_lifetime=timedelta(days=timeline_days)),
         verifier=WebhookVerifier(_NoSecrets()),
         parse_event=parse_event,
+        company_in=company_in,
         quarantine=Quarantine(table),
     )
     stored, remaining = webhooks.replay(context)

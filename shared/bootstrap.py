@@ -47,7 +47,7 @@ def codat_context(request: "Request") -> CodatContext:
 def webhook_context(request: "Request") -> WebhookContext:
     """Build a context that ends before Codat stops waiting, or before Lambda ends the function if that is earlier."""
     from shared.codat.signature import WebhookVerifier
-    from shared.codat.webhook_events import parse_event
+    from shared.codat.webhook_events import company_in, parse_event
     from shared.store.quarantine import Quarantine
 
     deadline = clock.now() + timedelta(seconds=WEBHOOK_SECONDS)
@@ -57,7 +57,9 @@ def webhook_context(request: "Request") -> WebhookContext:
 
     verifier, quarantine = WebhookVerifier(secrets()), Quarantine(_table(seconds_left))
     stores = _stores(Actor(CALLER), seconds_left)
-    return WebhookContext(**stores, verifier=verifier, parse_event=parse_event, quarantine=quarantine)
+    return WebhookContext(
+        **stores, verifier=verifier, parse_event=parse_event, company_in=company_in, quarantine=quarantine
+    )
 
 
 def plan_context(context: "LambdaContext") -> CodatContext:

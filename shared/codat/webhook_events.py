@@ -1,5 +1,6 @@
 """Parsing a webhook's body into an event."""
 
+import json
 from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
@@ -26,6 +27,17 @@ def parse_event(body: bytes, now: datetime) -> events.Event:
         return _event(envelope)
     except ValidationError as error:
         raise UnparseableEvent(wire.summarize(error)) from error
+
+
+def company_in(body: bytes) -> str | None:
+    """Return the company that an unparseable body is about, or None if that can't be read."""
+    try:
+        event = json.loads(body)
+        payload = event["payload"]
+        company = payload if event.get("eventType") == events.COMPANY_DELETED else payload["referenceCompany"]
+        return wire.CompanyId.model_validate(company).id
+    except (AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
 
 
 def _event(envelope: wire.Envelope) -> events.Event:

@@ -67,3 +67,5 @@ class QuarantinedWebhook:
     body: bytes = field(repr=False)
     cause: str
     received_at: Timestamp
+    company_id: str | None
+    """The company that it is about, if that can be read."""

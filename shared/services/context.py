@@ -56,6 +56,8 @@ class Context:
 class WebhookContext(Context):
     verifier: "WebhookVerifier"
     parse_event: Callable[[bytes, datetime], "Event"]
+    company_in: Callable[[bytes], str | None]
+    """Returns the company that an unparseable body is about, if it can be read."""
     quarantine: "Quarantine"
 
 

@@ -7,7 +7,7 @@ from shared.domain.customers import Ownership
 from shared.domain.errors import CodatCustomersError, CompanyGone, StoreUnavailable, UnparseableEvent
 from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent, QuarantinedWebhook
 from shared.domain.timeline import WEBHOOK, Actor
-from shared.domain.timestamps import datetime_of
+from shared.domain.timestamps import datetime_of, timestamp_of
 from shared.services.connection_state import record_initial_read, record_update
 from shared.services.context import Context, WebhookContext
 from shared.services.deletion import close_company
@@ -26,11 +26,20 @@ def receive(body: bytes, headers: Mapping[str, str], context: WebhookContext) ->
         apply(context.parse_event(body, context.now()), webhook_id, context)
     except Exception as error:
         if isinstance(error, UnparseableEvent) or not isinstance(error, CodatCustomersError):
-            context.quarantine.add(webhook_id, body, _cause(error), context.now())
-            context.telemetry.count("WebhookUnreadable")
-            context.telemetry.warn("authentic webhook quarantined", cause=_cause(error))
+            _quarantine(body, webhook_id, _cause(error), context)
         if not isinstance(error, UnparseableEvent):
             raise
+
+
+def _quarantine(body: bytes, webhook_id: str, cause: str, context: WebhookContext) -> None:
+    """Store the body, unless it is about a company without a customer: another app's, or a deleted one."""
+    now = context.now()
+    webhook = QuarantinedWebhook(webhook_id, body, cause, timestamp_of(now), context.company_in(body))
+    if context.quarantine.add(webhook, now):
+        context.telemetry.count("WebhookUnreadable")
+        context.telemetry.warn("authentic webhook quarantined", cause=cause)
+    else:
+        context.telemetry.count("WebhookForeign")
 
 
 def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[QuarantinedWebhook]]:
@@ -40,7 +49,7 @@ def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[Quar
     its own webhook in quarantine and does not stop the others.
     """
     stored, remaining = [], []
-    for webhook in context.quarantine.all(context.now()):
+    for webhook in context.quarantine.all():
         try:
             apply(context.parse_event(webhook.body, context.now()), webhook.webhook_id, context)
             context.quarantine.remove(webhook)

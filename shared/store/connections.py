@@ -82,10 +82,14 @@ class Connections:
         return Page([_entry(item, connection) for item in items], encode(following["sk"]) if following else None)
 
     def tombstone(self, company_id: str, now: datetime) -> None:
-        """Replace an ended company's connections by tombstones without personal data, and delete their timelines."""
+        """Replace an ended company's connections by tombstones without personal data; delete the rest of its partition."""
         for connection in self._all(company_id):
             self._tombstone(connection, now)
-        for pk, prefix in (keys.timeline(company_id), keys.connection_lease(company_id, "")):
+        for pk, prefix in (
+            keys.timeline(company_id),
+            keys.connection_lease(company_id, ""),
+            (keys.company(company_id)[0], keys.QUARANTINE),
+        ):
             while items := self._table.query_page(pk, prefix, limit=MAX_WRITES)[0]:
                 self._table.write(*(delete((item["pk"], item["sk"])) for item in items))
 

@@ -1,5 +1,6 @@
 """The keys of the table and of its indexes."""
 
+from hashlib import sha256
 from zlib import crc32
 
 from shared.domain.timestamps import Timestamp
@@ -9,6 +10,7 @@ CUSTOMER = "CUSTOMER"
 COMPANY = "COMPANY"
 CONNECTION_PREFIX = "CONNECTION#"
 CUSTOMERS = "CUSTOMERS"
+QUARANTINE = "UNREADABLE"
 API_KEYS = "APIKEYS"
 FIRST_API_KEY = "FIRST"
 API_KEY_PREFIX = "KEY#"
@@ -46,8 +48,10 @@ def timeline_entry(company_id: str, connection_id: str, at: Timestamp, event_id:
     return f"COMPANY#{company_id}", f"EVENT#{connection_id}#{at}#{event_id}"
 
 
-def quarantined(received_at: Timestamp, webhook_id: str) -> Key:
-    return f"UNREADABLE#{received_at[:10]}", webhook_id
+def quarantined(webhook_id: str, company_id: str | None) -> Key:
+    """Return a key in the company's partition, so that it is deleted with the company, if the company is known."""
+    digest = sha256(webhook_id.encode()).hexdigest()  # an id may be as long as a key
+    return f"COMPANY#{company_id}" if company_id else f"{QUARANTINE}#", f"{QUARANTINE}#{digest}"
 
 
 def api_key(fingerprint: str) -> Key:

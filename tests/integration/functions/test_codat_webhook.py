@@ -180,8 +180,11 @@ def test_other_event_types_are_acknowledged(app: App, name: str) -> None:
     assert app.items() == before
 
 
+ABOUT = {"company_id": "COMPANY_ID", "connection_id": str(uuid4())}
+
+
 def _without(path: str) -> bytes:
-    body = webhook_about("connection.connected", **foreign_ids())
+    body = webhook_about("connection.connected", **ABOUT)
     *parents, last = path.split(".")
     place = body
     for parent in parents:
@@ -197,11 +200,11 @@ UNPARSEABLE = [
     b"null",
     *(_without(path) for path in ("id", "eventType", "generatedDate", "payload", "payload.connection.status")),
     _without("payload.referenceCompany"),
-    json.dumps(webhook_about("connection.connected", **foreign_ids(), generatedDate="yesterday")).encode(),
-    json.dumps(webhook_about("connection.connected", **foreign_ids(), generatedDate=5)).encode(),
+    json.dumps(webhook_about("connection.connected", **ABOUT, generatedDate="yesterday")).encode(),
+    json.dumps(webhook_about("connection.connected", **ABOUT, generatedDate=5)).encode(),
     json.dumps(
         webhook_about(
-            "connection.connected", **foreign_ids(), generatedDate=(datetime.now(UTC) + timedelta(days=1)).isoformat()
+            "connection.connected", **ABOUT, generatedDate=(datetime.now(UTC) + timedelta(days=1)).isoformat()
         )
     ).encode(),
 ]
@@ -209,13 +212,26 @@ UNPARSEABLE = [
 
 @pytest.mark.parametrize("body", UNPARSEABLE)
 def test_an_authentic_but_unparseable_body_is_quarantined(app: App, body: bytes) -> None:
-    """THEN 204, and the raw bytes are stored under the day and the message's id."""
-    webhook_id = f"msg_{uuid4().hex}"
+    """THEN 204, and the raw bytes are stored, with the company's other items if it can be read."""
+    webhook_id, company_id = f"msg_{uuid4().hex}", own_ids(app)["company_id"]
+    body = body.replace(b"COMPANY_ID", company_id.encode())
     assert app.deliver(body, webhook_id=webhook_id).status_code == 204
-    [item] = [item for item in app.items("UNREADABLE#") if item["sk"] == webhook_id]
-    assert item["pk"] == f"UNREADABLE#{datetime.now(UTC):%Y-%m-%d}"
+    [item] = [item for item in app.items() if item.get("webhookId") == webhook_id]
+    assert item["pk"] == (f"COMPANY#{company_id}" if company_id.encode() in body else "UNREADABLE#")
     assert base64.b64decode(item["body"]) == body
     assert item["expiresAt"] > datetime.now(UTC).timestamp()
+
+
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_an_unparseable_body_about_no_customer_is_not_stored(app: App, *, is_deleted: bool) -> None:
+    """GIVEN another app's company, or one whose customer was deleted THEN 204, and nothing of it is stored."""
+    about = own_ids(app) if is_deleted else foreign_ids()
+    if is_deleted:
+        assert app.http.delete(f"/customers/{about['tags']['uid']}").status_code == 204
+        app.codat.wait_idle()
+    before = app.items()
+    assert app.deliver(webhook_about("connection.connected", **about, generatedDate="yesterday")).status_code == 204
+    assert app.items() == before
 
 
 def test_every_configured_secret_is_accepted(app: App) -> None:

@@ -89,4 +89,4 @@ def test_a_webhook_with_an_overlong_name_is_quarantined(app: App) -> None:
     body["payload"]["connection"]["platformName"] = "x" * 201
     assert app.deliver(body).status_code == 204
     assert app.get(f"/customers/{customer['customerId']}").json()["connections"] == []
-    assert len([item for item in app.items("UNREADABLE#") if "platformName" in item["cause"]]) == 1
+    assert len([item for item in app.items() if "platformName" in item.get("cause", "")]) == 1
