@@ -10,7 +10,7 @@ UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' $(UV_REQUIREMENTS))
 ARCH := arm64
 BUILD := .aws-sam/build
 PACKAGE := .aws-sam/package
-SBOM := .aws-sam/sbom.cdx.json
+SBOM := $(PACKAGE)/sbom.cdx.json
 # All of the template is built, or this resource alone.
 RESOURCE :=
 
@@ -98,8 +98,9 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 	@chmod -R u=rwX,go=rX $(BUILD)
 	@TZ=UTC0 find $(BUILD) -exec touch -t 198001010000 {} +
 
-archive: package ## package as the delivery workflow does: a zip for each function and layer
+archive: package ## package as the delivery workflow does: a zip for each function and layer, and an SBOM
 	@$(RUNTIME) -m tools.archive $(BUILD) $(PACKAGE)
+	@$(MAKE) --no-print-directory sbom
 
 sbom: | .uv/$(UV_VERSION) ## list the deployed packages in CycloneDX
 	@mkdir -p $(dir $(SBOM))
