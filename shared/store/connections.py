@@ -82,7 +82,7 @@ class Connections:
         return Page([_entry(item, connection) for item in items], encode(following["sk"]) if following else None)
 
     def tombstone(self, company_id: str, now: datetime) -> None:
-        """Replace an ended company's connections by tombstones without personal data; delete the rest of its partition."""
+        """Turn an ended company's connections into tombstones without personal data; delete its other items."""
         for connection in self._all(company_id):
             self._tombstone(connection, now)
         for pk, prefix in (
