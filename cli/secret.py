@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -38,7 +39,8 @@ class Secret:
 
     @contextmanager
     def update(self) -> Iterator[Content]:
-        """Yield the current content, and store it as the block leaves it unless the block raises."""
+        """Yield the current content, with a new log key if there is none, and store it unless the block raises."""
         content = self.read()
+        content.log_key = content.log_key or token_urlsafe()
         yield content
         self._client.put_secret_value(SecretId=self._id, SecretString=content.model_dump_json(by_alias=True))

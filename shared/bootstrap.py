@@ -14,6 +14,7 @@ from shared.domain.platforms import PlatformCatalog
 from shared.domain.timeline import CALLER, RECONCILE, Actor
 from shared.runtime import clock
 from shared.runtime.observability import Telemetry
+from shared.runtime.secrets import secrets
 from shared.runtime.settings import ChangesSettings, PlanSettings, ReconcileSettings, read, settings
 from shared.services.context import CodatContext, Context, WebhookContext
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from shared.messaging.event_bus import EventBus
     from shared.messaging.queue import Queue
     from shared.runtime.clock import LambdaContext
-    from shared.runtime.secrets import Secrets
     from shared.services.reconcile import ReconcileContext
     from shared.store.table import Table
 
@@ -80,13 +80,6 @@ def reconcile_context(context: "LambdaContext") -> "ReconcileContext":
 @cache
 def platform_catalog() -> PlatformCatalog:
     return PlatformCatalog.of(settings().platform_keys, allow_sandbox=settings().allow_sandbox)
-
-
-@cache
-def secrets() -> "Secrets":
-    from shared.runtime.secrets import Secrets
-
-    return Secrets(settings().codat_secret_id)
 
 
 def change_event(record: Any) -> "ChangeEvent | None":

@@ -6,6 +6,7 @@ from typing import Any
 
 from shared import bootstrap
 from shared.runtime.clock import LambdaContext
+from shared.runtime.log_ids import about_customers
 from shared.runtime.observability import logger, observed
 from shared.services.reconcile import process
 
@@ -17,7 +18,9 @@ def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, A
     counts: Counter[str] = Counter()
     failed: list[dict[str, str]] = []
     for record in event["Records"]:
-        results = process(json.loads(record["body"]), context)
+        message = json.loads(record["body"])
+        about_customers(message.get("customerIds", ()))
+        results = process(message, context)
         counts += results.counts
         if results.errors:
             cause = {"cause": str(results.errors[0]), "errors": len(results.errors)}

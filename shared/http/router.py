@@ -69,7 +69,7 @@ class Request:
         customer_id = str(self.event["pathParameters"]["customerId"])
         if not is_customer_id(customer_id):
             raise CustomerNotFound(customer_id[:MAX_ID])
-        logger.thread_safe_append_keys(customer_id=customer_id)
+        Telemetry().note(customer_id=customer_id)
         return customer_id
 
     @property

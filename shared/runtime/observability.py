@@ -12,9 +12,10 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
+from shared.runtime import log_ids
 from shared.runtime.clock import LambdaContext
 
-logger = Logger(location=None, use_rfc3339=True)
+logger = Logger(location=None, use_rfc3339=True, json_serializer=log_ids.serialize)
 
 # At INFO httpx logs the URLs of requests. At DEBUG botocore logs whole answers, including the secret.
 for library in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
@@ -35,6 +36,7 @@ def observed(handler: Handler) -> Handler:
     @wraps(handler)
     def observed_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         global _is_cold  # noqa: PLW0603  # set once in a process
+        log_ids.forget_customers()
         logger.thread_safe_clear_keys()
         logger.thread_safe_append_keys(function_request_id=context.aws_request_id, cold_start=_is_cold)
         _is_cold = False
@@ -83,4 +85,6 @@ class Telemetry:
         logger.warning(message, extra=keys)
 
     def note(self, **ids: str | None) -> None:
+        if customer_id := ids.get("customer_id"):
+            log_ids.about_customers([customer_id])
         logger.thread_safe_append_keys(**ids)

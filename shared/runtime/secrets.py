@@ -5,6 +5,7 @@ read again, at most once a minute: forged webhooks must not cause many calls to 
 """
 
 from collections.abc import Sequence
+from functools import cache
 from threading import Lock
 from time import monotonic
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.domain.errors import SecretsUnavailable
+from shared.runtime.settings import settings
 
 CACHE_SECONDS = 300
 REFRESH_SECONDS = 60
@@ -27,6 +29,8 @@ class Content(BaseModel):
 
     api_key: str = Field(default="", repr=False)
     webhook_secrets: list[str] = Field(default_factory=list, repr=False)
+    log_key: str = Field(default="", repr=False)
+    """Hashes customer ids in log lines."""
 
 
 class _Malformed(SecretsUnavailable):
@@ -47,6 +51,9 @@ class Secrets:
 
     def api_key(self) -> str:
         return self._content().api_key
+
+    def log_key(self) -> str:
+        return self._content().log_key
 
     def refresh_api_key(self) -> str:
         self._refresh()
@@ -84,3 +91,9 @@ class Secrets:
             raise SecretsUnavailable("The secret with the Codat credentials could not be read.") from error
         except ValidationError as error:
             raise _Malformed('The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.') from error
+
+
+@cache
+def secrets() -> Secrets:
+    """Return the secret of this deployment."""
+    return Secrets(settings().codat_secret_id)

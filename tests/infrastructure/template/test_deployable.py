@@ -243,7 +243,9 @@ def test_only_the_functions_that_need_the_secret_and_the_operator_may_read_it(te
     readers = {role for role, allowed in statements(template) if "secretsmanager:GetSecretValue" in allowed["Action"]}
     assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
     assert statement["Action"] == ["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
-    operator, *functions = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    operator, *functions, reading = statement["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+    # It needs the secret only for the key that hashes ids.
+    assert reading["Fn::If"][:2] == ["HashesIds", {"Fn::GetAtt": ["ReadCustomersFunctionRole", "Arn"]}]
     assert operator == {"Ref": "OperatorRoleArn"}
     assert {role["Fn::GetAtt"][0] for role in functions} == readers
     assert template["Resources"]["CodatSecretPolicy"]["Condition"] == "HasOperatorRole"
@@ -253,7 +255,7 @@ def test_a_key_of_ones_own_encrypts_table_and_secret(template: dict[str, Any]) -
     """Every function gets the key, but only through the two services."""
     [table] = properties(template, "AWS::DynamoDB::Table").values()
     [secret] = properties(template, "AWS::SecretsManager::Secret").values()
-    [policy] = properties(template, "AWS::IAM::Policy").values()
+    policy = properties(template, "AWS::IAM::Policy")["KmsKeyPolicy"]
     [statement] = policy["PolicyDocument"]["Statement"]
     key = {"Ref": "KmsKeyArn"}
     assert table["SSESpecification"]["Fn::If"][1]["KMSMasterKeyId"] == secret["KmsKeyId"]["Fn::If"][1] == key

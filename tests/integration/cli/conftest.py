@@ -11,7 +11,7 @@ import pytest
 from botocore.stub import Stubber
 
 from cli.__main__ import main
-from shared import bootstrap
+from shared.runtime import secrets
 from tests.conftest import App
 
 CLOUDFORMATION_ARN = "arn:aws:cloudformation:eu-west-1:123456789012"
@@ -60,7 +60,7 @@ class Operator:
     def store_secret(self, content: dict[str, Any] | str) -> None:
         raw = content if isinstance(content, str) else json.dumps(content)
         self.secrets_manager.put_secret_value(SecretId=self.secret_id, SecretString=raw)
-        bootstrap.secrets.cache_clear()
+        secrets.secrets.cache_clear()
 
     def consumers(self) -> dict[str, set[str]]:
         """Return the event types of each webhook consumer at Codat."""
@@ -85,7 +85,7 @@ def operator(app: App, capfd: pytest.CaptureFixture[str]) -> Iterator[Operator]:
     }
     operator = Operator(app, output, environment, secret_id)
     before = operator.raw_secret
-    bootstrap.secrets.cache_clear()
+    secrets.secrets.cache_clear()
     yield operator
     operator.store_secret(before)
 

@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 
 from local.settings import new_webhook_secret
 from shared import bootstrap
+from shared.runtime import secrets
 from tests.e2e.docs.markdown import ROOT
 from tests.integration.cli.conftest import Operator
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, responds
@@ -38,23 +39,23 @@ def deliver(*secrets: str) -> int:
 def test_no_webhook_is_rejected_while_the_signing_secret_is_rotated(operator: Operator, *, cached: bool) -> None:
     """GIVEN a function that caches the secret, or has just started THEN it accepts the webhooks of every step."""
 
-    def assert_accepted(*secrets: str) -> None:
+    def assert_accepted(*signing: str) -> None:
         if not cached:
-            bootstrap.secrets.cache_clear()
-        assert deliver(*secrets) == 204
+            secrets.secrets.cache_clear()
+        assert deliver(*signing) == 204
 
     old, new = new_webhook_secret(), new_webhook_secret()
     operator.store_secret({"apiKey": "k", "webhookSecrets": [old], "owner": "team-1"})
     assert_accepted(old)
     # After a rotation in the portal, Codat signs with both secrets, and later only with the new secret.
     assert operator.run("rotate-webhook-secret", new, meanwhile=lambda: assert_accepted(old, new))[0] == 0
-    for secrets in ((old, new), (new, old), (new,), (old,)):
-        assert_accepted(*secrets)
+    for accepted in ((old, new), (new, old), (new,), (old,)):
+        assert_accepted(*accepted)
     assert operator.run("retire-webhook-secret", new, meanwhile=lambda: assert_accepted(old, new))[0] == 0
     assert operator.stored_secret == {"apiKey": "k", "webhookSecrets": [new], "owner": "team-1"}
-    for secrets in ((old, new), (new,)):
-        assert_accepted(*secrets)
-    bootstrap.secrets.cache_clear()
+    for accepted in ((old, new), (new,)):
+        assert_accepted(*accepted)
+    secrets.secrets.cache_clear()
     assert deliver(old) == 401
 
 
@@ -104,7 +105,7 @@ def test_a_rotation_records_its_proof(operator: Operator) -> None:
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_company(customer["companyId"])
     bootstrap._trusted_api_keys.cache_clear()
-    bootstrap.secrets.cache_clear()
+    secrets.secrets.cache_clear()
     assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 204
 
 

@@ -19,6 +19,7 @@ from codat_simulator.state import CompanyChange
 
 from shared import bootstrap
 from shared.domain.errors import SecretsUnavailable
+from shared.runtime import secrets
 from tests.conftest import App, Clock
 from tests.integration.faults.context import Context
 from tests.integration.faults.proxy import (
@@ -340,7 +341,7 @@ def test_a_call_that_cannot_read_the_secret_releases_its_lease(app: App, monkeyp
         raise SecretsUnavailable("unavailable")
 
     with monkeypatch.context() as patched:
-        patched.setattr(bootstrap.secrets(), "api_key", fail)
+        patched.setattr(secrets.secrets(), "api_key", fail)
         assert call(scene)[0] == 503
     assert call(scene)[0] in scene.done
     scene.holds()

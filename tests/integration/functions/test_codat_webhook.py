@@ -180,7 +180,7 @@ def test_other_event_types_are_acknowledged(app: App, name: str) -> None:
     assert app.items() == before
 
 
-ABOUT = {"company_id": "COMPANY_ID", "connection_id": str(uuid4())}
+ABOUT: dict[str, Any] = {"company_id": "COMPANY_ID", "connection_id": str(uuid4())}
 
 
 def _without(path: str) -> bytes:

@@ -9,8 +9,9 @@ import boto3
 import pytest
 from codat_simulator.faults import Fault
 
-from shared import bootstrap, retrying
+from shared import retrying
 from shared.domain.customers import Profile, company_name
+from shared.runtime import secrets
 from tests.conftest import App, Clock
 from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer, lost, passed_on, responds
 
@@ -272,7 +273,7 @@ def test_a_rotated_api_key_is_read_again(app: App) -> None:
     client = boto3.client("secretsmanager")
     secret_id = app.stack.template.physical_id("CodatSecret")
     before = client.get_secret_value(SecretId=secret_id)["SecretString"]
-    bootstrap.secrets.cache_clear()
+    secrets.secrets.cache_clear()
     app.customer()
     app.codat.api_keys = ("rotated",)
     try:
@@ -283,4 +284,4 @@ def test_a_rotated_api_key_is_read_again(app: App) -> None:
         assert len(app.codat.state.companies()) == 2
     finally:
         client.put_secret_value(SecretId=secret_id, SecretString=before)
-        bootstrap.secrets.cache_clear()
+        secrets.secrets.cache_clear()

@@ -12,7 +12,6 @@ import pytest
 from standardwebhooks import Webhook
 
 from local.settings import new_webhook_secret
-from shared import bootstrap
 from shared.runtime import secrets
 from tests.conftest import App
 from tests.integration.faults.proxy import Behaviour, Proxy, dropped, responds, silent
@@ -38,9 +37,9 @@ def secrets_manager(direct: "SecretsManagerClient", monkeypatch: pytest.MonkeyPa
     """A proxy in front of Secrets Manager. The function has no cached secret yet."""
     with Proxy(direct.meta.endpoint_url) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", proxy.url)
-        bootstrap.secrets.cache_clear()
+        secrets.secrets.cache_clear()
         yield proxy
-    bootstrap.secrets.cache_clear()
+    secrets.secrets.cache_clear()
 
 
 @pytest.fixture

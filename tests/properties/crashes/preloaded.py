@@ -11,6 +11,7 @@ import pkgutil
 import functions
 import shared
 from shared import bootstrap
+from shared.runtime import secrets
 
 for package in (functions, shared):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
@@ -22,7 +23,7 @@ for build in (
     bootstrap.event_bus,
     bootstrap.platform_catalog,
     bootstrap.queue,
-    bootstrap.secrets,
+    secrets.secrets,
 ):
     build()
 
