@@ -9,7 +9,7 @@ REPORT_INTERVAL = timedelta(minutes=1)
 
 
 class RefusalCounter:
-    """Tells for each rejected webhook how many to report, at most once a minute for each reason.
+    """Counts rejected webhooks by reason, and decides how many to report: at most once a minute for each reason.
 
     The first is reported at once, so that a single rejected webhook is visible. Those of the minute after a report are
     part of the next report. If Lambda ends the process before that, they are not reported. That is acceptable, because

@@ -231,6 +231,13 @@ def webhooks_are_lost(changes: int) -> Callable[[World], None]:
     return situation
 
 
+def a_webhook_a_day_is_lost(world: World) -> None:
+    for _ in range(4):
+        webhooks_are_lost(1)(world)
+        world.app.codat.faults.clear()
+        world.wait(12 * HOUR)
+
+
 def days_without_webhooks(world: World) -> None:
     """Twenty linked customers change nothing."""
     for _ in range(20):
@@ -390,8 +397,10 @@ SITUATIONS = [
     Row("RefusedWebhooks", "all webhooks are signed", calls_succeed, QUIET),
     Row("WebhooksStopped", "three changes without webhooks", webhooks_are_lost(3), FIRES),
     Row("WebhooksStopped", "one lost webhook", webhooks_are_lost(1), QUIET),
+    Row("WebhooksStopped", "one lost webhook a day", a_webhook_a_day_is_lost, QUIET),
     Row("WebhooksStopped", "days without changes and webhooks", days_without_webhooks, QUIET),
     Row("LateWebhooks", "three an hour, ten minutes late", webhooks_that_are_late(20, 40, 60, by=10), FIRES),
+    Row("LateWebhooks", "two in an hour, ten minutes late", webhooks_that_are_late(20, 45, by=10), FIRES),
     Row("LateWebhooks", "one, ten minutes late", webhooks_that_are_late(20, by=10), QUIET),
     Row("LateWebhooks", "three an hour in time", webhooks_that_are_late(20, 40, 60, by=0), QUIET),
     Row("ReconcileNotRun", "none for 31 hours", reconcile_stops_running, FIRES),
