@@ -39,8 +39,8 @@ def check_change_set(stack: str, change_set: str) -> None:
         print(_line(change))
     if dangerous:
         raise OperatorError(
-            f"The change set would replace or delete {len(dangerous)} protected resources. Do not execute it unless "
-            "you intend this."
+            f"Changes that replace or delete a table, secret, bucket or key: {len(dangerous)}. "
+            "Execute the change set only if you intend them."
         )
     actions = Counter(str(change["Action"]) for change in changes)
     counts = ", ".join(f"{number} {action}" for action, number in sorted(actions.items())) or "none"

@@ -111,14 +111,14 @@ def test_a_dangerous_change_on_any_page_fails(
     answer(cloudformation, [UPDATED_CODE], [dangerous], [UPDATED_TABLE])
     status, lines, error = check(capsys)
     assert (status, lines) == (1, [line])
-    assert "would replace or delete 1 protected resources" in error
+    assert "a table, secret, bucket or key: 1." in error
 
 
 def test_every_dangerous_change_is_named(cloudformation: Stubber, capsys: pytest.CaptureFixture[str]) -> None:
     answer(cloudformation, [remove(TABLE), UPDATED_CODE, remove(SECRET)])
     status, lines, error = check(capsys)
     assert (status, len(lines)) == (1, 2)
-    assert "2 protected resources" in error
+    assert "a table, secret, bucket or key: 2." in error
 
 
 @pytest.mark.parametrize(
