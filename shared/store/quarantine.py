@@ -20,8 +20,7 @@ class Quarantine:
     def all(self, now: datetime) -> Iterator[QuarantinedWebhook]:
         """Yield the quarantined webhooks, by the day of their arrival."""
         for days_ago in range(LIFETIME.days, -1, -1):
-            pk, _ = keys.quarantined(timestamp_of(now - timedelta(days=days_ago)), "")
-            for item in self._table.query(pk, ""):
+            for item in self._table.query(*keys.quarantined(timestamp_of(now - timedelta(days=days_ago)), "")):
                 yield QuarantinedWebhook(item["sk"], item["body"], item["cause"], item["receivedAt"])
 
     def remove(self, webhook: QuarantinedWebhook) -> None:
