@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from shared.codat import wire
 from shared.codat.transport import Response, Transport, api_key_fingerprint
 from shared.domain import customers
-from shared.domain.connections import Precedence, Source, Stamp, StatusUpdate, stamp
+from shared.domain.connections import Precedence, Source, StatusUpdate, stamp
 from shared.domain.customers import CREATION_TAG, AccessToken, Company, Profile, Quota
 from shared.domain.errors import CodatError, CodatInvalidResponse, CodatNotFound
 from shared.domain.timestamps import Timestamp
@@ -85,7 +85,6 @@ class Codat:
             raise CodatInvalidResponse("Codat still returns the company after its deletion.")
 
     def company(self, company_id: str) -> Company | None:
-        """Return the company, or None if Codat has no such company."""
         try:
             company, read_at = self._get(wire.Company, "companies", company_id)
         except CodatNotFound:
@@ -170,13 +169,13 @@ class Codat:
         path = ("companies", company_id, "connections")
         response = self._send("POST", *path, json={"platformKey": platform_key}, idempotency_key=idempotency_key)
         created = response.read(wire.LinkableConnection)
-        return created.update(company_id, _stamp(response.changed_at), created.link_url)
+        return created.update(company_id, stamp(response.changed_at, Precedence.OUR_CHANGE), created.link_url)
 
     def connection(self, company_id: str, connection_id: str) -> StatusUpdate:
         """Return the connection with a fresh link URL. Raises CodatNotFound."""
         path = ("companies", company_id, "connections", connection_id)
         connection, read_at = self._get(wire.LinkableConnection, *path)
-        return connection.update(company_id, _stamp(read_at), connection.link_url)
+        return connection.update(company_id, stamp(read_at, Precedence.READ), connection.link_url)
 
     def connections(self, company_id: str) -> tuple[list[StatusUpdate], list[Source]]:
         """Return a company's connections, and the sources of those that can't be parsed, as far as they are readable.
@@ -189,7 +188,7 @@ class Codat:
             if connection is None:
                 unparseable.append(wire.source_hint(entry))
             else:
-                updates.append(connection.update(company_id, _stamp(read_at)))
+                updates.append(connection.update(company_id, stamp(read_at, Precedence.READ)))
         return updates, unparseable
 
     def unlink(self, company_id: str, connection_id: str) -> StatusUpdate:
@@ -198,7 +197,7 @@ class Codat:
         body = {"status": "Unlinked"}
         # Each attempt has its own idempotency key: under the first one, Codat would replay a 500.
         response = self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())))
-        return response.read(wire.DataConnection).update(company_id, _stamp(response.changed_at))
+        return response.read(wire.DataConnection).update(company_id, stamp(response.changed_at, Precedence.OUR_CHANGE))
 
     def delete_connection(self, company_id: str, connection_id: str) -> Timestamp:
         """Revoke and remove a connection, and return the time on Codat's clock. Raises CodatNotFound if it is gone."""
@@ -234,7 +233,6 @@ class Codat:
         return frozenset(api_key_fingerprint(entry.api_key) for entry in parsed if entry is not None)
 
     def can_read(self, company_id: str) -> bool:
-        """Return whether the API key in use can read this company."""
         try:
             # Not `_send`: its rule on 404 needs this result.
             response = self._retry(lambda: self._transport.send("GET", "companies", company_id).read(wire.Company))
@@ -302,24 +300,19 @@ class Codat:
         entries = company.data_connections or []
         connections = [_parse(wire.DataConnection, entry) for entry in entries]
         updates = tuple(
-            connection.update(company.id, _stamp(at)) for connection in connections if connection is not None
+            connection.update(company.id, stamp(at, Precedence.READ))
+            for connection in connections
+            if connection is not None
         )
         return Company(
             company_id=company.id,
             tagged_customer_id=customers.customer_id_from_tag(tags.pop(self._tag_key, None)),
             created_at=company.created or Timestamp(""),
-            name=company.name,
-            description=company.description or None,
-            tags=tags,
+            profile=Profile(company.name, company.description or None, tags),
             connections=updates,
             unparseable_connections=len(entries) - len(updates),
             link_url=company.redirect,
         )
-
-
-def _stamp(when: Timestamp) -> Stamp:
-    """Return the stamp of an answer. `update_from_answer` raises it above the state that was stored before."""
-    return stamp(when, Precedence.READ, "")
 
 
 def _parse(model: type[wire.Model], entry: Any) -> wire.Model | None:

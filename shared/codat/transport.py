@@ -16,13 +16,13 @@ from hashlib import sha256
 from http import HTTPStatus
 from math import ceil
 from time import monotonic
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
-from shared.codat.wire import ErrorMessage, summarize
+from shared.codat.wire import ErrorMessage, Model, summarize
 from shared.domain import errors
 from shared.domain.customers import Quota
 from shared.domain.timestamps import CLOCK_TOLERANCE, Timestamp, timestamp_of
@@ -42,8 +42,6 @@ _ERROR_TYPES: Mapping[int, type[errors.CodatError]] = {
 _REFUSED_BEFORE_WORK = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
 _CREDENTIALS = re.compile(r"https?://\S+|Basic \S+")
 """Parts of a request that an error text may quote. The text is logged and returned to the caller."""
-
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class Credentials(Protocol):
@@ -97,7 +95,7 @@ class Response:
         """The earliest time at which Codat can have read the data: the start of the request, on Codat's clock."""
         return timestamp_of(self.date - self.duration)
 
-    def read(self, model: type[_Model]) -> _Model:
+    def read(self, model: type[Model]) -> Model:
         """Parse the body. Raises CodatInvalidResponse if it breaks Codat's contract."""
         try:
             return model.model_validate_json(self.body)
@@ -235,7 +233,6 @@ def api_key_fingerprint(api_key: str) -> str:
 
 
 def _error(response: Response, *, creating: bool) -> errors.CodatError:
-    """Translate an error response to the tree."""
     try:
         document = ErrorMessage.model_validate_json(response.body)
     except ValidationError:

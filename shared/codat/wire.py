@@ -58,10 +58,6 @@ class DataConnectionError(Wire):
     errored_on_utc: Time | None = None
     status: str | None = None
 
-    @property
-    def is_active(self) -> bool:
-        return self.status != "Resolved" and bool(self.error_message or self.status_text or self.status_code)
-
 
 class DataConnection(Wire):
     id: Identifier
@@ -88,7 +84,8 @@ class DataConnection(Wire):
 
     def _error(self) -> str | None:
         """Return the newest active error, in words."""
-        errors = [error for error in self.data_connection_errors or [] if error.is_active]
+        reported = [error for error in self.data_connection_errors or [] if error.status != "Resolved"]
+        errors = [error for error in reported if error.error_message or error.status_text or error.status_code]
         if not errors:
             return None
         newest = max(errors, key=lambda error: error.errored_on_utc or "")

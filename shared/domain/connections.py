@@ -48,7 +48,8 @@ class NextAction(StrEnum):
     NONE = "none"
 
 
-def stamp(when: Timestamp, precedence: Precedence, identity: str) -> Stamp:
+def stamp(when: Timestamp, precedence: Precedence, identity: str = "") -> Stamp:
+    """Return a stamp; without an identity, that of an answer before it is compared with the stored state."""
     return Stamp(f"{when}#{int(precedence)}#{identity}")
 
 
@@ -246,7 +247,8 @@ def with_initial_read(connection: Connection, read: InitialRead, now: Timestamp)
     """Return the connection with an initial read, or `connection` itself if it contains the read already."""
     if connection.is_tombstone:
         return connection
-    return _pruned_if_changed(connection, replace(connection, evidence=connection.evidence.with_read(read)), now)
+    evidence = replace(connection.evidence, reads=tuple(sorted({*connection.evidence.reads, read})))
+    return _pruned_if_changed(connection, replace(connection, evidence=evidence), now)
 
 
 def with_issued_link(connection: Connection, now: Timestamp) -> Connection:
@@ -287,7 +289,7 @@ def _with_times(connection: Connection, update: StatusUpdate) -> Connection:
         connection = replace(connection, severances=tuple(sorted({*connection.severances, when})[-MAX_KEPT:]))
     if update.last_sync is not None:
         last_sync = max(connection.last_sync or update.last_sync, update.last_sync)
-        evidence = connection.evidence.with_sync(update.last_sync)
+        evidence = replace(connection.evidence, syncs=tuple(sorted({*connection.evidence.syncs, update.last_sync})))
         connection = replace(connection, last_sync=last_sync, evidence=evidence)
     return connection
 

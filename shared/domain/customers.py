@@ -125,10 +125,8 @@ class Company:
     tagged_customer_id: str | None
     """The customer id in its tag; None without a valid one."""
     created_at: Timestamp
-    name: str = field(repr=False)
-    description: str | None = field(repr=False)
-    tags: Mapping[str, str] = field(repr=False)
-    """The other tags."""
+    profile: Profile
+    """With all tags but the customer id's."""
     connections: tuple[StatusUpdate, ...] = ()
     unparseable_connections: int = 0
     link_url: str | None = field(default=None, repr=False)

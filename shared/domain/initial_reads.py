@@ -6,7 +6,7 @@ which may arrive later. So the evidence is stored, and the result is derived fro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from shared.domain.timestamps import Timestamp
@@ -31,16 +31,10 @@ class InitialRead:
 
 @dataclass(frozen=True, slots=True)
 class ReadEvidence:
-    """A grow-only set: order and repetition of its parts make no difference."""
+    """A grow-only set, sorted: order and repetition of its parts make no difference."""
 
     reads: tuple[InitialRead, ...] = ()
     syncs: tuple[Timestamp, ...] = ()
-
-    def with_read(self, read: InitialRead) -> "ReadEvidence":
-        return replace(self, reads=tuple(sorted({*self.reads, read})))
-
-    def with_sync(self, last_sync: Timestamp) -> "ReadEvidence":
-        return replace(self, syncs=tuple(sorted({*self.syncs, last_sync})))
 
     def thinned(self, severed_at: Timestamp | None) -> "ReadEvidence":
         """Limit the evidence, so that the stored item stays small."""

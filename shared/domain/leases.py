@@ -43,7 +43,6 @@ class CreationLease:
     lease_until: datetime
     """After this, the owner is certainly no longer running."""
     key: tuple[str, str]
-    """The item's key in the table."""
     payload: Mapping[str, Any] = field(repr=False)
     """The original request. Codat rejects an idempotency key that is reused with another body."""
 

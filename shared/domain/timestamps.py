@@ -34,7 +34,6 @@ def timestamp(text: str) -> Timestamp:
 
 
 def timestamp_of(moment: datetime) -> Timestamp:
-    """Convert an aware datetime."""
     return _format(moment.astimezone(UTC), moment.microsecond * 10)
 
 

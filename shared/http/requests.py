@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic.alias_generators import to_camel
 
-from shared.domain.customers import CREATION_TAG, CUSTOMER_ID, MAX_TAGS, Profile, is_printable
+from shared.domain.customers import CREATION_TAG, CUSTOMER_ID, MAX_TAGS, Profile, is_printable, normalize_company_id
 
 
 class Body(BaseModel):
@@ -39,6 +39,7 @@ _TagKey = Annotated[str, Field(min_length=1, max_length=27), AfterValidator(_pri
 _TagValue = Annotated[str, Field(max_length=100), AfterValidator(_printable)]
 
 CustomerId = Annotated[str, Field(pattern=rf"^{CUSTOMER_ID.pattern}\z")]
+CompanyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}\z"), AfterValidator(normalize_company_id)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Description = Annotated[str, Field(max_length=2000)]
 Tags = Annotated[dict[_TagKey, _TagValue], Field(max_length=MAX_TAGS), AfterValidator(_not_reserved)]
@@ -49,7 +50,7 @@ class NewCustomer(Body):
     name: Name
     description: Description | None = None
     tags: Tags = Field(default_factory=dict)
-    company_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}\z")] | None = None
+    company_id: CompanyId | None = None
 
     @property
     def profile(self) -> Profile:

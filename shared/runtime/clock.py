@@ -15,5 +15,4 @@ def now() -> datetime:
 
 
 def seconds_left(context: LambdaContext) -> float:
-    """Return the seconds until Lambda stops the function."""
     return context.get_remaining_time_in_millis() / 1000

@@ -39,13 +39,12 @@ class ApiKeyTrust:
             return
         trusted = self.api_keys.trusted()
         if fingerprint not in trusted and not self._prove(fingerprint, trusted, codat, company_id):
-            error = CodatRejectedCredentials(
+            raise CodatRejectedCredentials(
                 "The Codat API key in the secret is not trusted: it can't read this deployment's companies. Nothing "
                 "was created or deleted. If it is another Codat client's key, store the right one with "
-                "`make rotate-api-key`. If it is right, confirm it with `make trust-api-key`."
+                "`make rotate-api-key`. If it is right, confirm it with `make trust-api-key`.",
+                had_no_effect=True,
             )
-            error.had_no_effect = True
-            raise error
         self.trusted.add(fingerprint)
 
     def _prove(self, fingerprint: str, trusted: frozenset[str], codat: "Codat", company_id: str | None) -> bool:
@@ -64,5 +63,5 @@ class ApiKeyTrust:
     def _can_read_own_company(self, codat: "Codat", company_id: str | None) -> bool:
         if company_id is not None and self.customers.ownership(company_id).customer_id and codat.can_read(company_id):
             return True
-        sample = self.customers.page(MAX_SAMPLE, None).items
+        sample, _ = self.customers.page(MAX_SAMPLE, None)
         return any(codat.can_read(customer.company_id) for customer in sample if customer.company_id != company_id)

@@ -29,10 +29,13 @@ def record_update(
 ) -> Connection:
     """Store the connection after `update` together with its timeline entry, and return it.
 
-    `stored` is the connection as it was read last. `event_type` is the entry's type. `ended` is the lease that ends
-    with this update. Set `link_issued` if the caller receives a fresh link. A read gets an entry only if it changes the
-    status. Raises CompanyGone if no customer owns the company of a new connection.
+    `stored` is the connection as it was read last; an answer of Codat's is newer. `event_type` is the entry's type.
+    `ended` is the lease that ends with this update. Set `link_issued` if the caller receives a fresh link. A read gets
+    an entry only if it changes the status. Raises CompanyGone if no customer owns the company of a new connection.
     """
+    if update.precedence is not Precedence.EVENT:
+        at, precedence = connections.time_of(update.stamp), update.precedence
+        update = replace(update, stamp=connections.stamp_of_answer(at, precedence, stored, context.new_id()))
 
     def change(connection: Connection, now: Timestamp) -> Connection:
         merged = connections.merge(connection, update, now)
@@ -45,16 +48,6 @@ def record_update(
 
     identity = update.company_id, update.connection_id, customer_id
     return _save(identity, change, entry, context, stored=stored, ended=ended)
-
-
-def update_from_answer(
-    answer: StatusUpdate, stored: Connection | None, context: Context, precedence: Precedence = Precedence.READ
-) -> StatusUpdate:
-    """Stamp Codat's answer to a request that was sent when `stored` was the state."""
-    return replace(
-        answer,
-        stamp=connections.stamp_of_answer(connections.time_of(answer.stamp), precedence, stored, context.new_id()),
-    )
 
 
 def sync_connections(
@@ -91,20 +84,17 @@ def sync_connection(
         return stored
     is_ours = stored is not None and stored.customer_id == customer.customer_id
     if stored is not None and listed is not None and is_ours and not listed.differs_from(stored):
-        return _record_sync(listed, stored, context) if listed.has_newer_sync(stored) else stored
-    try:
-        answer = context.codat.connection(customer.company_id, connection_id)
-    except CodatNotFound:
-        return None if stored is None else record_deletion(stored, context)
-    update = update_from_answer(answer, stored, context)
+        if not listed.has_newer_sync(stored):
+            return stored
+        # The list's status may be older than an event that is still to arrive.
+        update = replace(listed, status=None, error=None)
+    else:
+        try:
+            update = context.codat.connection(customer.company_id, connection_id)
+        except CodatNotFound:
+            return None if stored is None else record_deletion(stored, context)
     event_type = event_type if stored is None else "read"
     return record_update(update, context, customer_id=customer.customer_id, event_type=event_type, stored=stored)
-
-
-def _record_sync(listed: StatusUpdate, stored: Connection, context: Context) -> Connection:
-    """Store only the sync's time: the list's status may be older than an event that is still to arrive."""
-    update = replace(update_from_answer(listed, stored, context), status=None, error=None)
-    return record_update(update, context, customer_id=stored.customer_id, event_type="read", stored=stored)
 
 
 def record_deletion(
@@ -113,7 +103,7 @@ def record_deletion(
     """Store the connection as deleted by our request at `deleted_at`, on Codat's clock; after a 404, as deleted now."""
     precedence = Precedence.READ if deleted_at is None else Precedence.OUR_CHANGE
     update = StatusUpdate(
-        stamp=connections.stamp_of_answer(deleted_at or context.timestamp(), precedence, stored, context.new_id()),
+        stamp=connections.stamp(deleted_at or context.timestamp(), precedence),
         company_id=stored.company_id,
         connection_id=stored.connection_id,
         source=stored.source,

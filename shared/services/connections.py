@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field, replace
 
 from shared.domain import errors
-from shared.domain.connections import Connection, Precedence, Source, Status, StatusUpdate
+from shared.domain.connections import Connection, Precedence, Source, Status, StatusUpdate, stamp, time_of
 from shared.domain.customers import Customer
 from shared.domain.leases import CreationLease
 from shared.domain.platforms import ACCOUNTING, PLATFORM_NAMES, Platform
 from shared.domain.timestamps import CLOCK_TOLERANCE, datetime_of, timestamp_of
-from shared.services.connection_state import record_deletion, record_update, sync_connections, update_from_answer
+from shared.services.connection_state import record_deletion, record_update, sync_connections
 from shared.services.context import CodatContext, Context
 from shared.services.creation import IdempotentCreation
 from shared.services.profile import get_customer
@@ -63,9 +63,10 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
             raise errors.CompanyGone(customer_id) from error
         raise
     context.telemetry.note(connection_id=created.connection_id)
-    update = update_from_answer(_with_platform(created, platform), None, context, Precedence.OUR_CHANGE)
+    # Our change, also if the connection was found after a lost answer.
+    stamped = stamp(time_of(created.stamp), Precedence.OUR_CHANGE)
     connection = record_update(
-        update,
+        replace(_with_platform(created, platform), stamp=stamped),
         context,
         customer_id=customer_id,
         event_type="created",
@@ -162,8 +163,7 @@ def unlink_connection(customer_id: str, connection_id: str, context: CodatContex
             raise errors.ConnectionNotLinked(connection_id, str(answer.status)) from rejection
         return connection
     unlinked = replace(answer, status=Status.UNLINKED)
-    update = update_from_answer(unlinked, stored, context, Precedence.OUR_CHANGE)
-    return record_update(update, context, customer_id=customer_id, event_type="unlinked", stored=stored)
+    return record_update(unlinked, context, customer_id=customer_id, event_type="unlinked", stored=stored)
 
 
 def read_from_codat(
@@ -179,8 +179,7 @@ def read_from_codat(
     except errors.CodatNotFound as error:
         record_deletion(stored, context)
         raise errors.ConnectionIsDeleted(stored.connection_id) from error
-    named = _with_platform(answer, platform) if platform is not None else answer
-    update = update_from_answer(named, stored, context)
+    update = _with_platform(answer, platform) if platform is not None else answer
     connection = record_update(
         update, context, customer_id=stored.customer_id, event_type="read", stored=stored, link_issued=link_issued
     )

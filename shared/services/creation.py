@@ -47,7 +47,6 @@ class IdempotentCreation(Generic[_Thing]):
     send: Callable[[CreationLease], _Thing]
     """Sends the request under the lease's key."""
     find_existing: Callable[[], _Thing | None]
-    """Looks up the thing of this creation."""
     verify: Callable[[_Thing], _Thing | None]
     """Reads again the thing of a replayed answer; returns None if it was deleted."""
     _may_send: bool = field(default=True, init=False)

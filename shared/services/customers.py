@@ -6,16 +6,7 @@ from typing import Any
 
 from shared.domain import errors
 from shared.domain.connections import Connection
-from shared.domain.customers import (
-    CREATION_TAG,
-    Company,
-    Customer,
-    Profile,
-    merge_tags,
-    normalize_company_id,
-    profile_of,
-    split_tags,
-)
+from shared.domain.customers import CREATION_TAG, Company, Customer, Profile, merge_tags, profile_of, split_tags
 from shared.domain.leases import CreationLease
 from shared.services.connection_state import sync_connections
 from shared.services.context import CodatContext, Context
@@ -35,7 +26,6 @@ def create_customer(
     DeletionInProgress while another call is running, CompanyUnknown, CompanyTaken and TooManyTags for a company that
     can't be adopted, and Codat's errors, after which a repeated call completes.
     """
-    company_id = None if company_id is None else normalize_company_id(company_id)
     acquired = context.customers.acquire(customer_id, profile, context.lease_request(), company_id)
     adopted = acquired.payload.get("adoptedCompanyId") if isinstance(acquired, CreationLease) else None
     if isinstance(acquired, CreationLease) and None not in {company_id, adopted} and company_id != adopted:
@@ -119,7 +109,9 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
     try:
         context.codat.require_trusted_key(company_id)
         company = _adoptable(customer_id, company_id, context)
-        _, existing_tags = split_tags(lease.payload["before"]["tags"] if "before" in lease.payload else company.tags)
+        _, existing_tags = split_tags(
+            lease.payload["before"]["tags"] if "before" in lease.payload else company.profile.tags
+        )
         merge_tags(profile, existing_tags)  # raises TooManyTags
         lease = context.customers.reserve(lease, company, context.now())
         context.codat.update_company(company_id, customer_id, profile, existing_tags)
@@ -171,11 +163,6 @@ def is_adoption(lease: CreationLease) -> bool:
     return lease.payload.get("adoptedCompanyId") is not None
 
 
-def adopts_own_company(lease: CreationLease) -> bool:
-    """Return whether the adopted company was certainly created by this service."""
-    return CREATION_TAG in lease.payload.get("before", {}).get("tags", {})
-
-
 def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Company:
     """Return the company as it is without an adoption by this customer. Raises CompanyUnknown, CompanyTaken."""
     ownership = context.customers.ownership(company_id)
@@ -188,10 +175,7 @@ def _adoptable(customer_id: str, company_id: str, context: CodatContext) -> Comp
     if company.tagged_customer_id is None or not before:
         return company
     # A late request of an adoption that was undone has changed the company.
-    original = profile_of(before)
-    return replace(
-        company, tagged_customer_id=None, name=original.name, description=original.description, tags=original.tags
-    )
+    return replace(company, tagged_customer_id=None, profile=profile_of(before))
 
 
 def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Context) -> None:
@@ -202,7 +186,6 @@ def report_duplicates(customer_id: str, company_ids: Sequence[str], context: Con
 
 def find_by_company(company_id: str, context: Context) -> Customer | None:
     """Return the company's customer. Codat's redirect after linking contains only the company's id."""
-    company_id = normalize_company_id(company_id)
     customer_id = context.customers.ownership(company_id).owner
     customer = context.customers.find(customer_id) if customer_id else None
     return customer if customer is not None and customer.company_id == company_id else None

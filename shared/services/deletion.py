@@ -8,7 +8,7 @@ the rest.
 from contextlib import suppress
 
 from shared.domain import errors
-from shared.domain.customers import Deletion
+from shared.domain.customers import CREATION_TAG, Deletion
 from shared.domain.leases import CreationLease
 from shared.services import customers
 from shared.services.context import CodatContext, Context
@@ -37,8 +37,8 @@ def _resolve(lease: CreationLease, context: CodatContext) -> None:
     """End the lease, with a customer if its company was created by this service, otherwise without a customer."""
     if not customers.is_adoption(lease):
         customers.find_out_creation(lease, context)
-    elif customers.adopts_own_company(lease):
-        # If the adoption were undone, reconcile would adopt the orphan again.
+    elif CREATION_TAG in lease.payload.get("before", {}).get("tags", {}):
+        # This service created the company. If the adoption were undone, reconcile would adopt the orphan again.
         with suppress(*customers.ADOPTION_REFUSALS):
             customers.finish_creation(lease, context)
     else:

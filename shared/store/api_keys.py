@@ -12,8 +12,7 @@ class ApiKeys:
         self._table = table
 
     def trusted(self) -> frozenset[str]:
-        pk, _ = keys.api_key("")
-        items = self._table.query(pk, keys.API_KEY_PREFIX)
+        items = self._table.query(*keys.api_key(""))
         return frozenset(item["sk"].removeprefix(keys.API_KEY_PREFIX) for item in items)
 
     def trust(self, fingerprint: str, proof: str, now: datetime) -> None:

@@ -11,7 +11,6 @@ from shared.domain.customers import Ownership
 from shared.domain.errors import CompanyGone
 from shared.domain.initial_reads import InitialRead, ReadEvidence
 from shared.domain.leases import CreationLease, LeaseRequest
-from shared.domain.pages import Page
 from shared.domain.timeline import Actor, TimelineEntry
 from shared.domain.timestamps import Timestamp, datetime_of, timestamp_of
 from shared.store import keys
@@ -60,26 +59,29 @@ class Connections:
         connections = [connection for connection in self._all(company_id) if not connection.is_placeholder]
         return sorted(connections, key=lambda connection: (connection.created_at, connection.connection_id))
 
-    def page(self, status: Status, limit: int, cursor: str | None) -> Page[Connection]:
-        """Return connections with this status, in no order. Raises InvalidQuery for a cursor of another list.
+    def page(self, status: Status, limit: int, cursor: str | None) -> tuple[list[Connection], str | None]:
+        """Return a page of the connections with this status, in no order, and the cursor of the next page.
 
         A page may be short: the index is eventually consistent, and connections whose status has changed are left out.
+        Raises InvalidQuery for a cursor of another list.
         """
         query = ShardedQuery(self._table, INDEX, "statusShard", "statusKey", keys.shards(keys.with_status(status)))
-        page = query.page(limit, cursor)
-        items = self._table.get_many((entry["pk"], entry["sk"]) for entry in page.items)
+        entries, following = query.page(limit, cursor)
+        items = self._table.get_many((entry["pk"], entry["sk"]) for entry in entries)
         connections = map(connection_from_item, items.values())
-        return Page([connection for connection in connections if connection.status is status], page.cursor)
+        return [connection for connection in connections if connection.status is status], following
 
-    def timeline(self, connection: Connection, limit: int, cursor: str | None) -> Page[TimelineEntry]:
-        """Return a connection's history, newest first. Raises InvalidQuery for a cursor of another list."""
+    def timeline(
+        self, connection: Connection, limit: int, cursor: str | None
+    ) -> tuple[list[TimelineEntry], str | None]:
+        """Return a page of a connection's history, newest first, as `page` does."""
         pk, prefix = keys.timeline(connection.company_id, connection.connection_id)
         position = decode(cursor) if cursor else None
         if position and (len(position) != 1 or not position[0].startswith(prefix)):
             raise invalid_cursor()
         start = {"pk": pk, "sk": position[0]} if position else None
         items, following = self._table.query_page(pk, prefix, limit=limit, start=start, newest_first=True)
-        return Page([_entry(item, connection) for item in items], encode(following["sk"]) if following else None)
+        return [_entry(item, connection) for item in items], encode(following["sk"]) if following else None
 
     def tombstone(self, company_id: str, now: datetime) -> None:
         """Turn an ended company's connections into tombstones without personal data; delete its other items."""
@@ -109,8 +111,7 @@ class Connections:
             connection = self.find(connection.company_id, connection.connection_id)
 
     def _all(self, company_id: str) -> list[Connection]:
-        pk, _ = keys.company(company_id)
-        return [connection_from_item(item) for item in self._table.query(pk, keys.CONNECTION_PREFIX)]
+        return [connection_from_item(item) for item in self._table.query(*keys.connection(company_id, ""))]
 
     def save(
         self, connection: Connection, entry: TimelineEntry | None, ended: CreationLease | None = None

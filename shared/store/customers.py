@@ -9,7 +9,6 @@ from typing import Any
 from shared.domain.customers import Company, Customer, Deletion, Ownership, Profile, adopter_digest, profile_of
 from shared.domain.errors import CompanyTaken, DeletionInProgress, StoreUnavailable
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
-from shared.domain.pages import Page
 from shared.domain.timestamps import Timestamp, timestamp_of
 from shared.store import keys
 from shared.store.leases import CREATING, Leases, from_ms, lease_item, lease_of, lost, owned_by, to_ms
@@ -96,12 +95,7 @@ class Customers:
         Raises CreationInProgress if the lease was lost, CompanyTaken if the company is another's or was deleted.
         """
         if "before" not in lease.payload:
-            before = {
-                "name": company.name,
-                "description": company.description,
-                "taggedCustomerId": company.tagged_customer_id,
-                "tags": dict(company.tags),
-            }
+            before = {**_profile_attributes(company.profile), "taggedCustomerId": company.tagged_customer_id}
             lease = replace(lease, payload={**lease.payload, "before": before})
         pointer = _point(company.company_id, lease.payload["customerId"], reserved=True)
         try:
@@ -167,10 +161,10 @@ class Customers:
         unchanged = Condition("version = :before AND #state = :active", values, {"#state": "state"})
         return self._table.try_write(put(_customer_item(changed), unchanged))
 
-    def page(self, limit: int, cursor: str | None) -> Page[Customer]:
-        """Return customers in no particular order. Raises InvalidQuery for a cursor of another list."""
-        page = self._query.page(limit, cursor)
-        return Page(self.find_many(entry["customerId"] for entry in page.items), page.cursor)
+    def page(self, limit: int, cursor: str | None) -> tuple[list[Customer], str | None]:
+        """Return a page of customers, in no order, and the cursor of the next page, as `ShardedQuery.page` does."""
+        entries, following = self._query.page(limit, cursor)
+        return self.find_many(entry["customerId"] for entry in entries), following
 
     def has_any(self) -> bool:
         """Return whether a customer exists, also one that is being deleted."""

@@ -1,4 +1,4 @@
-"""The keys of the table and of its indexes."""
+"""The keys of the table and of its indexes. With an empty id, the sort key is the prefix of all of its kind."""
 
 from hashlib import sha256
 from zlib import crc32
@@ -19,7 +19,6 @@ SHARDS = 16
 
 
 def attributes(key: Key) -> dict[str, str]:
-    """Return the key as the attributes of its item."""
     return {"pk": key[0], "sk": key[1]}
 
 
@@ -59,7 +58,6 @@ def api_key(fingerprint: str) -> Key:
 
 
 def with_status(status: str) -> str:
-    """Return the index key of the connections with this status."""
     return f"STATUS#{status}"
 
 

@@ -5,7 +5,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 
 from shared.domain.errors import InvalidQuery
-from shared.domain.pages import Page
 from shared.store.table import Item, Table
 
 MAX_KEY_CHARACTERS = 250
@@ -22,8 +21,11 @@ class ShardedQuery:
         self._rest = ("pk", "sk", sort)
         self._shards = shards
 
-    def page(self, limit: int, cursor: str | None) -> Page[Item]:
-        """Return up to `limit` entries after the cursor. Raises InvalidQuery for a cursor of another list."""
+    def page(self, limit: int, cursor: str | None) -> tuple[list[Item], str | None]:
+        """Return up to `limit` entries after the cursor, and the cursor of the next page; None on the last page.
+
+        A cursor is opaque. Raises InvalidQuery for a cursor of another list.
+        """
         shard, *rest = decode(cursor) if cursor else [self._shards[0]]
         if shard not in self._shards or len(rest) not in {0, len(self._rest)}:
             raise invalid_cursor()
@@ -38,17 +40,17 @@ class ShardedQuery:
             if start is None:
                 position += 1
             if position == len(self._shards):
-                return Page(entries, None)
+                return entries, None
             if len(entries) >= limit:
                 rest = [start[name] for name in self._rest] if start else []
-                return Page(entries, encode(self._shards[position], *rest))
+                return entries, encode(self._shards[position], *rest)
 
     def all(self) -> Iterator[Item]:
-        page = self.page(QUERY_LIMIT, None)
-        yield from page.items
-        while page.cursor is not None:
-            page = self.page(QUERY_LIMIT, page.cursor)
-            yield from page.items
+        entries, cursor = self.page(QUERY_LIMIT, None)
+        yield from entries
+        while cursor is not None:
+            entries, cursor = self.page(QUERY_LIMIT, cursor)
+            yield from entries
 
 
 def encode(*parts: str) -> str:

@@ -113,8 +113,7 @@ def _compare_profile(customer: Customer, company: Company, context: ReconcileCon
 def _has_profile(company: Company, customer: Customer) -> bool:
     tags = merge_tags(customer.profile, customer.existing_tags)
     expected = Profile(company_name(customer.profile, customer.customer_id), customer.profile.description, tags)
-    actual = Profile(company.name, company.description, company.tags)
-    return actual == expected and company.tagged_customer_id == customer.customer_id
+    return company.profile == expected and company.tagged_customer_id == customer.customer_id
 
 
 def _finish_unfinished(customer_id: str, context: ReconcileContext, results: Results) -> None:

@@ -1,9 +1,10 @@
 """Count and adopt orphans: companies at Codat that carry our tag but have no customer."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from shared.domain import errors
-from shared.domain.customers import CREATION_TAG, Company, Profile, split_tags
+from shared.domain.customers import CREATION_TAG, Company, split_tags
 from shared.domain.leases import CreationLease
 from shared.services.customers import find_out_creation, report_duplicates, restore_company
 from shared.services.reconcile.context import ReconcileContext, Results
@@ -49,15 +50,15 @@ def _adopt(
     """Adopt the company, unless its customer has another company, or another process is creating the customer."""
 
     def is_wanted(orphan: Company) -> bool:
-        return context.adopt_orphans or (adopt_ours and CREATION_TAG in orphan.tags)
+        return context.adopt_orphans or (adopt_ours and CREATION_TAG in orphan.profile.tags)
 
     if not is_wanted(company):
         return
     # Of several companies for one customer id, the oldest is adopted, in any order of the pages.
     candidates = filter(is_wanted, context.codat.companies_of([customer_id]))
     oldest = next((each for each in candidates if context.customers.ownership(each.company_id).is_free), company)
-    tags, _ = split_tags(oldest.tags)
-    profile = Profile(oldest.name, oldest.description, tags)
+    tags, _ = split_tags(oldest.profile.tags)
+    profile = replace(oldest.profile, tags=tags)
     with suppress(errors.CreationInProgress, errors.DeletionInProgress, errors.CompanyTaken, errors.CompanyUnknown):
         acquired = context.customers.acquire(
             customer_id, profile, context.lease_request(), oldest.company_id, profile_unset=True

@@ -327,12 +327,11 @@ def test_connections_by_status_page_by_page(connections: Connections, customers:
     expected = {deauthorized().connection_id for _ in range(7)}
     connections.save(replace(deauthorized(), status=Status.LINKED), None)
     listed: list[str] = []
-    cursor = None
+    cursor: str | None = None
     while True:
-        page = connections.page(Status.DEAUTHORIZED, 3, cursor)
-        assert len(page.items) <= 3
-        listed += [connection.connection_id for connection in page.items]
-        cursor = page.cursor
+        page, cursor = connections.page(Status.DEAUTHORIZED, 3, cursor)
+        assert len(page) <= 3
+        listed += [connection.connection_id for connection in page]
         if cursor is None:
             break
     assert sorted(listed) == sorted(expected)
@@ -349,10 +348,10 @@ def test_the_timeline_newest_first(connections: Connections, customers: Customer
             connection.customer_id,
         )
     saved(connections, new(customers, company))
-    first = connections.timeline(connection, 3, None)
-    assert first.cursor is not None
-    rest = connections.timeline(connection, 3, first.cursor)
-    assert [entry.event_id for entry in [*first.items, *rest.items]] == ["n-3", "n-2", "n-1", "n-0", "e-1"]
-    assert rest.cursor is None
+    first, cursor = connections.timeline(connection, 3, None)
+    assert cursor is not None
+    rest, end = connections.timeline(connection, 3, cursor)
+    assert [entry.event_id for entry in [*first, *rest]] == ["n-3", "n-2", "n-1", "n-0", "e-1"]
+    assert end is None
     with pytest.raises(InvalidQuery):
-        connections.timeline(new(customers, company), 3, first.cursor)
+        connections.timeline(new(customers, company), 3, cursor)

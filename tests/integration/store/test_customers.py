@@ -264,9 +264,8 @@ def test_customers_page_by_page(customers: Customers) -> None:
     listed: list[str] = []
     cursor = None
     while True:
-        page = customers.page(3, cursor)
-        listed += [customer.customer_id for customer in page.items]
-        cursor = page.cursor
+        page, cursor = customers.page(3, cursor)
+        listed += [customer.customer_id for customer in page]
         if cursor is None:
             break
     assert len(listed) == len(set(listed))
@@ -304,7 +303,7 @@ def test_a_company_that_has_ended_belongs_to_no_customer_again(customers: Custom
 
 
 def company_at_codat(company_id: str, name: str = "Dave's bank") -> Company:
-    return Company(company_id, None, timestamp_of(NOW), name, "of Burnley", {"plan": "gold"})
+    return Company(company_id, None, timestamp_of(NOW), Profile(name, "of Burnley", {"plan": "gold"}))
 
 
 BEFORE: dict[str, Any] = {
