@@ -119,8 +119,10 @@ check-change-set: ## fail if a change set would replace or delete data (STACK=�
 webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore restore-table protect check-change-set: .venv/.synced
 	@exec $(PYTHON) -m cli $@
 
-bench: .venv/.synced .cache/dynamodb-local/.complete ## reconcile 10,000 companies on DynamoDB Local, and compare (ARGS=--help)
-	@$(PYTHON) -m bench.reconcile $(ARGS)
+# Arguments are for one part: without BENCH, for the reconcile.
+BENCH := $(if $(ARGS),reconcile,cold reconcile)
+bench: .venv/.synced $(if $(filter reconcile load,$(BENCH)),.cache/dynamodb-local/.complete) ## measure cold starts and a reconcile (BENCH=cold|warm|reconcile|load, ARGS=--help)
+	@$(foreach part,$(BENCH),$(PYTHON) -m bench.$(patsubst cold,cold_starts,$(part)) $(ARGS) &&) :
 
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
@@ -178,6 +180,13 @@ clean: ## remove everything that make made
 .ric/.synced: uv.lock pyproject.toml .sam/.synced
 	@echo "Installing Lambda's runtime client in .ric …"
 	@UV_PROJECT_ENVIRONMENT=.ric $(UV) sync --quiet --frozen --only-group ric --python $(RUNTIME)
+	@touch $@
+
+# The peers of `make bench`, with byte code as in the artifact.
+.cache/bench-%/.synced: uv.lock pyproject.toml .sam/.synced
+	@echo 'Installing the packages of bench/peers in .cache/bench-$* …'
+	@UV_PROJECT_ENVIRONMENT=.cache/bench-$* $(UV) sync --quiet --frozen --only-group bench-$* --python $(RUNTIME)
+	@$(RUNTIME) -m compileall -q -j 0 --invalidation-mode unchecked-hash .cache/bench-$*/lib
 	@touch $@
 
 # What the layer imports, exactly as locked.

@@ -168,7 +168,7 @@ class Dataset:
             platform = _PLATFORMS[(number + position) % len(_PLATFORMS)]
             connection = self._state.create_connection(company.id, platform)
             connection.created = at
-            _set_status(connection, _STATUSES[(number + position) % len(_STATUSES) if position else 0], at)
+            set_status(connection, _STATUSES[(number + position) % len(_STATUSES) if position else 0], at)
         return company
 
     def _change(self, connection: Connection) -> str:
@@ -178,16 +178,14 @@ class Dataset:
                 statuses = {"Linked", "Unlinked", "Deauthorized"} - {connection.status}
                 status = self._random.choice(sorted(statuses))
                 before = connection.status
-                _set_status(connection, status, now)
+                set_status(connection, status, now)
                 return f"{before} to {status}"
             case "deleted":
                 self._state.delete_connection(connection.company_id, connection.id)
                 return "connection deleted"
             case _:
                 self._state.delete_connection(connection.company_id, connection.id)
-                _set_status(
-                    self._state.create_connection(connection.company_id, connection.platform.key), "Linked", now
-                )
+                set_status(self._state.create_connection(connection.company_id, connection.platform.key), "Linked", now)
                 return "connection deleted and linked again"
 
     def _stored(self) -> Iterator[tuple[str, Any]]:
@@ -222,7 +220,7 @@ class Dataset:
         return str(UUID(int=self._random.getrandbits(128), version=4))
 
 
-def _set_status(connection: Connection, status: Any, at: datetime) -> None:
+def set_status(connection: Connection, status: Any, at: datetime) -> None:
     connection.status = status
     connection.ever_linked = connection.ever_linked or status != Status.PENDING_AUTH
     revoked = LinkError(status_code="401", status_text=_REVOKED, message=_REVOKED, at=at)

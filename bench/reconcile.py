@@ -1,4 +1,4 @@
-"""`make bench`: measure a reconcile of a dataset after changes at Codat that the table has missed.
+"""`make bench BENCH=reconcile`: measure a reconcile of a dataset after changes at Codat that the table has missed.
 
 Handlers, store and HTTP client are the deployed ones; DynamoDB is DynamoDB Local, SQS is moto, Codat is simulated.
 Exits with 1 if the table differs from Codat afterwards.
@@ -29,12 +29,12 @@ from local.template import DEFAULT_REGION, Template
 from tests.dynamodb_local import running_dynamodb_local
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mypy_boto3_sqs import SQSClient
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
-_API_KEY = "bench"
+API_KEY = "bench"
 
 
 def main() -> int:
@@ -49,47 +49,41 @@ def main() -> int:
         dynamodb_url = os.environ.get("AWS_ENDPOINT_URL_DYNAMODB") or parts.enter_context(running_dynamodb_local())
         moto_url = parts.enter_context(moto_server())
         # No consumer is registered, so all webhooks are lost.
-        codat = parts.enter_context(CodatServer(Settings(api_keys=(_API_KEY,))))
+        codat = parts.enter_context(CodatServer(Settings(api_keys=(API_KEY,))))
         template = Template.load()
-        parts.enter_context(_environment(template, dynamodb_url, moto_url, codat.base_url))
+        parts.enter_context(bench_environment(template, dynamodb_url, moto_url, codat.base_url))
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
-        dead_letters_url = _create_resources(template)
-        dataset = Dataset(codat.state, dynamodb, template.table().name, api_key=_API_KEY, seed=options.seed)
-        with _timed(
-            f"{options.companies:,} companies, {options.companies * options.connections:,} connections created"
-        ):
+        dead_letters_url = create_resources(template)
+        dataset = Dataset(codat.state, dynamodb, template.table().name, api_key=API_KEY, seed=options.seed)
+        with timed(f"{options.companies:,} companies, {options.companies * options.connections:,} connections created"):
             dataset.fill(options.companies, options.connections)
-        _line("difference before", dataset.difference().count)
+        print_line("difference before", dataset.difference().count)
         for change, times in sorted(dataset.change_codat(options.lost, options.deleted).items()):
-            _line(f"missed: {change}", times)
-        _line("difference after the changes", dataset.difference().count)
+            print_line(f"missed: {change}", times)
+        print_line("difference after the changes", dataset.difference().count)
         codat.calls.clear()
-        with _timed("reconcile"):
-            counts = _reconcile(workers=queue_sources(template)[0].concurrency)
+        with timed("reconcile"):
+            counts = run_reconcile(workers=queue_sources(template)[0].concurrency)
         for name, count in sorted(counts.items()):
-            _line(f"reconciled: {name}", count)
+            print_line(f"reconciled: {name}", count)
         _report_calls(codat, options.companies)
-        difference, dead_letters = dataset.difference(), _size(sqs, dead_letters_url)
-        _line("dead letters", dead_letters)
-        _line("difference after the reconcile", difference.count)
-        for name in ("only_in_table", "only_at_codat", "different"):
-            for key in getattr(difference, name)[:5]:
-                print(f"    {name.replace('_', ' ')}: {key}")
+        differences, dead_letters = print_differences(dataset), queue_size(sqs, dead_letters_url)
+        print_line("dead letters", dead_letters)
         codat.calls.clear()
-        with _timed("second reconcile"):
-            second_counts = _reconcile(workers=queue_sources(template)[0].concurrency)
-        _line("drift in the second reconcile", second_counts["drift"])
-        return 1 if difference.count or dead_letters or second_counts["drift"] else 0
+        with timed("second reconcile"):
+            second_counts = run_reconcile(workers=queue_sources(template)[0].concurrency)
+        print_line("drift in the second reconcile", second_counts["drift"])
+        return 1 if differences or dead_letters or second_counts["drift"] else 0
 
 
-def _reconcile(*, workers: int) -> Counter[str]:
+def run_reconcile(*, workers: int) -> Counter[str]:
     """Run the plan, and then the workers concurrently. Return the sums of their counts."""
     [plan] = _results([_start("plan")])
-    _line("plan: MiB after the imports, peak", f"{plan['imported']:.0f}, {plan['peak']:.0f}")
+    print_line("plan: MiB after the imports, peak", f"{plan['imported']:.0f}, {plan['peak']:.0f}")
     counts: Counter[str] = Counter()
     for result in _results([_start("work") for _ in range(workers)]):
         memory = f"{result['imported']:.0f}, {result['first']:.0f}, {result['peak']:.0f}"
-        _line(f"worker of {result['messages']} messages: MiB after the imports, after the first, peak", memory)
+        print_line(f"worker of {result['messages']} messages: MiB after the imports, after the first, peak", memory)
         counts.update(result["counts"])
     return counts
 
@@ -110,15 +104,18 @@ def _report_calls(codat: CodatServer, companies: int) -> None:
     calls = codat.calls.list()
     routes = Counter(f"{call.method} {_ID.sub('{id}', call.path)}" for call in calls)
     for route, times in sorted(routes.items()):
-        _line(f"Codat: {route}", times)
-    _line("Codat: all requests, per 1,000 companies", f"{len(calls)}, {1000 * len(calls) / companies:.1f}")
+        print_line(f"Codat: {route}", times)
+    print_line("Codat: all requests, per 1,000 companies", f"{len(calls)}, {1000 * len(calls) / companies:.1f}")
 
 
-def _create_resources(template: Template) -> str:
+def create_resources(template: Template, *, webhook_secrets: Sequence[str] = ()) -> str:
     """Create table, secret and queues. Return the URL of the dead-letter queue."""
     create_table(boto3.client("dynamodb"), template.table())
     create_secret(
-        boto3.client("secretsmanager"), template.physical_id("CodatSecret"), api_key=_API_KEY, webhook_secrets=()
+        boto3.client("secretsmanager"),
+        template.physical_id("CodatSecret"),
+        api_key=API_KEY,
+        webhook_secrets=webhook_secrets,
     )
     sqs = boto3.client("sqs")
     [source] = queue_sources(template)
@@ -130,7 +127,7 @@ def _create_resources(template: Template) -> str:
 
 
 @contextmanager
-def _environment(template: Template, dynamodb_url: str, moto_url: str, codat_url: str) -> Iterator[None]:
+def bench_environment(template: Template, dynamodb_url: str, moto_url: str, codat_url: str) -> Iterator[None]:
     os.environ.update(template.environment())
     os.environ.update(dict.fromkeys(ENDPOINT_VARIABLES, moto_url))
     os.environ.update(
@@ -145,19 +142,29 @@ def _environment(template: Template, dynamodb_url: str, moto_url: str, codat_url
     yield
 
 
-def _size(sqs: SQSClient, url: str) -> int:
+def queue_size(sqs: SQSClient, url: str) -> int:
     response = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
     return int(response["Attributes"]["ApproximateNumberOfMessages"])
 
 
+def print_differences(dataset: Dataset) -> int:
+    """Print the differences after a reconcile, and return their number."""
+    difference = dataset.difference()
+    print_line("difference after the reconcile", difference.count)
+    for name in ("only_in_table", "only_at_codat", "different"):
+        for key in getattr(difference, name)[:5]:
+            print(f"    {name.replace('_', ' ')}: {key}")
+    return difference.count
+
+
 @contextmanager
-def _timed(label: str) -> Iterator[None]:
+def timed(label: str) -> Iterator[None]:
     started = time.monotonic()
     yield
-    _line(f"{label}: seconds", f"{time.monotonic() - started:.1f}")
+    print_line(f"{label}: seconds", f"{time.monotonic() - started:.1f}")
 
 
-def _line(label: str, value: object) -> None:
+def print_line(label: str, value: object) -> None:
     print(f"{label:90} {value}", flush=True)
 
 
