@@ -182,6 +182,10 @@ def resolved(value: Any) -> str:
             return value
         case {"Ref": "AWS::StackName"}:
             return STACK
+        case {"Fn::Sub": str(text)}:
+            return text.replace("${AWS::StackName}", STACK)
+        case {"Fn::If": ["OwnsTable", own, _]}:
+            return resolved(own)
         case {"Ref": str(resource)}:
             return resource
         case {"Fn::GetAtt": [resource, attribute]}:

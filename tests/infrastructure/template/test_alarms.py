@@ -100,6 +100,16 @@ def calls_succeed(world: World) -> None:
         world.wait(20)
 
 
+def calls_meet_a_bug(number: int) -> Callable[[World], None]:
+    def situation(world: World) -> None:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.delattr("shared.bootstrap.context")
+            for _ in range(number):
+                assert world.app.get("/customers").json()["type"] == "internal-error"
+
+    return situation
+
+
 def codat_rejects_the_key(world: World) -> None:
     world.app.codat.faults.add(Fault(kind="status", status=401))
     assert world.create() == "codat-rejected-credentials"
@@ -432,6 +442,10 @@ SITUATIONS = [
     ),
     Row("FunctionErrors", "publishing fails", function_crashes("PublishChangesFunction", *range(20, 30)), FIRES),
     Row("FunctionErrors", "one crash", function_crashes("ReconcileFunction", 5), QUIET),
+    Row("ReleaseErrors", "a new version can't be started", function_crashes(f"{STACK}-codat-webhook", 5, 5, 5), FIRES),
+    Row("ReleaseErrors", "one timeout a minute", function_crashes(f"{STACK}-create-company", 5, 6, 7), QUIET),
+    Row("ReleaseBugs", "three calls meet a bug", calls_meet_a_bug(3), FIRES),
+    Row("ReleaseBugs", "one call meets a bug", calls_meet_a_bug(1), QUIET),
     Row("Throttles", "20 webhooks in ten minutes", webhooks_are_throttled(every(1, 2, until=10)), FIRES),
     Row("Throttles", "writes for a quarter of an hour", writes_are_throttled, FIRES),
     Row("Throttles", "one webhook an hour", webhooks_are_throttled(every(HOUR)), QUIET),

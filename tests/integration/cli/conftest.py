@@ -54,7 +54,9 @@ class Operator:
 
     @property
     def stored_secret(self) -> dict[str, Any]:
+        """The content without the key that the command made for log lines."""
         content: dict[str, Any] = json.loads(self.raw_secret)
+        content.pop("logKey", None)
         return content
 
     def store_secret(self, content: dict[str, Any] | str) -> None:

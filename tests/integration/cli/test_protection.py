@@ -78,7 +78,7 @@ def test_a_new_stack_is_protected(cloudformation: Stubber, capsys: pytest.Captur
     expect_update(cloudformation)
     describe(cloudformation, "UPDATE_IN_PROGRESS", protection="true")
     describe(cloudformation, "UPDATE_COMPLETE", protection="true")
-    shown = examples_in("docs/operations.md", "Protecting a stack")["make protect STACK=codat-customers"]
+    shown = examples_in("docs/operations.md", "Deploying")["make protect STACK=codat-customers-dev"]
     assert protect(capsys) == (0, shown.splitlines(), [])
     assert shown.splitlines()[-1] == "The table is protected against deletion."
 

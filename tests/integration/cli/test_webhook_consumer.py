@@ -1,5 +1,6 @@
 """`make webhook-consumer` leaves one consumer with the correct event types, and stores its signing secret."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -48,6 +49,8 @@ def test_the_first_run_asks_for_both_secrets_and_the_second_for_none(operator: O
     operator.store_secret({"apiKey": "", "webhookSecrets": [], "owner": {"team": 1}})
     new = new_webhook_secret()
     status, output = operator.run("webhook-consumer", f" {API_KEY}\n", new)
+    log_key = json.loads(operator.raw_secret)["logKey"]
+    assert len(log_key) > 32
     assert (status, operator.stored_secret) == (0, {"apiKey": API_KEY, "webhookSecrets": [new], "owner": {"team": 1}})
     assert "Settings > Webhooks" in output
     first = operator.consumers()
