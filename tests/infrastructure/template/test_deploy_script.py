@@ -10,8 +10,8 @@ import pytest
 
 from tests.e2e.artifact.make import ROOT, SAM, make
 
-CHANGE_SET = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/samcli-deploy1795716000/0c9e8d7b-6a54-4e6f"
-STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/codat-customers-prod/5a1e7f10-cb9a-11f0"
+CHANGE_SET = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/samcli-deploy1/change-set"
+STACK = "arn:aws:cloudformation:eu-west-1:123456789012:stack/codat-customers-prod/stack-id"
 FLAGS = "--no-confirm-changeset --no-execute-changeset --no-fail-on-empty-changeset --no-progressbar"
 DEPLOY = [f"sam deploy --config-env prod {FLAGS}"]
 CHECK = [f"python -m cli check-change-set --change-set {CHANGE_SET}"]

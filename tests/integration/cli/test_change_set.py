@@ -11,8 +11,8 @@ from cli.change_set import PROTECTED_TYPES
 from tests.infrastructure.template.deployed import transformed
 from tests.integration.cli.conftest import CLOUDFORMATION_ARN, STACK_ID
 
-CHANGE_SET = f"{CLOUDFORMATION_ARN}:changeSet/samcli-deploy1795716000/0c9e8d7b-6a54-4e6f-9b7d-2f1f3f1f9a10"
-TABLE = ("Table", "AWS::DynamoDB::Table", "codat-customers-Table-1ABCDEFGHIJK2")
+CHANGE_SET = f"{CLOUDFORMATION_ARN}:changeSet/samcli-deploy1/change-set"
+TABLE = ("Table", "AWS::DynamoDB::Table", "codat-customers-Table-1")
 SECRET = ("CodatSecret", "AWS::SecretsManager::Secret", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:s-1")
 BUCKET = ("UnpublishedChanges", "AWS::S3::Bucket", "codat-customers-unpublishedchanges-1")
 KEY = ("Key", "AWS::KMS::Key", "1234abcd-12ab-34cd-56ef-1234567890ab")
@@ -55,7 +55,7 @@ def answer(cloudformation: Stubber, *pages: list[dict[str, Any]], **more: Any) -
         requested = {"ChangeSetName": CHANGE_SET, **({"NextToken": f"page-{number}"} if number else {})}
         next_token = {"NextToken": f"page-{number + 1}"} if number + 1 < len(pages) else {}
         response = {
-            "ChangeSetName": "samcli-deploy1795716000",
+            "ChangeSetName": "samcli-deploy1",
             "ChangeSetId": CHANGE_SET,
             "StackId": STACK_ID,
             "StackName": "codat-customers",
