@@ -1,9 +1,10 @@
-"""Fix four problems of moto 5.2.5 in processes that run for hours.
+"""Fix five problems of moto 5.2.5 in processes that run for hours.
 
 - A transaction deep-copies the whole table once for each of its writes (DynamoDBBackend.transact_write_items).
 - Each model object, including each of these copies, is kept for moto's dashboard (BaseModel.instances_tracked).
 - Stream records and shard iterators are kept although they have been read.
 - After a failed transaction, existing shard iterators refer to the discarded table, and miss later records.
+- Each request lists the directory of moto's modules.
 
 Without the patches, a transaction of two writes in a table of 1,000 items takes 9 times as long and leaks 6 MB.
 """
@@ -14,6 +15,7 @@ import copy
 from functools import cache
 from typing import Any
 
+from moto import backends
 from moto.core.common_models import BaseModel
 from moto.dynamodb.models.table import Table
 from moto.dynamodbstreams.models import ShardIterator
@@ -27,6 +29,8 @@ def apply() -> None:
     """
     base_model: Any = BaseModel
     base_model.__new__ = lambda cls, *_, **__: object.__new__(cls)
+    modules = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
     table_model: Any = Table
     table_model.__deepcopy__ = _copy_table
     iterator_model: Any = ShardIterator

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -36,9 +37,32 @@ _account_ids = itertools.count(int(ACCOUNT_ID))
 
 
 class _Handler(WSGIRequestHandler):
+    """Keep connections open: werkzeug closes each, so that each request would need a new one and a new thread."""
+
     protocol_version = "HTTP/1.1"
     # Headers and body are two packets; Nagle's algorithm would delay the second by 40 ms.
     disable_nagle_algorithm = True
+
+    def run_wsgi(self) -> None:
+        environ = self.make_environ()
+        # Read to the end in any case, because the next request follows on the same connection.
+        environ["wsgi.input"] = BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
+        status, headers = "", []
+
+        def start_response(new_status: str, new_headers: list[tuple[str, str]], _: object = None) -> Callable[..., Any]:
+            nonlocal status, headers
+            status, headers = new_status, new_headers
+            return bytes  # WSGI's `write`, which no app uses here
+
+        body = b"".join(self.server.app(environ, start_response))
+        code, _, reason = status.partition(" ")
+        self.send_response(int(code), reason)
+        for name, value in headers:
+            if name.lower() != "content-length":
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass

@@ -4,6 +4,7 @@ import json
 import re
 import struct
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +102,12 @@ def test_byte_code_is_shipped() -> None:
             code = (source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc").read_bytes()
             assert struct.unpack("<4xI", code[:8])[0] == UNCHECKED_HASH, source
             assert f"{root}/{name}".encode() in code, source
+
+
+def test_every_function_contains_the_layers_digest() -> None:
+    """A release with a new layer is new code of every function, so that SAM publishes versions with that layer."""
+    digest = sha256()
+    for path in sorted(path for path in LAYER.parent.rglob("*") if path.is_file()):
+        line = f"{path.relative_to(LAYER.parent).as_posix()}\0{sha256(path.read_bytes()).hexdigest()}\n"
+        digest.update(line.encode())
+    assert {(BUILD / name / "layer.sha256").read_text() for name in FUNCTIONS} == {digest.hexdigest()}

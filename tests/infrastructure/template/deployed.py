@@ -14,12 +14,12 @@ ALIAS = "Aliaslive"
 
 
 @cache
-def transformed(*layer_content: str) -> dict[str, Any]:
+def transformed(*contents: str) -> dict[str, Any]:
     """Return the template as CloudFormation gets it."""
     make(".sam/.synced")
     template: dict[str, Any] = json.loads(
         subprocess.run(
-            [".sam/bin/python", "-m", "tests.infrastructure.template.transform", *layer_content],
+            [".sam/bin/python", "-m", "tests.infrastructure.template.transform", *contents],
             cwd=ROOT,
             env={"PATH": os.defpath, "AWS_DEFAULT_REGION": "us-east-1"},
             stdout=subprocess.PIPE,

@@ -305,13 +305,17 @@ def test_the_release_alarms_depend_on_no_function(template: dict[str, Any]) -> N
     assert all(f'"{name}"' in errors for name in names)
 
 
-def test_new_code_publishes_a_version() -> None:
-    """`make package` writes the layer's digest into each function's code, so that a new layer is new code.
-
-    SAM derives a version from the function's properties, in which the layer's new version does not appear.
+def test_a_function_is_published_if_its_code_changes() -> None:
+    """SAM names a version by the function's code and properties. A new layer changes neither, so `make package` writes
+    the layer's digest into the code.
     """
-    versions = [set(properties(transformed(*content), "AWS::Lambda::Version")) for content in ((), ("other-content",))]
-    assert versions[0] == versions[1], "SAM publishes for a new layer: the digest is not needed any more"
+
+    def version(*contents: str) -> set[str]:
+        names = properties(transformed(*contents), "AWS::Lambda::Version")
+        return {name for name in names if name.startswith("CreateCompanyFunction")}
+
+    assert version() != version("CreateCompanyFunction=other")
+    assert version() == version("SharedLayer=other")
 
 
 def test_unknown_parameters_are_refused() -> None:

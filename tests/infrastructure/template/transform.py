@@ -1,7 +1,7 @@
 """Print template.yaml as CloudFormation gets it, after SAM's transform.
 
-Run it in SAM CLI's environment: `.sam/bin/python -m tests.infrastructure.template.transform [CONTENT]`. CONTENT is the
-key in S3 of the layer's uploaded content, which SAM CLI derives from the content.
+Run it in SAM CLI's environment: `.sam/bin/python -m tests.infrastructure.template.transform [RESOURCE=KEY ...]`. KEY is
+the key in S3 of a layer's or function's uploaded content, which SAM CLI derives from the content.
 """
 
 import json
@@ -25,8 +25,9 @@ def main() -> None:
     validator = SamTemplateValidator(template, NoManagedPolicies(), region="us-east-1")
     # The transform requires the URL of uploaded code; `sam validate` replaces local paths in the same way.
     validator._replace_local_codeuri()
-    if contents := sys.argv[1:]:
-        validator.sam_template["Resources"]["SharedLayer"]["Properties"]["ContentUri"] = f"s3://bucket/{contents[0]}"
+    for resource, _, key in (argument.partition("=") for argument in sys.argv[1:]):
+        uri = "ContentUri" if resource.endswith("Layer") else "CodeUri"
+        validator.sam_template["Resources"][resource]["Properties"][uri] = f"s3://bucket/{key}"
     json.dump(transform(validator.sam_template, {}, NoManagedPolicies()), sys.stdout)
 
 
