@@ -38,9 +38,9 @@ class FreshTable:
         if self._is_moto:
             self._replace({})
             return
-        table = Table(self._dynamodb, self._name)
         while items := self._dynamodb.scan(TableName=self._name)["Items"]:
-            table.delete_many((item["pk"]["S"], item["sk"]["S"]) for item in items)
+            for item in items:
+                self._dynamodb.delete_item(TableName=self._name, Key={"pk": item["pk"], "sk": item["sk"]})
 
     def empty_but_for_trust(self) -> None:
         """Delete everything, and trust the API key of the stack."""
