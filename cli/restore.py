@@ -27,13 +27,15 @@ import boto3
 from cli.deployment import aws_config
 from cli.errors import OperatorError
 from shared.store import keys
+from shared.store.attributes import unmarshal
 from shared.store.customers import ACTIVE, DELETING, RESTORING, owned_pointer
-from shared.store.table import ABSENT, Condition, Table, check, put, unmarshal
+from shared.store.table import ABSENT, Condition, Table, check, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from shared.store.table import Item, Key
+    from shared.store.attributes import Item
+    from shared.store.table import Key
 
 BATCH_SIZE = 25
 """Items that a thread works on at a time. Their keys, and those of their pointers, fit into one read."""

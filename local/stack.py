@@ -111,9 +111,11 @@ def clear_caches() -> None:
             if not callable(getattr(value, "cache_clear", None)):
                 continue
             # Closed explicitly: the garbage collector would warn of open connections.
-            if name == "shared.bootstrap" and value.cache_info().currsize and hasattr(client := value(), "close"):
-                client.close()
+            if name == "shared.bootstrap.codat" and value.cache_info().currsize and hasattr(http := value(), "close"):
+                http.close()
             value.cache_clear()
+    if aws := sys.modules.get("shared.runtime.aws"):
+        aws.close_clients()
 
 
 def _codat_simulator(settings: LocalSettings, url: str) -> CodatServer:

@@ -20,10 +20,9 @@ import pytest
 import standardwebhooks.webhooks
 import tenacity
 
-from functions.codat_webhook.refusals import refusals
-from shared import bootstrap
-from shared.runtime import clock as runtime_clock, settings as runtime_settings
-from shared.store.table import unmarshal
+from shared.bootstrap import codat as codat_bootstrap
+from shared.runtime import aws, clock as runtime_clock, settings as runtime_settings
+from shared.store.attributes import unmarshal
 from tests import parse_once
 from tests.intensity import examples
 from tests.payloads import signed
@@ -154,7 +153,9 @@ class App:
     def start_afresh(self, *, is_new: bool = False) -> None:
         """Reset Codat and empty the table. A new deployment trusts no API key yet."""
         self.codat.reset()
-        bootstrap._trusted_api_keys.cache_clear()
+        from functions.codat_webhook.refusals import refusals  # noqa: PLC0415  # the function is imported with the stack
+
+        codat_bootstrap.trusted_api_keys.cache_clear()
         refusals.cache_clear()
         if is_new:
             self.table.empty()
@@ -226,8 +227,8 @@ def clock(app: App, monkeypatch: pytest.MonkeyPatch) -> Clock:
 @pytest.fixture
 def codat_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     def forget_client() -> None:
-        bootstrap._http().close()
-        bootstrap._http.cache_clear()
+        codat_bootstrap.http().close()
+        codat_bootstrap.http.cache_clear()
         runtime_settings.read.cache_clear()
 
     yield from _proxied(app.stack.codat_url, "CODAT_BASE_URL", forget_client, monkeypatch)
@@ -236,7 +237,7 @@ def codat_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 @pytest.fixture
 def dynamodb_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     url = app.stack.dynamodb.meta.endpoint_url
-    yield from _proxied(url, "AWS_ENDPOINT_URL_DYNAMODB", bootstrap._dynamodb.cache_clear, monkeypatch)
+    yield from _proxied(url, "AWS_ENDPOINT_URL_DYNAMODB", aws.close_clients, monkeypatch)
 
 
 def _proxied(

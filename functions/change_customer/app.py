@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from shared import bootstrap
+from shared.bootstrap import codat
 from shared.domain.documents import customer_document
 from shared.http.requests import ChangedCustomer
 from shared.http.router import Request, Response, http_handler
@@ -14,9 +14,10 @@ from shared.services.profile import change_customer
 def change(request: Request) -> Response:
     customer_id = request.customer_id
     body = request.read(ChangedCustomer, tag_key=settings().codat_tag_key)
-    context = bootstrap.codat_context(request)
+    context = codat.context(request)
     customer = change_customer(customer_id, body.changes, context)
     return Response(HTTPStatus.OK, customer_document(customer, existing_connections(customer, context)))
 
 
 handler = http_handler({"PATCH /customers/{customerId}": change})
+codat.initialize()

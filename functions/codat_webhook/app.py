@@ -4,7 +4,7 @@ from http import HTTPStatus
 from ipaddress import ip_address
 
 from functions.codat_webhook.refusals import refusals
-from shared import bootstrap
+from shared.bootstrap import webhook
 from shared.domain.errors import NotAuthentic
 from shared.http.problems import TOO_LARGE, Problem, problem_of
 from shared.http.router import Request, Response, http_handler, problem_response
@@ -20,7 +20,7 @@ _BASE64_OVERHEAD = 4 / 3
 def accept(request: Request) -> Response:
     try:
         _require_allowed_source(request)
-        receive(_body(request), request.headers, bootstrap.webhook_context(request))
+        receive(_body(request), request.headers, webhook.context(request))
     except NotAuthentic as rejection:
         return _refused(request, rejection.reason, problem_of(rejection))
     except Problem as problem:
@@ -59,3 +59,4 @@ def _refused(request: Request, reason: str, problem: Problem) -> Response:
 
 
 handler = http_handler({"POST /webhooks/codat": accept})
+webhook.initialize()

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from shared import bootstrap
+from shared.bootstrap import codat
 from shared.domain.documents import customer_document
 from shared.http.requests import NewCustomer
 from shared.http.router import Request, Response, http_handler
@@ -12,7 +12,7 @@ from shared.services.customers import create_customer, existing_connections
 
 def create(request: Request) -> Response:
     body = request.read(NewCustomer, tag_key=settings().codat_tag_key)
-    context = bootstrap.codat_context(request)
+    context = codat.context(request)
     context.telemetry.note(customer_id=body.customer_id)
     customer, created = create_customer(body.customer_id, body.profile, context, body.company_id)
     return Response(
@@ -23,3 +23,4 @@ def create(request: Request) -> Response:
 
 
 handler = http_handler({"POST /customers": create})
+codat.initialize()

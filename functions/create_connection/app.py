@@ -2,7 +2,8 @@
 
 from http import HTTPStatus
 
-from shared import bootstrap
+from shared.bootstrap import codat
+from shared.bootstrap.stores import platform_catalog
 from shared.domain.documents import connection_document
 from shared.http.requests import NewConnection
 from shared.http.router import Request, Response, http_handler
@@ -11,8 +12,8 @@ from shared.services.connections import create_connection
 
 def create(request: Request) -> Response:
     customer_id = request.customer_id
-    platform = bootstrap.platform_catalog().platform(request.read(NewConnection).platform_key)
-    result = create_connection(customer_id, platform, bootstrap.codat_context(request))
+    platform = platform_catalog().platform(request.read(NewConnection).platform_key)
+    result = create_connection(customer_id, platform, codat.context(request))
     return Response(
         HTTPStatus.CREATED if result.created else HTTPStatus.OK,
         {**connection_document(result.connection), "linkUrl": result.link_url},
@@ -21,3 +22,4 @@ def create(request: Request) -> Response:
 
 
 handler = http_handler({"POST /customers/{customerId}/connections": create})
+codat.initialize()

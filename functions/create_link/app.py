@@ -2,25 +2,25 @@
 
 from http import HTTPStatus
 
-from shared import bootstrap
+from shared.bootstrap import codat
 from shared.http.router import Request, Response, http_handler
 from shared.services.links import access_token, company_link, connection_link
 
 
 def company(request: Request) -> Response:
-    context = bootstrap.codat_context(request)
+    context = codat.context(request)
     url = company_link(request.customer_id, context)
     return Response(HTTPStatus.OK, {"linkUrl": url, "issuedAt": context.timestamp()})
 
 
 def connection(request: Request) -> Response:
-    context = bootstrap.codat_context(request)
+    context = codat.context(request)
     url = connection_link(request.customer_id, request.connection_id, context)
     return Response(HTTPStatus.OK, {"linkUrl": url, "issuedAt": context.timestamp()})
 
 
 def token(request: Request) -> Response:
-    token = access_token(request.customer_id, bootstrap.codat_context(request))
+    token = access_token(request.customer_id, codat.context(request))
     document = {"accessToken": token.token, "expiresIn": token.expires_in, "tokenType": token.token_type}
     return Response(HTTPStatus.OK, document)
 
@@ -32,3 +32,4 @@ handler = http_handler(
         "POST /customers/{customerId}/access-token": token,
     }
 )
+codat.initialize()

@@ -5,19 +5,19 @@ The answer is 204 also if the customer doesn't exist, or the connection is alrea
 
 from http import HTTPStatus
 
-from shared import bootstrap
+from shared.bootstrap import codat
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import delete_connection
 from shared.services.deletion import delete_customer
 
 
 def remove_customer(request: Request) -> Response:
-    delete_customer(request.customer_id, bootstrap.codat_context(request))
+    delete_customer(request.customer_id, codat.context(request))
     return Response(HTTPStatus.NO_CONTENT)
 
 
 def remove_connection(request: Request) -> Response:
-    delete_connection(request.customer_id, request.connection_id, bootstrap.codat_context(request))
+    delete_connection(request.customer_id, request.connection_id, codat.context(request))
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -27,3 +27,4 @@ handler = http_handler(
         "DELETE /customers/{customerId}/connections/{connectionId}": remove_connection,
     }
 )
+codat.initialize()

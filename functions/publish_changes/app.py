@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared import bootstrap
+from shared.bootstrap import changes
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import Telemetry, logger, observed
 from shared.services.changes import publish
@@ -11,9 +11,12 @@ from shared.services.changes import publish
 @observed
 def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     records = event["Records"]
-    failed = publish([bootstrap.change_event(record) for record in records], bootstrap.event_bus(), Telemetry())
+    failed = publish([changes.change_event(record) for record in records], changes.event_bus(), Telemetry())
     logger.info("published", extra={"records": len(records), "failed_from": failed})
     if failed is None:
         return {"batchItemFailures": []}
     # Lambda reads the stream again from this record.
     return {"batchItemFailures": [{"itemIdentifier": records[failed]["dynamodb"]["SequenceNumber"]}]}
+
+
+changes.initialize()

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from functions.read_customers import lists
-from shared import bootstrap
+from shared.bootstrap import stores
 from shared.domain.documents import connection_document, customer_document, platform_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import find_connection
@@ -12,24 +12,24 @@ from shared.services.profile import get_customer
 
 
 def customer(request: Request) -> Response:
-    context = bootstrap.context(request)
+    context = stores.context(request)
     customer = get_customer(request.customer_id, context)
     return Response(HTTPStatus.OK, customer_document(customer, existing_connections(customer, context)))
 
 
 def connections(request: Request) -> Response:
-    context = bootstrap.context(request)
+    context = stores.context(request)
     connections = existing_connections(get_customer(request.customer_id, context), context)
     return Response(HTTPStatus.OK, {"connections": list(map(connection_document, connections))})
 
 
 def connection(request: Request) -> Response:
-    connection = find_connection(request.customer_id, request.connection_id, bootstrap.context(request))
+    connection = find_connection(request.customer_id, request.connection_id, stores.context(request))
     return Response(HTTPStatus.OK, connection_document(connection))
 
 
 def platforms(_: Request) -> Response:
-    return Response(HTTPStatus.OK, {"platforms": list(map(platform_document, bootstrap.platform_catalog().platforms))})
+    return Response(HTTPStatus.OK, {"platforms": list(map(platform_document, stores.platform_catalog().platforms))})
 
 
 handler = http_handler(
@@ -43,3 +43,4 @@ handler = http_handler(
         "GET /platforms": platforms,
     }
 )
+stores.initialize()

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from shared import bootstrap
+from shared.bootstrap import stores
 from shared.domain.customers import normalize_company_id
 from shared.domain.documents import connection_document, customer_document, entry_document
 from shared.domain.errors import InvalidQuery
@@ -16,7 +16,7 @@ def customers(request: Request) -> Response:
     query.allow_only(request.query, "limit", "cursor", "companyId")
     limit, cursor = query.limit(request.query), request.query.get("cursor")
     company_id = request.query.get("companyId")
-    context = bootstrap.context(request)
+    context = stores.context(request)
     if company_id is None:
         listed, following = context.customers.page(limit, cursor)
     elif cursor is not None:
@@ -31,7 +31,7 @@ def customers(request: Request) -> Response:
 def connections(request: Request) -> Response:
     query.allow_only(request.query, "status", "limit", "cursor")
     status, limit = query.status(request.query), query.limit(request.query)
-    context = bootstrap.context(request)
+    context = stores.context(request)
     listed, following = context.connections.page(status, limit, request.query.get("cursor"))
     documents = list(map(connection_document, listed))
     return Response(HTTPStatus.OK, {"connections": documents, "cursor": following})
@@ -39,7 +39,7 @@ def connections(request: Request) -> Response:
 
 def timeline(request: Request) -> Response:
     query.allow_only(request.query, "limit", "cursor")
-    limit, context = query.limit(request.query), bootstrap.context(request)
+    limit, context = query.limit(request.query), stores.context(request)
     connection = find_connection(request.customer_id, request.connection_id, context)
     entries, following = context.connections.timeline(connection, limit, request.query.get("cursor"))
     return Response(HTTPStatus.OK, {"events": list(map(entry_document, entries)), "cursor": following})

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from shared import bootstrap
+from shared.bootstrap import reconcile
 from shared.runtime.clock import LambdaContext
 from shared.runtime.log_ids import about_customers
 from shared.runtime.observability import logger, observed
@@ -14,7 +14,7 @@ from shared.services.reconcile import process
 @observed
 def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
     """Report each failed message, so that only these are retried. `found` is for manual runs."""
-    context = bootstrap.reconcile_context(lambda_context)
+    context = reconcile.context(lambda_context)
     counts: Counter[str] = Counter()
     failed: list[dict[str, str]] = []
     for record in event["Records"]:
@@ -29,3 +29,6 @@ def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, A
     context.telemetry.measure("DriftFound", counts["drift"])
     logger.info("reconciled", extra={"found": dict(counts), "failed": len(failed)})
     return {"batchItemFailures": failed, "found": dict(counts)}
+
+
+reconcile.initialize()

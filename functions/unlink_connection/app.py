@@ -5,15 +5,16 @@ The answer is 200 also if it is already unlinked.
 
 from http import HTTPStatus
 
-from shared import bootstrap
+from shared.bootstrap import codat
 from shared.domain.documents import connection_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import unlink_connection
 
 
 def unlink(request: Request) -> Response:
-    connection = unlink_connection(request.customer_id, request.connection_id, bootstrap.codat_context(request))
+    connection = unlink_connection(request.customer_id, request.connection_id, codat.context(request))
     return Response(HTTPStatus.OK, connection_document(connection))
 
 
 handler = http_handler({"POST /customers/{customerId}/connections/{connectionId}/unlink": unlink})
+codat.initialize()

@@ -29,10 +29,14 @@ def about_customers(customer_ids: Iterable[str]) -> None:
     _customer_ids.set(_customer_ids.get() | set(customer_ids))
 
 
+def are_hashed() -> bool:
+    # Not from the typed settings: their own error has to be logged.
+    return os.environ.get("HASH_IDS_IN_LOGS") == "true"
+
+
 def serialize(line: Mapping[str, Any]) -> str:
     """Return a log line as JSON, with hashed customer ids if the deployment wants that."""
-    # Not from the typed settings: their own error has to be logged.
-    if os.environ.get("HASH_IDS_IN_LOGS") == "true":
+    if are_hashed():
         line = {key: _hashed(key, value) for key, value in line.items()}
     return json.dumps(line, default=str, separators=(",", ":"), ensure_ascii=False)
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from functools import cache
 from threading import Lock
 from time import monotonic
+from typing import Any
 
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from shared.domain.errors import SecretsUnavailable
+from shared.runtime.aws import client
 from shared.runtime.settings import settings
 
 CACHE_SECONDS = 300
@@ -40,14 +40,19 @@ class _Malformed(SecretsUnavailable):
 class Secrets:
     """Every method raises SecretsUnavailable if the secret can't be read, or is not the required JSON."""
 
-    def __init__(self, secret_id: str, provider: SecretsProvider | None = None) -> None:
+    def __init__(self, secret_id: str, client: Any) -> None:
         self._secret_id = secret_id
-        # Far less than the 15 s after which Codat retries a webhook.
-        config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
-        self._provider = provider or SecretsProvider(boto_config=config)
+        self._client = client
+        self._text = ""
+        self._expires_at = 0.0
         self._refreshing = Lock()
         self._next_refresh = 0.0
         self._last_failed = False
+
+    def forget(self) -> None:
+        """Drop the cached secret and the client's connections."""
+        self._text, self._expires_at, self._next_refresh = "", 0.0, 0.0
+        self._client.close()
 
     def api_key(self) -> str:
         return self._content().api_key
@@ -73,27 +78,35 @@ class Secrets:
                     raise SecretsUnavailable("The secret with the Codat credentials could not be read a moment ago.")
                 return
             self._next_refresh, self._last_failed = monotonic() + RETRY_SECONDS, True
-            self._read(force_fetch=True)
+            self._fetch()
+            _parse(self._text)
             self._next_refresh, self._last_failed = monotonic() + REFRESH_SECONDS, False
 
     def _content(self) -> Content:
+        if monotonic() >= self._expires_at:
+            self._fetch()
         try:
-            return self._read()
+            return _parse(self._text)
         except _Malformed:
             self._refresh()  # it may have been corrected since it was cached
-            return self._read()
+            return _parse(self._text)
 
-    def _read(self, *, force_fetch: bool = False) -> Content:
+    def _fetch(self) -> None:
         try:
-            value = self._provider.get(self._secret_id, max_age=CACHE_SECONDS, force_fetch=force_fetch)
-            return Content.model_validate_json(value if isinstance(value, str | bytes) else "")
-        except GetParameterError as error:
+            self._text = self._client.get_secret_value(SecretId=self._secret_id).get("SecretString", "")
+        except (BotoCoreError, ClientError) as error:
             raise SecretsUnavailable("The secret with the Codat credentials could not be read.") from error
-        except ValidationError as error:
-            raise _Malformed('The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.') from error
+        self._expires_at = monotonic() + CACHE_SECONDS
+
+
+def _parse(text: str) -> Content:
+    try:
+        return Content.model_validate_json(text)
+    except ValidationError as error:
+        raise _Malformed('The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.') from error
 
 
 @cache
 def secrets() -> Secrets:
     """Return the secret of this deployment."""
-    return Secrets(settings().codat_secret_id)
+    return Secrets(settings().codat_secret_id, client("secretsmanager"))

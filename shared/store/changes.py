@@ -6,9 +6,9 @@ from typing import Any
 from shared.domain.changes import ChangeEvent, connection_event, customer_event
 from shared.domain.connections import Connection
 from shared.store import keys
+from shared.store.attributes import Item, unmarshal
 from shared.store.connections import connection_from_item
 from shared.store.customers import customer_from_item
-from shared.store.table import Item, unmarshal
 
 _TTL_PRINCIPAL = "dynamodb.amazonaws.com"
 

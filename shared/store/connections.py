@@ -14,10 +14,11 @@ from shared.domain.leases import CreationLease, LeaseRequest
 from shared.domain.timeline import Actor, TimelineEntry
 from shared.domain.timestamps import Timestamp, datetime_of, timestamp_of
 from shared.store import keys
+from shared.store.attributes import Item
 from shared.store.customers import TOMBSTONE_LIFETIME, owned_pointer, ownership_of
 from shared.store.leases import Leases, lost, owned_by
 from shared.store.paging import ShardedQuery, decode, encode, invalid_cursor
-from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, Item, Table, check, delete, put
+from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, Table, check, delete, put
 
 INDEX = "byStatus"
 LEASE_LIFETIME = timedelta(days=7)

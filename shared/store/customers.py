@@ -11,9 +11,10 @@ from shared.domain.errors import CompanyTaken, DeletionInProgress, StoreUnavaila
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
 from shared.domain.timestamps import Timestamp, timestamp_of
 from shared.store import keys
+from shared.store.attributes import Item
 from shared.store.leases import CREATING, Leases, from_ms, lease_item, lease_of, lost, owned_by, to_ms
 from shared.store.paging import ShardedQuery
-from shared.store.table import Condition, ConditionFailed, Item, Table, Write, delete, put
+from shared.store.table import Condition, ConditionFailed, Table, Write, delete, put
 
 ACTIVE = "active"
 DELETING = "deleting"

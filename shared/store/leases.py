@@ -9,7 +9,8 @@ from shared.domain.customers import Deletion
 from shared.domain.errors import CreationInProgress
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
 from shared.store import keys
-from shared.store.table import ABSENT, Condition, ConditionFailed, Item, Key, Table, delete, put
+from shared.store.attributes import Item
+from shared.store.table import ABSENT, Condition, ConditionFailed, Key, Table, delete, put
 
 CREATING = "creating"
 RELEASED = datetime.fromtimestamp(0, tz=UTC)

@@ -5,7 +5,8 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Sequence
 
 from shared.domain.errors import InvalidQuery
-from shared.store.table import Item, Table
+from shared.store.attributes import Item
+from shared.store.table import Table
 
 MAX_KEY_CHARACTERS = 250
 QUERY_LIMIT = 1000

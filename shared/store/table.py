@@ -13,7 +13,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
-from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -23,11 +22,11 @@ from botocore.exceptions import (
 from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from shared.domain.errors import StoreUnavailable
+from shared.store.attributes import Item, marshal, unmarshal
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-Item = Mapping[str, Any]
 Key = tuple[str, str]
 _T = TypeVar("_T")
 
@@ -55,9 +54,6 @@ TRANSIENT_ERRORS = frozenset(
 )
 _FAILED_CONDITION = {"ConditionalCheckFailedException", "ConditionalCheckFailed"}
 _THROTTLED: Any = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {}}
-
-_serializer = TypeSerializer()
-_deserializer = TypeDeserializer()
 
 
 class ConditionFailed(Exception):
@@ -182,7 +178,7 @@ class Table:
 
     def _page(self, limit: int, start: Item | None, **request: Any) -> tuple[list[Item], Item | None]:
         if start:
-            request["ExclusiveStartKey"] = _marshal(start)
+            request["ExclusiveStartKey"] = marshal(start)
         response = self._call(lambda: self._client.query(TableName=self._name, Limit=limit, **request))
         last = response.get("LastEvaluatedKey")
         return [unmarshal(item) for item in response["Items"]], unmarshal(last) if last else None
@@ -209,7 +205,7 @@ class Table:
     def _request(self, write: Write) -> dict[str, Any]:
         request: dict[str, Any] = {"TableName": self._name}
         if write.item is not None:
-            request["Item"] = _marshal(write.item)
+            request["Item"] = marshal(write.item)
         else:
             request["Key"] = _marshal_key(write.key)
         if write.condition is not None:
@@ -219,7 +215,7 @@ class Table:
             if write.condition.names:
                 request["ExpressionAttributeNames"] = dict(write.condition.names)
             if write.condition.values:
-                request["ExpressionAttributeValues"] = _marshal(write.condition.values)
+                request["ExpressionAttributeValues"] = marshal(write.condition.values)
         return request
 
     def _call(self, operation: Callable[[], _T]) -> _T:
@@ -261,19 +257,5 @@ def _is_transient(error: BaseException) -> bool:
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR or not TRANSIENT_ERRORS.isdisjoint(codes)
 
 
-def _marshal(item: Item) -> dict[str, Any]:
-    """Convert an item to DynamoDB's form. An attribute with the value None is left out."""
-    return {name: _serializer.serialize(value) for name, value in item.items() if value is not None}
-
-
 def _marshal_key(key: Key) -> dict[str, Any]:
     return {"pk": {"S": key[0]}, "sk": {"S": key[1]}}
-
-
-def unmarshal(item: Mapping[str, Any]) -> Item:
-    """Convert an item from the form that DynamoDB and its streams use."""
-    return {name: _plain(_deserializer.deserialize(value)) for name, value in item.items()}
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Binary) else value  # type: ignore[attr-defined]  # the stubs lack it

@@ -11,9 +11,9 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.client import BaseClient
 
+from shared.runtime.secrets import Secrets
 from tests.infrastructure.permissions.granted import granted, missing, needed_by_lambda, unused
 from tests.infrastructure.permissions.needed import Permission, needed
 from tests.infrastructure.template.deployed import transformed
@@ -29,19 +29,19 @@ _SELECTING_OPTIONS = ("collectonly", "deselect", "ignore", "ignore_glob", "keywo
 
 def pytest_configure() -> None:
     make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
-    get_secret = SecretsProvider.get
+    content_of = Secrets._content
 
     def recording(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
         _record(operation, params)
         return make_api_call(client, operation, params)
 
-    def recording_a_secret(provider: SecretsProvider, *args: Any, **options: Any) -> Any:
+    def recording_a_secret(secret: Secrets) -> Any:
         # Also if the value is cached, because on Lambda each function has its own cache.
         _record("GetSecretValue", {})
-        return get_secret(provider, *args, **options)
+        return content_of(secret)
 
     BaseClient._make_api_call = recording  # type: ignore[attr-defined]
-    SecretsProvider.get = recording_a_secret  # type: ignore[assignment, method-assign]
+    Secrets._content = recording_a_secret  # type: ignore[assignment, method-assign]
 
 
 def _record(operation: str, params: dict[str, Any]) -> None:

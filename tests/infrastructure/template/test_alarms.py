@@ -17,11 +17,11 @@ from botocore.config import Config
 from codat_simulator.faults import Fault
 from codat_simulator.state import CompanyChange
 
-from functions.publish_changes import app as publish_changes
 from local.settings import new_webhook_secret
-from shared import bootstrap
+from shared.bootstrap import changes
 from shared.messaging.event_bus import EventBus
 from shared.runtime import clock as runtime_clock
+from tests.handlers import handler
 from tests.infrastructure.template.alarm_model import STACK, Alarm, Metrics, Uncertain, statistic_of
 from tests.infrastructure.template.deployed import properties
 from tests.integration.faults.context import Context
@@ -103,7 +103,7 @@ def calls_succeed(world: World) -> None:
 def calls_meet_a_bug(number: int) -> Callable[[World], None]:
     def situation(world: World) -> None:
         with pytest.MonkeyPatch.context() as patched:
-            patched.delattr("shared.bootstrap.context")
+            patched.delattr("shared.bootstrap.stores.context")
             for _ in range(number):
                 assert world.app.get("/customers").json()["type"] == "internal-error"
 
@@ -288,11 +288,11 @@ def the_event_bus_fails(*, attempts: int) -> Callable[[World], None]:
             "events", endpoint_url="http://127.0.0.1:9", config=Config(retries={"total_max_attempts": 1})
         )
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(bootstrap, "event_bus", lambda: EventBus(no_server, "default"))
+            patched.setattr(changes, "event_bus", lambda: EventBus(no_server, "default"))
             for _ in range(attempts):
-                assert publish_changes.handler({"Records": [record]}, Context())["batchItemFailures"]
+                assert handler("publish_changes")({"Records": [record]}, Context())["batchItemFailures"]
                 world.wait(2)
-        assert publish_changes.handler({"Records": [record]}, Context())["batchItemFailures"] == []
+        assert handler("publish_changes")({"Records": [record]}, Context())["batchItemFailures"] == []
         world.wait(HOUR)
 
     return situation

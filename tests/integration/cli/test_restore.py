@@ -14,8 +14,9 @@ from codat_simulator.faults import Fault
 
 from cli.__main__ import main
 from cli.restore import Restoration
+from shared.store.attributes import Item
 from shared.store.customers import Customers
-from shared.store.table import Item, Key, Table, Write, delete, put
+from shared.store.table import Key, Table, Write, delete, put
 from tests.change_events import events_about as events_of
 from tests.conftest import App
 from tests.integration.functions.calls import adopting_orphans, reconcile

@@ -14,7 +14,7 @@ from codat_simulator.settings import Settings
 from standardwebhooks import Webhook
 
 from local.settings import new_webhook_secret
-from shared import bootstrap
+from shared.bootstrap.codat import trusted_api_keys
 from shared.runtime import secrets
 from tests.e2e.docs.markdown import ROOT
 from tests.integration.cli.conftest import Operator
@@ -104,7 +104,7 @@ def test_a_rotation_records_its_proof(operator: Operator) -> None:
     app.codat.api_keys = ("new-key",)
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_company(customer["companyId"])
-    bootstrap._trusted_api_keys.cache_clear()
+    trusted_api_keys.cache_clear()
     secrets.secrets.cache_clear()
     assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 204
 
@@ -117,7 +117,7 @@ def test_a_key_is_trusted_after_a_confirmation(operator: Operator) -> None:
     app.codat.state.delete_company(customer["companyId"])
     app.codat.api_keys = ("new-key",)
     operator.store_secret({**operator.stored_secret, "apiKey": "new-key"})
-    bootstrap._trusted_api_keys.cache_clear()
+    trusted_api_keys.cache_clear()
     delete = f"/customers/{customer['customerId']}"
     assert app.http.delete(delete).status_code == 502
     status, output = operator.run("trust-api-key", "yes")

@@ -16,7 +16,7 @@ import pytest
 from codat_simulator.faults import Fault
 from codat_simulator.state import CompanyChange
 
-from shared import bootstrap
+from shared.bootstrap import codat
 from shared.domain.errors import SecretsUnavailable
 from shared.runtime import secrets
 from tests.conftest import App, Clock
@@ -35,7 +35,7 @@ from tests.integration.faults.proxy import (
 from tests.payloads import api_event, webhook_about
 from tests.properties.crashes.test_crashes import SCENES, Scene, creating_a_company, creating_a_connection, unlinking
 
-SECONDS = bootstrap.STORE_RESERVE_SECONDS + 0.6
+SECONDS = codat.STORE_RESERVE_SECONDS + 0.6
 """The function's time, of which 0.6 s are left for Codat. The reserve is the margin for a busy machine.
 
 A client that ignored the remaining time would wait for 9 s (`READ_SECONDS`), or as long as a body keeps arriving.

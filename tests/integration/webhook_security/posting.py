@@ -5,7 +5,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from functions.codat_webhook import app
+from tests.handlers import handler
 from tests.integration.faults.context import Context
 from tests.payloads import api_event
 
@@ -23,5 +23,5 @@ def post_webhook(body: bytes, headers: Mapping[str, str], *, base64: bool = Fals
     if base64:
         event["body"], event["isBase64Encoded"] = b64encode(body).decode(), True
     event["headers"] = {"content-type": "application/json", "host": "api.example", **headers}
-    answer = app.handler(event, Context())
+    answer = handler("codat_webhook")(event, Context())
     return answer["statusCode"], json.loads(answer["body"]) if answer["body"] else None

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from functions.codat_webhook import app as codat_webhook
 from local.settings import new_webhook_secret
 from shared.runtime.observability import logger
 from shared.runtime.settings import read
 from tests.conftest import App, Clock
+from tests.handlers import handler
 from tests.integration.faults.context import Context
 from tests.integration.webhook_security.test_refused_webhooks import REAL
 from tests.payloads import api_event, signed
@@ -118,7 +118,7 @@ def codats_ranges(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def post_from(address: str, headers: dict[str, str], body: str = REAL.decode(), **fields: Any) -> tuple[int, Any]:
     event = api_event("codat_webhook") | {"body": body, "headers": headers, **fields}
     event["requestContext"]["http"]["sourceIp"] = address
-    answer = codat_webhook.handler(event, Context())
+    answer = handler("codat_webhook")(event, Context())
     return answer["statusCode"], json.loads(answer["body"] or "null")
 
 

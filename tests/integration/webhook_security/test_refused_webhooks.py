@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, example, given, strategies as st
 from standardwebhooks import Webhook
 
-from functions.codat_webhook import app as codat_webhook
 from local.settings import new_webhook_secret
 from local.stack import Stack
 from tests.conftest import App
+from tests.handlers import handler
 from tests.integration.faults.context import Context
 from tests.integration.webhook_security.posting import COMPANY_ID, post_webhook
 from tests.intensity import intensity
@@ -153,7 +153,7 @@ def test_a_body_with_invalid_base64_is_refused(app: App, body: str) -> None:
     event["headers"] |= signed(body.encode(), app.stack.settings.webhook_secrets[0])
     with table_unchanged(app):
         for headers in (event["headers"], dict[str, str](), None):
-            answer = codat_webhook.handler(event | {"headers": headers}, Context())
+            answer = handler("codat_webhook")(event | {"headers": headers}, Context())
             assert (answer["statusCode"], json.loads(answer["body"])["type"]) == (401, "not-authentic")
 
 

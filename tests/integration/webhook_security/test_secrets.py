@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from local.settings import new_webhook_secret
-from shared.runtime import secrets
+from shared.runtime import aws, secrets
 from tests.conftest import App
 from tests.integration.faults.proxy import Behaviour, Proxy, dropped, responds, silent
 from tests.integration.webhook_security.posting import COMPANY_ID, post_webhook
@@ -37,8 +37,13 @@ def secrets_manager(direct: "SecretsManagerClient", monkeypatch: pytest.MonkeyPa
     """A proxy in front of Secrets Manager. The function has no cached secret yet."""
     with Proxy(direct.meta.endpoint_url) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", proxy.url)
-        secrets.secrets.cache_clear()
+        _start_afresh()
         yield proxy
+    _start_afresh()
+
+
+def _start_afresh() -> None:
+    aws.close_clients()
     secrets.secrets.cache_clear()
 
 

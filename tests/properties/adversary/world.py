@@ -32,7 +32,7 @@ import tenacity
 import tenacity.wait
 from botocore.exceptions import ConnectionClosedError
 
-from shared import bootstrap
+from shared.bootstrap import codat, plan, stores, webhook
 from shared.codat import client, transport
 from shared.codat.transport import READ_SECONDS
 from shared.domain.errors import CodatCustomersError
@@ -176,11 +176,12 @@ class World:
                 botocore.retries.standard.ExponentialBackoff, "delay_amount", lambda *_: self.random.uniform(0, 2)
             )
             http = httpx.Client(base_url="https://codat.test", transport=_Transport(self))
-            patched.setattr(bootstrap, "_http", lambda: http)
-            patched.setattr(bootstrap, "secrets", lambda: _Secrets(self))
-            patched.setattr(bootstrap, "queue", lambda: SimpleNamespace(send=self._enqueue))
-            patched.setattr(bootstrap, "_trusted_api_keys", lambda: self._trusted[self._instance()])
-            patched.setattr(bootstrap, "uuid4", self._uuid4)
+            patched.setattr(codat, "http", lambda: http)
+            for module in (codat, webhook):
+                patched.setattr(module, "secrets", lambda: _Secrets(self))
+            patched.setattr(plan, "queue", lambda: SimpleNamespace(send=self._enqueue))
+            patched.setattr(codat, "trusted_api_keys", lambda: self._trusted[self._instance()])
+            patched.setattr(stores, "uuid4", self._uuid4)
             patched.setattr(client, "uuid4", self._uuid4)
             patched.setattr(clock, "now", self.now)
             patched.setattr(transport, "monotonic", self._monotonic)

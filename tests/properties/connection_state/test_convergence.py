@@ -15,10 +15,8 @@ from codat_simulator.faults import Fault
 from hypothesis import assume, given, settings, strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from functions.create_connection import app as create_connection
-from functions.read_customers import app as read_customers
-from functions.unlink_connection import app as unlink_connection
 from tests.conftest import App
+from tests.handlers import handler
 from tests.integration.faults.context import Context
 from tests.integration.webhook_security.posting import post_webhook
 from tests.intensity import intensity
@@ -174,7 +172,7 @@ class ConnectionMachine(RuleBasedStateMachine):
     @rule()
     def unlink(self) -> None:
         self.at_codat.status, self.at_codat.error = "Linked", None
-        response = unlink_connection.handler(api_event("unlink_connection", **self._path), Context())
+        response = handler("unlink_connection")(api_event("unlink_connection", **self._path), Context())
         if self.model.status == "Deleted":
             assert response["statusCode"] == 409
             return
@@ -188,13 +186,13 @@ class ConnectionMachine(RuleBasedStateMachine):
         """Call POST …/connections, which reads the existing connection from Codat."""
         self.at_codat.status, self.at_codat.error = status, None
         event = api_event("create_connection", body={"platformKey": "qhyg"}, customerId=self.connection["customerId"])
-        response = create_connection.handler(event, Context())
+        response = handler("create_connection")(event, Context())
         self.model.add_response(0, status)
         assert (response["statusCode"], json.loads(response["body"])["status"]) == (200, status)
 
     @invariant()
     def the_newest_status_is_shown_and_each_event_is_in_the_timeline_once(self) -> None:
-        response = read_customers.handler(api_event("get_connection", **self._path), Context())
+        response = handler("read_customers")(api_event("get_connection", **self._path), Context())
         shown = json.loads(response["body"])
         assert (shown["status"], shown["error"]) == (self.model.status, self.model.error)
         entries = items(self._app, self.connection["companyId"], "EVENT#")

@@ -1,6 +1,6 @@
 """The state of a forked process at its start: modules imported and clients built, as in a warm Lambda.
 
-No client has connected yet, so the processes share no connection.
+No client is connected, so the processes share no connection.
 """
 
 import gc
@@ -8,23 +8,11 @@ import importlib
 import pkgutil
 
 import functions
-import shared
-from shared import bootstrap
-from shared.runtime import secrets
+from shared.runtime.secrets import secrets
 
-for package in (functions, shared):
-    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-        importlib.import_module(module.name)
-
-for build in (
-    bootstrap._dynamodb,
-    bootstrap._http,
-    bootstrap.event_bus,
-    bootstrap.platform_catalog,
-    bootstrap.queue,
-    secrets.secrets,
-):
-    build()
+for module in pkgutil.walk_packages(functions.__path__, "functions."):
+    importlib.import_module(module.name)
+secrets().forget()
 
 # A garbage collection in a forked process would copy every page.
 gc.collect()

@@ -1,6 +1,11 @@
 """A table of one item, with the two conditions that leases use."""
 
-from shared.store.table import ABSENT, ConditionFailed, Item, Write
+from typing import TYPE_CHECKING
+
+from shared.store.table import ABSENT, ConditionFailed, Write
+
+if TYPE_CHECKING:
+    from shared.store.attributes import Item
 
 
 class OneItemTable:

@@ -10,8 +10,8 @@ import pytest
 
 from shared.domain.errors import CreationInProgress
 from shared.domain.leases import CreationLease, LeaseRequest
+from shared.store.attributes import Item
 from shared.store.leases import RELEASED, Leases, from_ms, lease_item, lease_of, lost, to_ms
-from shared.store.table import Item
 from tests.unit.store.one_item_table import OneItemTable
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

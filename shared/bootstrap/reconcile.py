@@ -1,0 +1,23 @@
+"""For the function that reconciles."""
+
+from datetime import timedelta
+
+from shared.bootstrap import codat, init_phase
+from shared.domain.timeline import RECONCILE, Actor
+from shared.runtime.clock import LambdaContext
+from shared.runtime.settings import ReconcileSettings, read
+from shared.services.reconcile.context import ReconcileContext
+
+
+def initialize() -> None:
+    codat.initialize()
+    init_phase.initialize(lambda: read(ReconcileSettings))
+
+
+def context(lambda_context: LambdaContext) -> ReconcileContext:
+    own = read(ReconcileSettings)
+    return ReconcileContext(
+        **codat.stores_and_codat(Actor(RECONCILE), lambda_context),
+        adopt_orphans=own.adopt_orphans,
+        abandoned_after=timedelta(days=own.abandoned_after_days),
+    )

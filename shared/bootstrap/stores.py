@@ -1,0 +1,50 @@
+"""For functions that read the table."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+from shared.bootstrap import init_phase
+from shared.domain.platforms import PlatformCatalog
+from shared.domain.timeline import CALLER, Actor
+from shared.http.router import Request
+from shared.runtime import clock
+from shared.runtime.aws import client
+from shared.runtime.observability import Telemetry
+from shared.runtime.settings import settings
+from shared.services.context import Context
+from shared.store.connections import Connections
+from shared.store.customers import Customers
+from shared.store.table import Table
+
+
+def initialize() -> None:
+    init_phase.initialize(lambda: client("dynamodb"), platform_catalog)
+
+
+def context(request: Request) -> Context:
+    return Context(**stores(Actor(CALLER, request.caller), lambda: clock.seconds_left(request.context)))
+
+
+def stores(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
+    """Return the fields of a Context."""
+    limited = table(seconds_left)
+    return {
+        "actor": actor,
+        "telemetry": Telemetry(),
+        "now": clock.now,
+        "new_id": lambda: str(uuid4()),
+        "customers": Customers(limited),
+        "connections": Connections(limited, timeline_lifetime=timedelta(days=settings().timeline_days)),
+    }
+
+
+def table(seconds_left: Callable[[], float]) -> Table:
+    return Table(client("dynamodb"), settings().table_name, seconds_left=seconds_left)
+
+
+@cache
+def platform_catalog() -> PlatformCatalog:
+    return PlatformCatalog.of(settings().platform_keys, allow_sandbox=settings().allow_sandbox)
