@@ -7,17 +7,17 @@ from shared.domain.documents import customer_document
 from shared.http.requests import NewCustomer
 from shared.http.router import Request, Response, http_handler
 from shared.runtime.settings import settings
-from shared.services.customers import create_customer, existing_connections
+from shared.services.customers import create_customer
 
 
 def create(request: Request) -> Response:
     body = request.read(NewCustomer, tag_key=settings().codat_tag_key)
     context = codat.context(request)
     context.telemetry.note(customer_id=body.customer_id)
-    customer, created = create_customer(body.customer_id, body.profile, context, body.company_id)
+    customer, connections, created = create_customer(body.customer_id, body.profile, context, body.company_id)
     return Response(
         HTTPStatus.CREATED if created else HTTPStatus.OK,
-        customer_document(customer, existing_connections(customer, context)),
+        customer_document(customer, connections),
         {"location": f"/customers/{customer.customer_id}"},
     )
 

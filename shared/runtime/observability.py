@@ -1,16 +1,19 @@
-"""Logs and metrics as JSON lines through Powertools. They contain ids, but no bodies, link URLs or secrets.
+"""Logs and metrics as JSON lines. They contain ids, but no bodies, link URLs or secrets.
 
 Both are kept per invocation, because the local stack serves requests concurrently in one process.
 """
 
+import json
 import logging
+import os
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
+from time import time
 from typing import Any
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from shared.runtime import log_ids
 from shared.runtime.clock import LambdaContext
@@ -22,7 +25,8 @@ for library in ("boto3", "botocore", "httpcore", "httpx", "urllib3"):
     logging.getLogger(library).setLevel(logging.WARNING)
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
-_Values = dict[tuple[str, MetricUnit], float]
+_Values = dict[tuple[str, str], float]
+"""By name and unit."""
 
 _metrics: ContextVar[dict[tuple[tuple[str, str], ...], _Values] | None] = ContextVar("metrics", default=None)
 """The invocation's values by dimensions, name and unit; None outside an invocation, where metrics are dropped."""
@@ -51,14 +55,29 @@ def observed(handler: Handler) -> Handler:
 
 
 def _write_metrics() -> None:
-    """Write a line for each set of dimensions, as CloudWatch's embedded metric format requires."""
+    """Write the values in CloudWatch's embedded metric format: in one line, unless a dimension has two values.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+    """
+    directives: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
     for dimensions, values in (_metrics.get() or {}).items():
-        line = EphemeralMetrics()
-        for name, text in dimensions:
-            line.add_dimension(name, text)
-        for (metric, unit), value in values.items():
-            line.add_metric(metric, unit, value)
-        line.flush_metrics()
+        properties: dict[str, Any] = {"service": os.environ.get("POWERTOOLS_SERVICE_NAME", ""), **dict(dimensions)}
+        directive = {
+            "Namespace": os.environ.get("POWERTOOLS_METRICS_NAMESPACE", ""),
+            "Dimensions": [list(properties)],
+            "Metrics": [{"Name": name, "Unit": unit} for name, unit in values],
+        }
+        properties |= {name: value for (name, _), value in values.items()}
+        for others, line in directives:
+            if all(others.get(key, value) == value for key, value in properties.items()):
+                others.update(properties)
+                line.append(directive)
+                break
+        else:
+            directives.append((properties, [directive]))
+    for properties, line in directives:
+        metadata = {"Timestamp": int(time() * 1000), "CloudWatchMetrics": line}
+        sys.stdout.write(json.dumps({"_aws": metadata, **properties}) + "\n")
 
 
 class Telemetry:
@@ -66,15 +85,15 @@ class Telemetry:
         self.count_many(metric, 1, **dimensions)
 
     def count_many(self, metric: str, amount: int, **dimensions: str) -> None:
-        values, key = self._values(dimensions), (metric, MetricUnit.Count)
+        values, key = self._values(dimensions), (metric, "Count")
         values[key] = values.get(key, 0) + amount
 
     def measure(self, metric: str, value: float) -> None:
         """Set the value; a later value of the same invocation replaces it."""
-        self._values({})[metric, MetricUnit.Count] = value
+        self._values({})[metric, "Count"] = value
 
     def measure_seconds(self, metric: str, seconds: float) -> None:
-        self._values({})[metric, MetricUnit.Seconds] = seconds
+        self._values({})[metric, "Seconds"] = seconds
 
     @staticmethod
     def _values(dimensions: dict[str, str]) -> _Values:

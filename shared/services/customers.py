@@ -19,8 +19,8 @@ ADOPTION_REFUSALS = (errors.CompanyUnknown, errors.CompanyTaken, errors.TooManyT
 
 def create_customer(
     customer_id: str, profile: Profile, context: CodatContext, company_id: str | None = None
-) -> tuple[Customer, bool]:
-    """Return the customer, and whether this call created it. With `company_id`, adopt that company.
+) -> tuple[Customer, list[Connection], bool]:
+    """Return the customer, its connections, and whether this call created it. With `company_id`, adopt that company.
 
     Raises CustomerConflict if the customer exists with another profile or company, CreationInProgress or
     DeletionInProgress while another call is running, CompanyUnknown, CompanyTaken and TooManyTags for a company that
@@ -41,7 +41,10 @@ def create_customer(
         # The process that adopted the company may have crashed before it stored the connections.
         listed, _ = context.codat.connections(company_id)
         sync_connections(listed, customer, context, event_type="adopted")
-    return ensure_profile(customer, profile, context), created
+    customer = ensure_profile(customer, profile, context)
+    # A new company has no connections: they are not read.
+    is_new = isinstance(acquired, CreationLease) and not is_adoption(acquired)
+    return customer, [] if is_new else existing_connections(customer, context), created
 
 
 def finish_creation(lease: CreationLease, context: CodatContext) -> Customer:
