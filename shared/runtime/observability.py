@@ -67,7 +67,7 @@ def _write_metrics() -> None:
             "Dimensions": [list(properties)],
             "Metrics": [{"Name": name, "Unit": unit} for name, unit in values],
         }
-        properties |= {name: value for (name, _), value in values.items()}
+        properties |= {name: [value] for (name, _), value in values.items()}
         for others, line in directives:
             if all(others.get(key, value) == value for key, value in properties.items()):
                 others.update(properties)
