@@ -81,6 +81,7 @@ audit: .scan/.synced shared/requirements.txt ## look up the deployed packages in
 	.scan/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement shared/requirements.txt
 
 # Lambda's disk is read-only and `sam build` ships no byte code, so every cold start would compile everything again.
+# The layer is trimmed first: over half of it would be data of AWS's other services.
 # Nothing is reused from an earlier build: SAM would not notice that an interrupted build left a package out.
 # Unchecked, because the archive's times mean nothing; under Lambda's paths, so that no checkout's path is in it.
 # The same commit gives the same bytes: modes and times of the files don't depend on the machine either.
@@ -92,6 +93,7 @@ package: .sam/.synced shared/requirements.txt ## build what `sam deploy` uploads
 	@$(MAKE) --no-print-directory $(WHEELS)/.complete
 	PATH="$(CURDIR)/.sam/bin:$$PATH" PIP_NO_INDEX=1 PIP_FIND_LINKS="$(CURDIR)/$(WHEELS)" PIP_QUIET=1 \
 		$(SAM) build $(RESOURCE) --no-cached --build-dir $(BUILD) --parameter-overrides Architecture=$(ARCH)
+	@$(RUNTIME) -m tools.trim_layer $(BUILD)
 	@for folder in $(BUILD)/*/; do \
 		folder=$${folder%/}; \
 		case $$folder in *Layer) root=/opt;; *) root=/var/task;; esac; \
