@@ -21,17 +21,19 @@ import standardwebhooks.webhooks
 import tenacity
 
 from shared import bootstrap
-from shared.runtime import clock as runtime_clock
-from shared.store.table import Table, unmarshal
+from shared.runtime import clock as runtime_clock, settings as runtime_settings
+from shared.store.table import unmarshal
+from tests import parse_once
 from tests.intensity import examples
 from tests.payloads import signed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from codat_simulator.server import CodatServer
 
     from local.stack import Stack
+    from tests.fresh_table import FreshTable
     from tests.integration.faults.proxy import Proxy
 
 # The duration of an example depends on the machine more than on the code.
@@ -42,6 +44,8 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("any machine")
+
+parse_once.apply()
 
 pytest_plugins = ["tests.infrastructure.disclosure.plugin", "tests.infrastructure.permissions.plugin"]
 
@@ -74,6 +78,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
+    from local.aws import poller  # noqa: PLC0415
     from local.settings import LocalSettings, new_webhook_secret  # noqa: PLC0415
     from local.stack import running_stack  # noqa: PLC0415
 
@@ -85,7 +90,9 @@ def stack() -> Iterator[Stack]:
         dynamodb_endpoint=os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"),
         port=0,
     )
-    with running_stack(settings) as running:
+    # A read of the stream costs as much as a call. `Stack.events` doesn't wait for the window.
+    with pytest.MonkeyPatch.context() as patched, running_stack(settings) as running:
+        patched.setattr(poller, "_BATCH_WINDOW", 1.0)
         assert running.codat is not None
         # Many tests wait for the first read of the data.
         running.codat.settings = replace(running.codat.settings, initial_read=0.01)
@@ -99,6 +106,7 @@ class App:
     http: httpx.Client
     stack: Stack
     codat: CodatServer
+    table: FreshTable
 
     def post(self, path: str, body: Any = None) -> httpx.Response:
         return self.http.post(path, json=body) if body is not None else self.http.post(path)
@@ -142,13 +150,14 @@ class App:
         secret = signing.pop("secret", self.stack.settings.webhook_secrets[0])
         return self.http.post("/webhooks/codat", content=raw, headers=signed(raw, secret, **signing))
 
-    def start_afresh(self) -> None:
-        """Reset Codat and empty the table: moto copies the whole table for every transaction."""
+    def start_afresh(self, *, is_new: bool = False) -> None:
+        """Reset Codat and empty the table. A new deployment trusts no API key yet."""
         self.codat.reset()
         bootstrap._trusted_api_keys.cache_clear()
-        table = Table(self.stack.dynamodb, self.stack.table_name)
-        while items := self.stack.dynamodb.scan(TableName=self.stack.table_name)["Items"]:
-            table.delete_many((item["pk"]["S"], item["sk"]["S"]) for item in items)
+        if is_new:
+            self.table.empty()
+        else:
+            self.table.empty_but_for_trust()
 
     def items(self, pk: str = "") -> list[dict[str, Any]]:
         """Return the items of a partition; if `pk` ends in `#` or is empty, of all partitions that start with it."""
@@ -164,11 +173,18 @@ class App:
         return [item for item in items if item["pk"].startswith(pk)]
 
 
+@pytest.fixture(scope="module")
+def fresh_table(stack: Stack) -> FreshTable:
+    from tests.fresh_table import FreshTable  # noqa: PLC0415
+
+    return FreshTable(stack)
+
+
 @pytest.fixture
-def app(stack: Stack) -> Iterator[App]:
+def app(stack: Stack, fresh_table: FreshTable) -> Iterator[App]:
     assert stack.codat is not None
     with httpx.Client(base_url=stack.url, timeout=40) as http:
-        app = App(http, stack, stack.codat)
+        app = App(http, stack, stack.codat, fresh_table)
         app.start_afresh()
         yield app
     stack.codat.background.cancel()
@@ -207,21 +223,28 @@ def clock(app: App, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def codat_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    yield from _proxied(app.stack.codat_url, "CODAT_BASE_URL", monkeypatch)
+    def forget_client() -> None:
+        bootstrap._http().close()
+        bootstrap._http.cache_clear()
+        runtime_settings.read.cache_clear()
+
+    yield from _proxied(app.stack.codat_url, "CODAT_BASE_URL", forget_client, monkeypatch)
 
 
 @pytest.fixture
 def dynamodb_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    yield from _proxied(app.stack.dynamodb.meta.endpoint_url, "AWS_ENDPOINT_URL_DYNAMODB", monkeypatch)
+    url = app.stack.dynamodb.meta.endpoint_url
+    yield from _proxied(url, "AWS_ENDPOINT_URL_DYNAMODB", bootstrap._dynamodb.cache_clear, monkeypatch)
 
 
-def _proxied(upstream: str, variable: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def _proxied(
+    upstream: str, variable: str, forget_client: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Proxy]:
     """Let the functions reach `upstream` only through the proxy, until the test ends."""
-    from local.stack import clear_caches  # noqa: PLC0415
     from tests.integration.faults.proxy import Proxy  # noqa: PLC0415
 
     with Proxy(upstream) as proxy, monkeypatch.context() as patched:
         patched.setenv(variable, proxy.url)
-        clear_caches()
+        forget_client()
         yield proxy
-        clear_caches()
+        forget_client()

@@ -129,6 +129,8 @@ def test_a_key_is_trusted_after_a_confirmation(operator: Operator) -> None:
 
 
 def test_a_revoked_key_is_replaced(operator: Operator) -> None:
+    """GIVEN a new deployment, whose first key was revoked."""
+    operator.app.start_afresh(is_new=True)
     operator.store_secret({"apiKey": "revoked-key", "webhookSecrets": []})
     operator.app.codat.api_keys = ("new-key",)
     assert operator.run("rotate-api-key", "new-key")[0] == 0

@@ -227,7 +227,7 @@ def test_an_untrusted_key_adopts_nothing(app: App, monkeypatch: pytest.MonkeyPat
 
 def test_the_first_key_is_trusted_once_codat_accepts_it(app: App) -> None:
     """GIVEN a new deployment with a mistyped key THEN it is not trusted; the right key is, once Codat accepts it."""
-    app.start_afresh()
+    app.start_afresh(is_new=True)
     with api_key(app, "mistyped"):
         assert app.post("/customers", {"customerId": "c-1", "name": "x"}).json()["type"] == "codat-rejected-credentials"
         assert app.items("APIKEYS") == []
@@ -337,7 +337,7 @@ def test_a_gateways_200_proves_no_key(app: App, codat_wire: Proxy) -> None:
 
 def test_only_one_key_is_trusted_as_the_first(app: App) -> None:
     """GIVEN two functions with different keys THEN only the first key is trusted as the deployment's first."""
-    app.start_afresh()
+    app.start_afresh(is_new=True)
     keys = ApiKeys(Table(app.stack.dynamodb, app.stack.table_name))
     now = datetime.now(UTC)
     assert [keys.trust_first(key, now) for key in ("a", "b", "a")] == [True, False, True]
