@@ -7,6 +7,7 @@ a request that is added to a use case later.
 import importlib
 import json
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing.connection import Connection
+from threading import Lock
 from typing import Any, Literal
 
 Moment = Literal["before", "after"]
@@ -68,6 +70,7 @@ def invoke(
     handler: str, event: dict[str, Any], *, kill_point: KillPoint | None = None, later: timedelta = timedelta(0)
 ) -> Invocation:
     """Invoke `handler` ("functions.x.app") with `event` in a process whose clock is ahead by `later`."""
+    _match_addresses()
     reading, writing = _processes.Pipe(duplex=False)
     process = _processes.Process(
         target=_run, args=(writing, handler, event, kill_point, later.total_seconds(), dict(os.environ))
@@ -90,7 +93,23 @@ def invoke(
     return Invocation(result, requests)
 
 
+def _match_addresses() -> None:
+    """Stop a server whose clients were built for another stack: the next process starts a new one.
+
+    A process would build its clients again, which takes longer than most invocations.
+    """
+    addresses = {name: os.environ.get(name) for name in _ADDRESSES}
+    with _lock:
+        if _served != addresses:
+            multiprocessing.forkserver._forkserver._stop()  # type: ignore[attr-defined]
+            _served.clear()
+            _served.update(addresses)
+
+
 SECONDS_LEFT = 20
+_lock = Lock()
+_served: dict[str, str | None] = {}
+"""The addresses that the server's clients were built for."""
 _ADDRESSES = {
     "CODAT_BASE_URL",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -118,14 +137,8 @@ def _run(  # noqa: PLR0917  # a process's arguments are positional
     later: float,
     environment: dict[str, str],
 ) -> None:
-    from tests.properties.crashes.preloaded import BUILT_FOR  # noqa: PLC0415
-
     os.environ.clear()
     os.environ.update(environment)
-    if {name for name in environment if environment[name] != BUILT_FOR.get(name)} & _ADDRESSES:
-        from local.stack import clear_caches  # noqa: PLC0415  # the import costs more than most invocations
-
-        clear_caches()  # the preloaded clients belong to another stack
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # its logs are not needed
     _shift_clock(later)
     _intercept_requests(pipe, kill_point)

@@ -5,7 +5,6 @@ No client has connected yet, so the processes share no connection.
 
 import gc
 import importlib
-import os
 import pkgutil
 
 import functions
@@ -25,8 +24,6 @@ for build in (
     bootstrap.secrets,
 ):
     build()
-
-BUILT_FOR = dict(os.environ)
 
 # A garbage collection in a forked process would copy every page.
 gc.collect()

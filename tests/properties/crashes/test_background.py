@@ -20,7 +20,7 @@ from tests.properties.crashes.invocation import (
     first_and_last_of_each_name,
     invoke,
 )
-from tests.properties.crashes.test_crashes import LEASE_OVER, start_afresh
+from tests.properties.crashes.test_crashes import LEASE_OVER
 
 MOMENTS: tuple[Moment, ...] = ("before", "after")
 
@@ -100,7 +100,6 @@ def test_a_reconcile_killed_at_any_request_completes_when_its_message_is_deliver
     THEN the work completes. The next reconcile imports the connections of an adoption that was interrupted.
     """
     with adopting_orphans():
-        start_afresh(app)
         message = message_of(app)
         invocation = message.process()
         assert invocation.answer is not None
@@ -109,7 +108,7 @@ def test_a_reconcile_killed_at_any_request_completes_when_its_message_is_deliver
         kill_points = all_kill_points(invocation.exchanges)
         record_property("kill_points", len(kill_points))
         for kill_point in kill_points:
-            start_afresh(app)
+            app.start_afresh()
             message = message_of(app)
             assert message.process(kill_point=kill_point).answer is None
             repeated = message.process(later=LEASE_OVER)

@@ -13,9 +13,7 @@ from uuid import uuid4
 import pytest
 from codat_simulator.state import CompanyChange
 
-from shared.codat.transport import api_key_fingerprint
 from shared.domain.timestamps import timestamp_of
-from shared.store.api_keys import ApiKeys
 from shared.store.keys import SHARDS
 from shared.store.table import Table, put
 from tests.conftest import App
@@ -217,19 +215,11 @@ SCENES = [
 ]
 
 
-def start_afresh(app: App) -> None:
-    """Empty the table and trust the API key. How the first key becomes trusted has a test of its own."""
-    app.start_afresh()
-    fingerprint = api_key_fingerprint(app.stack.settings.codat_api_key)
-    ApiKeys(Table(app.stack.dynamodb, app.stack.table_name)).trust_first(fingerprint, datetime.now(UTC))
-
-
 @pytest.mark.parametrize("prepare", SCENES)
 def test_a_call_killed_at_any_request_completes_when_it_is_repeated(
     app: App, prepare: Callable[[App], Scene], record_property: Callable[[str, object], None]
 ) -> None:
     """WHEN the call is repeated at once THEN it completes, or is refused until the end of the lease."""
-    start_afresh(app)
     scene = prepare(app)
     invocation = invoke(scene.handler, scene.event)
     assert invocation.status in scene.done, invocation.body
@@ -238,7 +228,7 @@ def test_a_call_killed_at_any_request_completes_when_it_is_repeated(
     kill_points = all_kill_points(invocation.exchanges)
     record_property("kill_points", len(kill_points))
     for kill_point in kill_points:
-        start_afresh(app)
+        app.start_afresh()
         scene = prepare(app)
         killed = invoke(scene.handler, scene.event, kill_point=kill_point)
         # If a webhook has already done the work, the call needs fewer requests and may end before the kill point.
@@ -255,11 +245,12 @@ def test_a_call_killed_at_any_request_completes_when_it_is_repeated(
 
 def test_a_call_killed_while_the_first_api_key_becomes_trusted(app: App) -> None:
     """THEN the repeated call creates the deployment's first customer once."""
+    app.start_afresh(is_new=True)
     scene = creating_a_company(app)
     requests = invoke(scene.handler, scene.event).exchanges
     assert requests.count("Query") >= SHARDS
     for kill_point in [KillPoint(number, "after") for number in first_and_last_of_each_name(requests)]:
-        app.start_afresh()
+        app.start_afresh(is_new=True)
         scene = creating_a_company(app)
         assert invoke(scene.handler, scene.event, kill_point=kill_point).answer is None
         assert invoke(scene.handler, scene.event, later=LEASE_OVER).status in scene.done, kill_point
