@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -182,7 +181,16 @@ def check(app: App, wire: Proxy, scene: Scene, names: Iterable[str], clock: Cloc
     scene.holds()
 
 
-@pytest.mark.parametrize("scene_of", [scene for scene in SCENES if not scene.__name__.startswith("webhook")])
+def creating_the_first_company(app: App) -> Scene:
+    """The API key is not trusted yet, so that Codat is first asked for its number of companies."""
+    app.start_afresh(is_new=True)
+    return creating_a_company(app)
+
+
+CALLS = [scene for scene in SCENES if not scene.__name__.startswith("webhook")]
+
+
+@pytest.mark.parametrize("scene_of", [*CALLS, creating_the_first_company])
 def test_a_failure_becomes_a_problem_in_time_and_the_repeated_call_completes(
     app: App, codat_wire: Proxy, clock: Clock, scene_of: Callable[[App], Scene]
 ) -> None:
@@ -194,16 +202,7 @@ def test_every_invalid_answer_becomes_a_problem(app: App, codat_wire: Proxy, clo
     check(app, codat_wire, creating_a_connection(app), BEHAVIOURS, clock)
 
 
-@pytest.mark.parametrize(
-    "date",
-    [
-        "yesterday",
-        "",
-        "Mon, 01 Jan 0001 00:00:00 +2300",
-        "Fri, 31 Dec 9999 23:59:59 -2300",
-        "Mon, 1 Jan 99999999999999999999 00:00:00 GMT",
-    ],
-)
+@pytest.mark.parametrize("date", ["", "Mon, 01 Jan 0001 00:00:00 +2300"])
 def test_an_answer_with_an_invalid_date_header_is_used(app: App, codat_wire: Proxy, date: str) -> None:
     scene = creating_a_connection(app)
     codat_wire.always(dated(date))
@@ -234,11 +233,6 @@ def test_a_date_header_in_the_future_does_not_outrank_later_webhooks(
 CREATIONS = [creating_a_company, creating_a_connection]
 
 
-def work_late(exchange: Exchange) -> None:
-    time.sleep(1.5)
-    exchange.forward()
-
-
 @pytest.mark.parametrize(
     ("status", "answer"),
     [
@@ -256,18 +250,17 @@ def test_a_gateway_error_does_not_prove_that_the_request_has_ended(  # noqa: PLR
 ) -> None:
     """Only an error with Codat's correlation id proves that Codat has finished the request."""
     scene = scene_of(app)
-    threads: list[Thread] = []
+    late: list[Exchange] = []
 
     def still_running(exchange: Exchange) -> None:
-        threads.append(Thread(target=work_late, args=(exchange,)))
-        threads[0].start()
+        late.append(exchange)
         # A gateway sends neither 402 nor 500: with these the first answer is lost instead.
         (dropped if status in {402, 500} else responds(status, answer))(exchange)
 
     codat_wire.next(still_running, responds(status, answer), responds(status, answer))
     code, _, body = call(scene)
     assert code in {*scene.done, 409, 502}, body
-    threads[0].join()
+    late[0].forward()
     completed(scene, clock)
     app.codat.wait_idle()
     scene.holds()
@@ -305,16 +298,12 @@ def test_a_company_whose_tag_differs_in_case_is_not_adopted(app: App, codat_wire
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_is_waited_if_time_allows(
-    app: App, codat_wire: Proxy, monkeypatch: pytest.MonkeyPatch, status: int
-) -> None:
+def test_retry_after_is_waited_if_time_allows(app: App, codat_wire: Proxy, clock: Clock, status: int) -> None:
     scene = creating_a_company(app)
-    waited: list[float] = []
-    monkeypatch.setattr("tenacity.nap.time.sleep", waited.append)
     codat_wire.next(responds(status, CORRELATION, retry_after="17"))
     # More than a function has, so that a busy machine leaves enough for the wait.
     assert call(scene, Context(60.0))[0] in scene.done
-    assert 17 in waited
+    assert 17 <= clock.ahead.total_seconds() < 18
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403])

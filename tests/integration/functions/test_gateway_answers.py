@@ -11,17 +11,13 @@ from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on
 from tests.integration.functions.calls import lose_webhooks, reconcile
 
 PAGE = b"<html><body><h1>404 Not Found</h1></body></html>"
-GATEWAY_404 = {
-    "page": responds(404, PAGE, content_type="text/html"),
-    "json": responds(404, {"message": "no Route matched with those values"}),
-    "other-status": responds(404, {"statusCode": 500, "error": "x", "correlationId": "c-1"}),
-    "status-only": responds(404, {"statusCode": 404, "error": "x"}),
-    "text-status": responds(404, {"statusCode": "404", "error": "x", "correlationId": "c-1"}),
-    "list": responds(404, [1]),
-}
+GATEWAY_404 = responds(404, PAGE, content_type="text/html")
+"""All other forms are in tests/unit/codat/test_transport.py."""
+
+# Waits between the attempts of a request take no time.
+pytestmark = pytest.mark.usefixtures("clock")
 
 
-@pytest.mark.parametrize("page", GATEWAY_404.values(), ids=GATEWAY_404)
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -33,6 +29,7 @@ GATEWAY_404 = {
         ("DELETE", ""),
     ],
 )
+@pytest.mark.parametrize("page", [GATEWAY_404, responds(404, {"statusCode": 404, "error": "x"})], ids=["page", "json"])
 def test_a_gateways_404_deletes_nothing(app: App, codat_wire: Proxy, page: Behaviour, method: str, path: str) -> None:
     """GIVEN a 404 that isn't Codat's document THEN 502, and customer and connection stay as they were."""
     linked = app.linked(app.customer()["customerId"])
@@ -52,7 +49,7 @@ def test_a_gateways_404_deletes_nothing(app: App, codat_wire: Proxy, page: Behav
 def test_after_a_gateways_404_a_deleted_customer_gets_no_second_company(app: App, codat_wire: Proxy) -> None:
     """GIVEN a DELETE that a gateway answered THEN the company still exists, and the id can't be used again yet."""
     customer = app.customer()
-    codat_wire.always(GATEWAY_404["page"])
+    codat_wire.always(GATEWAY_404)
     assert app.http.delete(f"/customers/{customer['customerId']}").status_code == 502
     codat_wire.heal()
     response = app.post("/customers", {"customerId": customer["customerId"], "name": "Bank of Dave"})
@@ -66,9 +63,9 @@ def test_a_wrong_path_in_the_base_url_deletes_nothing(app: App, codat_wire: Prox
     lose_webhooks(app)
 
     def only_company_lists(exchange: Exchange) -> None:
-        (passed_on if exchange.path.startswith("/companies?") else GATEWAY_404["page"])(exchange)
+        (passed_on if exchange.path.startswith("/companies?") else GATEWAY_404)(exchange)
 
-    codat_wire.always(GATEWAY_404["page"])
+    codat_wire.always(GATEWAY_404)
     assert app.post("/_local/reconcile").status_code >= 500
     codat_wire.always(only_company_lists)
     assert reconcile(app)["drift"] == 0
