@@ -20,8 +20,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export UV_SYSTEM_CERTS ?= 1
 # Ignore an environment that the shell has activated, or variables of another project.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME UV_PYTHON UV_PROJECT_ENVIRONMENT
-# Without byte code on disk, each process would compile every package that it imports: 3 s.
-unexport PYTHONDONTWRITEBYTECODE
+# Without byte code on disk, each process would compile every package that it imports: 3 s. It belongs to the artifact,
+# so it must not be written to another folder.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPYCACHEPREFIX
 
 UV := .uv/bin/uv
 PYTHON := .venv/bin/python

@@ -177,10 +177,12 @@ class App:
 
 
 @pytest.fixture(scope="module")
-def fresh_table(stack: Stack) -> FreshTable:
+def fresh_table(stack: Stack) -> Iterator[FreshTable]:
     from tests.fresh_table import FreshTable  # noqa: PLC0415
 
-    return FreshTable(stack)
+    yield FreshTable(stack)
+    # Publish what is left: while another stack runs, its bus would get these events.
+    stack.events()
 
 
 @pytest.fixture

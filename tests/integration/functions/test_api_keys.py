@@ -23,6 +23,9 @@ from tests.integration.functions.calls import adopting_orphans, lose_webhooks, r
 ANOTHER_KEY = "the-api-key-of-another-client"
 NEW_KEY = "a-new-api-key-of-ours"
 
+# Waits between the attempts of a request take no time.
+pytestmark = pytest.mark.usefixtures("clock")
+
 
 @contextmanager
 def api_key(app: App, key: str) -> Iterator[None]:

@@ -59,6 +59,7 @@ def test_a_customer_that_does_not_exist_has_no_link(app: App, credential: str) -
     assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
 
 
+@pytest.mark.usefixtures("clock")  # the waits between attempts take no time
 def test_codats_failure_is_passed_on(app: App) -> None:
     """THEN 502 with Codat's correlation id, on every route."""
     connection = app.connection(app.customer()["customerId"])

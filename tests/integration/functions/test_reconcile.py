@@ -164,6 +164,7 @@ def test_a_batch_without_any_company_still_finishes_deletions(app: App) -> None:
     assert {app.get(f"/customers/{customer['customerId']}").status_code for customer in customers} == {200}
 
 
+@pytest.mark.usefixtures("clock")  # the waits between attempts take no time
 def test_a_customer_created_again_during_a_reconcile_is_not_deleted(app: App) -> None:
     """GIVEN two unfinished deletions WHEN the second is repeated and its customer created again while reconcile
     finishes the first THEN the new customer stays.

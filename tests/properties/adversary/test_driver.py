@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import App
 from tests.properties.adversary.driver import drive
 
-SECONDS = float(os.environ.get("SECONDS", "20"))
+SECONDS = float(os.environ.get("SECONDS", "10"))
 FIRST_SEED = int(os.environ.get("FIRST_SEED", "1"))
 SEED = os.environ.get("SEED")
 MIN_SEEDS = 3

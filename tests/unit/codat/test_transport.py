@@ -62,6 +62,7 @@ GATEWAY_BODIES: dict[str, Callable[[int], Any]] = {
     "only a status": lambda status: {"statusCode": status},
     "a status and a message": lambda status: {"statusCode": status, "error": "Bad Gateway"},
     "a status and a service": lambda status: {"statusCode": status, "service": "Gateway"},
+    "wrong types": lambda status: {"statusCode": status, "correlationId": {}, "error": 7},
     "a list": lambda status: [error_document(status)],
 }
 

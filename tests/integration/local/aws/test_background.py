@@ -24,12 +24,6 @@ def stub(_: dict[str, Any], __: Any) -> Any:
     return None
 
 
-@pytest.fixture(autouse=True)
-def _other_stack_is_idle(stack: Stack) -> None:
-    """Let the stack of other tests publish its changes: it would publish them on the bus of the stacks below."""
-    stack.events()
-
-
 @contextmanager
 def running(**handlers: Handler) -> Iterator[Stack]:
     settings = LocalSettings.from_environment({"PORT": "0"})
