@@ -1,7 +1,7 @@
 """Remove from the built layer what no deployed code loads: `python -m tools.trim_layer BUILD`.
 
 Most of the layer would be botocore's descriptions of over 400 services. Those of the services whose clients
-`shared/bootstrap/clients.py` creates are kept: its constant SERVICES names them. Every module stays, tests excepted, so
+`shared/runtime/aws.py` creates are kept: its constant SERVICES names them. Every module stays, tests excepted, so
 that an import that works on the developer's machine works in the layer, too.
 """
 
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-CLIENTS = "shared/bootstrap/clients.py"
+CLIENTS = "shared/runtime/aws.py"
 CONSTANT = "SERVICES"
 SERVICES_WITHOUT_CONSTANT = ("dynamodb", "events", "secretsmanager", "sqs")
 """The services if the layer has no such file."""
