@@ -4,13 +4,15 @@ import json
 import os
 from typing import Any
 
-import boto3
+from botocore.session import get_session
 from standardwebhooks import Webhook
 
 TABLE = os.environ["TABLE_NAME"]
-dynamodb = boto3.client("dynamodb")
+dynamodb = get_session().create_client("dynamodb")
 secret = json.loads(
-    boto3.client("secretsmanager").get_secret_value(SecretId=os.environ["CODAT_SECRET_ID"])["SecretString"]
+    get_session()
+    .create_client("secretsmanager")
+    .get_secret_value(SecretId=os.environ["CODAT_SECRET_ID"])["SecretString"]
 )
 webhook = Webhook(secret["webhookSecrets"][0])
 
