@@ -6,6 +6,7 @@ the functions to AWS's substitute, whose URL is in AWS_ENDPOINT_URL.
 """
 
 import json
+import os
 import ssl
 import sys
 from typing import Any
@@ -91,6 +92,8 @@ def request(service: str, region: str, config: dict[str, Any]) -> Any:
 
 
 def operations() -> dict[str, Any]:
+    if not os.environ.get("AWS_ENDPOINT_URL"):
+        sys.exit("AWS_ENDPOINT_URL is not set: these requests must not be sent to AWS.")
     return {
         "files": [module.__file__ for name, module in sys.modules.items() if name.partition(".")[0] == "botocore"],
         "dynamodb": dynamodb(),
