@@ -130,7 +130,7 @@ def functions(artifact: Path, url: str) -> list[Subject]:
 
     def function(name: str, logical_id: str, event: Callable[[], Event], peer: str) -> Subject:
         deployed = template.functions[logical_id]
-        variables = {**_lambda_variables(deployed.name, deployed.memory, url), **deployed.environment}
+        variables = {**lambda_variables(deployed.name, deployed.memory, url), **deployed.environment}
         return Subject(name, deployed.handler, (artifact / logical_id, layer), variables, event, peer)
 
     return [
@@ -164,14 +164,14 @@ def _peer(name: str, packages: Path, url: str, event: Callable[[], Event]) -> Su
         "CODAT_API_KEY": doubles.API_KEY,
         "WEBHOOK_SECRET": doubles.SIGNING_SECRET,
     }
-    return Subject(name, f"{name}.handler", (_PEERS, packages), _lambda_variables(name, 512, url) | settings, event)
+    return Subject(name, f"{name}.handler", (_PEERS, packages), lambda_variables(name, 512, url) | settings, event)
 
 
 def _environment_packages(name: str) -> Path:
     return ROOT / f".cache/bench-{name}/lib/python3.13/site-packages"
 
 
-def _lambda_variables(name: str, memory: int, url: str) -> dict[str, str]:
+def lambda_variables(name: str, memory: int, url: str) -> dict[str, str]:
     """Return the variables that Lambda sets, and the endpoint of AWS's doubles."""
     return {
         "PATH": os.defpath,

@@ -1,34 +1,21 @@
 """The artifact of `make package` is complete: Lambda's Python imports it without the repository."""
 
-import json
 import re
 import struct
-import subprocess
+import tomllib
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.artifact.make import BUILD, ROOT, RUNTIME
+from tests.e2e.artifact.cold_start import FUNCTIONS, LAYER, imports
+from tests.e2e.artifact.make import BUILD, ROOT
 
-FUNCTIONS = re.findall(r"^  (\w+Function):$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
-LAYER = BUILD / "SharedLayer/python"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DEPENDENCIES = sorted(re.split(r"\W*[<>=!~;[]", name)[0].replace("-", "_") for name in PROJECT["dependencies"])
 # The pyc flag for a source hash that is not checked (PEP 552).
 UNCHECKED_HASH = 0b01
-
-# Imports the handler as a cold start does, with the function's folder and the layer's first on the path. -I and -S
-# exclude working folder, environment and site-packages.
-COLD_START = """
-import importlib, json, sys
-function, layer, handler = sys.argv[1:]
-allowed = [function, layer, *sys.path]
-sys.path[:0] = [function, layer]
-module, _, name = handler.rpartition(".")
-entry = getattr(importlib.import_module(module), name)
-files = {name: module.__file__ for name, module in sys.modules.items() if getattr(module, "__file__", None)}
-json.dump({"callable": callable(entry), "allowed": allowed, "files": files}, sys.stdout)
-"""
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -37,27 +24,17 @@ def test_handler_needs_only_its_function_and_layer(built: dict[str, Any], name: 
     properties = built["Resources"][name]["Properties"]
     function, handler = BUILD / properties["CodeUri"], properties["Handler"]
 
-    cold_start = subprocess.run(
-        [RUNTIME, "-I", "-S", "-W", "error", "-c", COLD_START, function, LAYER, handler],
-        cwd="/",
-        # The template's variables are not set: settings are read at the first event, not at import.
-        env={},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    imported = imports(name)
 
-    assert cold_start.returncode == 0, cold_start.stderr
-    imported = json.loads(cold_start.stdout)
-    assert imported["callable"]
+    assert imported.handler_is_callable
     outside = {
         module: file
-        for module, file in imported["files"].items()
-        if not any(Path(file).is_relative_to(folder) for folder in imported["allowed"])
+        for module, file in imported.files.items()
+        if not any(Path(file).is_relative_to(folder) for folder in imported.allowed)
     }
     assert not outside
-    assert Path(imported["files"][handler.rpartition(".")[0]]).is_relative_to(function)
-    from_layer = {module for module, file in imported["files"].items() if Path(file).is_relative_to(LAYER)}
+    assert Path(imported.files[handler.rpartition(".")[0]]).is_relative_to(function)
+    from_layer = {module for module, file in imported.files.items() if Path(file).is_relative_to(LAYER)}
     assert "shared" in {module.partition(".")[0] for module in from_layer}
 
 
@@ -65,10 +42,10 @@ def test_every_function_of_the_template_is_built(built: dict[str, Any]) -> None:
     assert {name for name in built["Resources"] if name.endswith("Function")} == set(FUNCTIONS)
 
 
-@pytest.mark.parametrize("package", ["boto3", "botocore", "pydantic", "httpx", "aws_lambda_powertools"])
+@pytest.mark.parametrize("package", [*DEPENDENCIES, "botocore"])
 @pytest.mark.usefixtures("built")
 def test_layer_contains_the_locked_packages(package: str) -> None:
-    """Lambda's own boto3 can change without notice."""
+    """Lambda's own botocore can change without notice."""
     assert (LAYER / package / "__init__.py").exists()
 
 
@@ -87,6 +64,15 @@ def test_layer_contains_only_locked_versions() -> None:
 
     assert shipped
     assert shipped <= locked
+
+
+@pytest.mark.usefixtures("built")
+def test_scanners_can_read_every_package() -> None:
+    """Amazon Inspector reads METADATA. RECORD would list files that are not in the layer."""
+    for folder in LAYER.glob("*.dist-info"):
+        assert (folder / "METADATA").exists(), folder
+        assert (folder / "WHEEL").exists(), folder
+        assert not (folder / "RECORD").exists(), folder
 
 
 @pytest.mark.usefixtures("built")
