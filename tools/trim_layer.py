@@ -15,8 +15,6 @@ from pathlib import Path
 
 CLIENTS = "shared/runtime/aws.py"
 CONSTANT = "SERVICES"
-SERVICES_WITHOUT_CONSTANT = ("dynamodb", "events", "secretsmanager", "sqs")
-"""The services if the layer has no such file."""
 
 UNUSED = (
     "*/**/tests",
@@ -27,8 +25,6 @@ UNUSED = (
     "*.dist-info/RECORD",
     # Loaded for botocore's documentation alone.
     "botocore/data/*/*/examples-1.json",
-    # Loaded by `boto3.resource` alone.
-    "boto3/data",
     # The page that shows an API's OpenAPI document: half a megabyte in the zip.
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.css",
     "aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.js",
@@ -50,10 +46,7 @@ def trim(build: Path) -> None:
 
 def client_services(packages: Path) -> tuple[str, ...]:
     """Return the value of SERVICES, without importing its module. Raises ValueError if there is no such constant."""
-    source = packages / CLIENTS
-    if not source.exists():
-        return SERVICES_WITHOUT_CONSTANT
-    for statement in ast.parse(source.read_text("utf-8")).body:
+    for statement in ast.parse((packages / CLIENTS).read_text("utf-8")).body:
         match statement:
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name == CONSTANT:
                 return tuple(ast.literal_eval(value))

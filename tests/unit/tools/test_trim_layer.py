@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.trim_layer import CLIENTS, SERVICES_WITHOUT_CONSTANT, client_services, trim
+from tools.trim_layer import CLIENTS, client_services, trim
 
 ENDPOINTS = {
     "partitions": [
@@ -31,7 +31,6 @@ KEPT = (
     "certifi/cacert.pem",
 )
 REMOVED = (
-    "boto3/data/sqs/2012-11-05/resources-1.json",
     "botocore/cacert.pem",
     "botocore/data/ec2/2016-11-15/service-2.json.gz",
     "botocore/data/sqs/2012-11-05/examples-1.json",
@@ -95,10 +94,6 @@ def test_a_build_without_the_layer_is_left_alone(tmp_path: Path) -> None:
 def test_services_are_read_without_an_import(tmp_path: Path, source: str) -> None:
     write_clients(tmp_path, source)
     assert client_services(tmp_path) == ("dynamodb", "sqs")
-
-
-def test_the_services_of_a_layer_without_the_module(tmp_path: Path) -> None:
-    assert client_services(tmp_path) == SERVICES_WITHOUT_CONSTANT
 
 
 def test_a_module_without_the_constant_fails(tmp_path: Path) -> None:
