@@ -71,6 +71,8 @@ def print_introduction(stack: Stack, terminal: Terminal, logs: str) -> None:
         ("Codat", codat),
         ("Logs", f"{logs}  JSON, as in CloudWatch" + ("" if "LOGS" in logs else "; LOGS=1 prints them here")),
     ]
+    if stack.settings.app_webhook_url:
+        rows.append(("App", f"{stack.settings.app_webhook_url}  gets each event, with APP_WEBHOOK_KEY as x-api-key"))
     terminal.line()
     for name, text in rows:
         terminal.line(f"  {terminal.bold(f'{name:8}')} {text}")

@@ -20,6 +20,8 @@ _EXPECTED = {
     "AWS_ENDPOINT_URL_DYNAMODB": "an http or https URL",
     "ADOPT_ORPHANS": "true or false",
     "ADOPT_STRAYS": "true or false",
+    "APP_WEBHOOK_URL": "an http or https URL",
+    "APP_WEBHOOK_KEY": "printable ASCII characters without spaces",
     "PORT": "a number from 0 to 65535; 0 is any free port",
 }
 
@@ -47,7 +49,8 @@ def _check_secret(secret: str) -> str:
     return secret
 
 
-_Url = Annotated[str, Field(pattern=r"^https?://[^/?#\s:]+"), AfterValidator(lambda url: url.rstrip("/"))]
+_WebhookUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s:]+")]
+_Url = Annotated[_WebhookUrl, AfterValidator(lambda url: url.rstrip("/"))]
 _WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
 
 
@@ -67,6 +70,9 @@ class LocalSettings:
     dynamodb_endpoint: Annotated[_Url | None, Field(validation_alias="AWS_ENDPOINT_URL_DYNAMODB")] = None
     # None keeps the template's default. ADOPT_STRAYS is the variable's former name.
     adopt_orphans: Annotated[bool | None, Field(validation_alias=AliasChoices("ADOPT_ORPHANS", "ADOPT_STRAYS"))] = None
+    # None posts no events.
+    app_webhook_url: Annotated[_WebhookUrl | None, Field(validation_alias="APP_WEBHOOK_URL")] = None
+    app_webhook_key: Annotated[str, Field(validation_alias="APP_WEBHOOK_KEY", pattern=r"^[!-~]+$")] = "local-key"
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 3000
 
     @classmethod

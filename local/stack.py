@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import boto3
 
+from local.aws.app_webhook import AppWebhook
 from local.aws.background import Background
 from local.aws.moto_server import ACCESS_KEY_ID, ENDPOINT_VARIABLES, SECRET_ACCESS_KEY, moto_server
 from local.aws.resources import create_secret, create_table
@@ -81,7 +82,15 @@ def running_stack(
         listener = listener or bind(settings.port)
         cleanup.callback(listener.close)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
-        background = Background(template, polls=settings.dynamodb_endpoint is not None)
+        app_webhook = None
+        if settings.app_webhook_url:
+            app_webhook = AppWebhook(settings.app_webhook_url, settings.app_webhook_key)
+            cleanup.enter_context(app_webhook.running())
+        background = Background(
+            template,
+            polls=settings.dynamodb_endpoint is not None,
+            on_event=app_webhook.send if app_webhook else None,
+        )
         moto_url = cleanup.enter_context(moto_server(background.middleware))
         codat = None if settings.codat_base_url else cleanup.enter_context(_codat_simulator(settings, url))
         codat_url = codat.base_url if codat else str(settings.codat_base_url)

@@ -38,10 +38,15 @@ _DRAIN_TIMEOUT = 10.0
 
 
 class Background:
-    """`polls` reads the stream at an interval, for a DynamoDB that can't report its writes (not moto)."""
+    """`polls` reads the stream at an interval, for a DynamoDB that can't report its writes (not moto).
 
-    def __init__(self, template: Template, *, polls: bool) -> None:
-        self.bus = Bus()
+    `on_event` gets each event that is put on the bus.
+    """
+
+    def __init__(
+        self, template: Template, *, polls: bool, on_event: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
+        self.bus = Bus(on_event)
         self._template = template
         self._poller = Poller(interval=_POLL_INTERVAL if polls else None)
         self._handlers: Mapping[str, Handler] = {}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from local.template import ACCOUNT_ID, DEFAULT_REGION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 # Quotas of one call.
@@ -23,9 +23,10 @@ _MAX_EVENTS = 100_000
 
 
 class Bus:
-    """The events of all buses. Thread-safe."""
+    """The events of all buses. Thread-safe. `on_event` gets each event, and must be quick."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_event: Callable[[dict[str, Any]], None] | None = None) -> None:
+        self._on_event = on_event
         self._events: deque[dict[str, Any]] = deque(maxlen=_MAX_EVENTS)
         self._failures = 0
         self._lock = threading.Lock()
@@ -62,19 +63,20 @@ class Bus:
         event_id = str(uuid.uuid4())
         seconds = entry.get("Time")
         time = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
-        self._events.append(
-            {
-                "version": "0",
-                "id": event_id,
-                "detail-type": entry["DetailType"],
-                "source": entry["Source"],
-                "account": ACCOUNT_ID,
-                "time": f"{time:%Y-%m-%dT%H:%M:%SZ}",
-                "region": DEFAULT_REGION,
-                "resources": entry.get("Resources", []),
-                "detail": detail,
-            }
-        )
+        event = {
+            "version": "0",
+            "id": event_id,
+            "detail-type": entry["DetailType"],
+            "source": entry["Source"],
+            "account": ACCOUNT_ID,
+            "time": f"{time:%Y-%m-%dT%H:%M:%SZ}",
+            "region": DEFAULT_REGION,
+            "resources": entry.get("Resources", []),
+            "detail": detail,
+        }
+        self._events.append(event)
+        if self._on_event:
+            self._on_event(event)
         return {"EventId": event_id}
 
 

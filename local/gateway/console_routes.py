@@ -32,18 +32,17 @@ def console_routes(
     *,
     table: Callable[[], list[dict[str, Any]]],
     events: Callable[[], list[dict[str, Any]]],
-    reconcile: Callable[[], dict[str, Any]] | None = None,
+    reconcile: Callable[[], dict[str, Any]],
 ) -> Starlette:
     """Starlette runs each route in a thread."""
 
     def run_reconcile(_: Request) -> Response:
-        if reconcile is None:
-            return _problem(501, "Not Implemented", "There is no reconcile function in template.yaml.")
         try:
             return JSONResponse(reconcile())
         except FunctionError as error:
             logger.exception("Reconcile failed")
-            return _problem(502, "Bad Gateway", f"{error}; see the log.")
+            problem = {"type": "about:blank", "title": "Bad Gateway", "status": 502, "detail": f"{error}; see the log."}
+            return JSONResponse(problem, 502, media_type="application/problem+json")
 
     return Starlette(
         routes=[
@@ -53,11 +52,6 @@ def console_routes(
             Route("/reconcile", run_reconcile, methods=["POST"]),
         ]
     )
-
-
-def _problem(status: int, title: str, detail: str) -> Response:
-    problem = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(problem, status, media_type="application/problem+json")
 
 
 def table_items(client: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:

@@ -37,7 +37,6 @@ HOUR, DAY = 60, 24 * 60
 API = {"ApiId": "Api"}
 STREAM = {"EventSourceMappingUUID": "PublishChangesSource"}
 BUCKET = {"BucketName": "UnpublishedChanges", "StorageType": "AllStorageTypes"}
-DEAD_LETTERS = {"QueueName": "ReconcileDeadLetters.QueueName"}
 
 
 class World:
@@ -360,10 +359,9 @@ def writes_are_throttled(world: World) -> None:
     world.aws("DynamoDB", "WriteThrottleEvents", every(1, 2, until=15), TableName="Table")
 
 
-def dead_letters(number: int) -> Callable[[World], None]:
-    return lambda world: world.aws(
-        "SQS", "ApproximateNumberOfMessagesVisible", every(5, number, until=HOUR), **DEAD_LETTERS
-    )
+def dead_letters(queue: str, number: int) -> Callable[[World], None]:
+    name, values = "ApproximateNumberOfMessagesVisible", every(5, number, until=HOUR)
+    return lambda world: world.aws("SQS", name, values, QueueName=f"{queue}.QueueName")
 
 
 class Row(NamedTuple):
@@ -415,8 +413,10 @@ SITUATIONS = [
     Row("LateWebhooks", "three an hour in time", webhooks_that_are_late(20, 40, 60, by=0), QUIET),
     Row("ReconcileNotRun", "none for 31 hours", reconcile_stops_running, FIRES),
     Row("ReconcileNotRun", "one a day", reconcile_runs_daily, QUIET),
-    Row("ReconcileDeadLetters", "a message", dead_letters(1), FIRES),
-    Row("ReconcileDeadLetters", "no message", dead_letters(0), QUIET),
+    Row("ReconcileDeadLetters", "a message", dead_letters("ReconcileDeadLetters", 1), FIRES),
+    Row("ReconcileDeadLetters", "no message", dead_letters("ReconcileDeadLetters", 0), QUIET),
+    Row("AppWebhookDeadLetters", "an event", dead_letters("AppWebhookDeadLetters", 1), FIRES),
+    Row("AppWebhookDeadLetters", "no event", dead_letters("AppWebhookDeadLetters", 0), QUIET),
     Row("UnpublishedChanges", "the bus fails for 20 minutes", the_event_bus_fails(attempts=10), FIRES),
     Row("UnpublishedChanges", "the bus fails for two minutes", the_event_bus_fails(attempts=2), QUIET),
     Row("GivenUpChanges", "a change is stored", changes_are_given_up("OnFailureDestinationDeliveredEventCount"), FIRES),

@@ -33,6 +33,9 @@ NAMES = {
     "AWS::CodeDeploy::Application": "ApplicationName",
     "AWS::CodeDeploy::DeploymentGroup": None,
     "AWS::DynamoDB::Table": "TableName",
+    "AWS::Events::ApiDestination": "Name",
+    "AWS::Events::Connection": "Name",
+    "AWS::Events::Rule": "Name",
     "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
     "AWS::IAM::Policy": None,
     "AWS::IAM::Role": "RoleName",
@@ -46,6 +49,7 @@ NAMES = {
     "AWS::S3::Bucket": "BucketName",
     "AWS::S3::BucketPolicy": None,
     "AWS::SQS::Queue": "QueueName",
+    "AWS::SQS::QueuePolicy": None,
     "AWS::Scheduler::Schedule": "Name",
     "AWS::SecretsManager::ResourcePolicy": None,
     "AWS::SecretsManager::Secret": "Name",
@@ -154,6 +158,7 @@ def test_contradicting_parameters_are_refused(template: dict[str, Any], paramete
         {"Stage": "prod", "AlarmTopicArn": TOPIC},
         {"DomainName": "api.example.com", "CertificateArn": CERTIFICATE},
         {"ExistingTableArn": TABLE, "ExistingTableStreamArn": STREAM},
+        {"AppWebhookUrl": "https://app.example.com:8443/codat/events?source=codat"},
     ],
 )
 def test_consistent_parameters_are_accepted(template: dict[str, Any], parameters: dict[str, str]) -> None:
@@ -166,6 +171,10 @@ def test_consistent_parameters_are_accepted(template: dict[str, Any], parameters
     ("parameter", "value"),
     [
         ("AlarmTopicArn", "alarms"),
+        ("AppWebhookUrl", "http://app.example.com/codat"),
+        ("AppWebhookUrl", "https://"),
+        ("AppWebhookUrl", "https://app.example.com/a b"),
+        ("AppWebhookUrl", "https://app.example.com/*"),
         ("CertificateArn", "arn:aws:iam::123456789012:server-certificate/x"),
         ("CodatTagKey", "a key with spaces"),
         ("DomainName", "https://api.example.com"),
@@ -254,7 +263,7 @@ def test_only_the_functions_that_need_the_secret_and_the_operator_may_read_it(te
 def test_a_key_of_ones_own_encrypts_table_and_secret(template: dict[str, Any]) -> None:
     """Every function gets the key, but only through the two services."""
     [table] = properties(template, "AWS::DynamoDB::Table").values()
-    [secret] = properties(template, "AWS::SecretsManager::Secret").values()
+    secret = properties(template, "AWS::SecretsManager::Secret")["CodatSecret"]
     policy = properties(template, "AWS::IAM::Policy")["KmsKeyPolicy"]
     [statement] = policy["PolicyDocument"]["Statement"]
     key = {"Ref": "KmsKeyArn"}

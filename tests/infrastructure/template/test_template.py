@@ -293,7 +293,7 @@ def test_the_schedule_may_only_invoke_the_plan(template: dict[str, Any]) -> None
 
 def test_secrets_are_not_parameters_and_are_not_overwritten(template: dict[str, Any]) -> None:
     """CloudFormation writes the secret again if its text in the template changes, and would erase the real value."""
-    [secret] = properties(template, "AWS::SecretsManager::Secret").values()
+    secret = properties(template, "AWS::SecretsManager::Secret")["CodatSecret"]
     assert secret["SecretString"] == '{"apiKey": "", "webhookSecrets": []}'
     for parameter in template["Parameters"]:
         assert not re.search(r"api.?key|secret|token|password", parameter, re.IGNORECASE), parameter

@@ -17,7 +17,7 @@ def test_defaults() -> None:
 
 
 def test_each_variable_replaces_a_default() -> None:
-    """A trailing slash of a URL is removed."""
+    """A trailing slash of a base URL is removed."""
     settings = LocalSettings.from_environment(
         {
             "CODAT_BASE_URL": "http://127.0.0.1:4000/",
@@ -25,6 +25,8 @@ def test_each_variable_replaces_a_default() -> None:
             "CODAT_WEBHOOK_SECRETS": "whsec_b25l, whsec_dHdv",
             "AWS_ENDPOINT_URL_DYNAMODB": "http://localhost:8000",
             "ADOPT_ORPHANS": "Yes",
+            "APP_WEBHOOK_URL": "http://127.0.0.1:8080/events/",
+            "APP_WEBHOOK_KEY": "app-key",
             "PORT": "0",
         }
     )
@@ -35,6 +37,8 @@ def test_each_variable_replaces_a_default() -> None:
         own_webhook_secrets=True,
         dynamodb_endpoint="http://localhost:8000",
         adopt_orphans=True,
+        app_webhook_url="http://127.0.0.1:8080/events/",
+        app_webhook_key="app-key",
         port=0,
     )
 
@@ -54,6 +58,9 @@ def test_each_variable_replaces_a_default() -> None:
         ("CODAT_WEBHOOK_SECRETS", ","),
         ("ADOPT_ORPHANS", "maybe"),
         ("ADOPT_STRAYS", "maybe"),
+        ("APP_WEBHOOK_URL", "localhost:8080"),
+        ("APP_WEBHOOK_KEY", "two words"),
+        ("APP_WEBHOOK_KEY", "schlüssel"),
     ],
 )
 def test_an_invalid_value_is_an_error_with_the_variables_name(name: str, value: str) -> None:

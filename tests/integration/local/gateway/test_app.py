@@ -51,7 +51,7 @@ def gateway(
         on_exchange=on_exchange,
         integration_timeout=integration_timeout,
     )
-    console = console_routes(table=list, events=list)
+    console = console_routes(table=list, events=list, reconcile=dict)
     with serving(application(app, console), bind(0)) as url, httpx.Client(base_url=url, timeout=20) as client:
         yield client
 
@@ -215,15 +215,13 @@ def test_a_client_that_disconnects_is_ignored() -> None:
 
 
 def test_the_console_routes_are_beside_the_api() -> None:
-    """The console, the table and the bus; without a reconcile function, reconcile returns 501."""
+    """The console, the table, the bus and reconcile."""
     with gateway(echo) as client:
         page = client.get("/_local", follow_redirects=True)
         assert "<title>codat-customers on one machine</title>" in page.text
         assert client.get("/_local/table").json() == []
         assert client.get("/_local/events").json() == []
-        reconcile = client.post("/_local/reconcile")
-        assert reconcile.status_code == 501
-        assert reconcile.headers["content-type"] == "application/problem+json"
+        assert client.post("/_local/reconcile").json() == {}
         assert client.get("/_local/nowhere").status_code == 404
 
 
