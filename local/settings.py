@@ -20,6 +20,8 @@ _EXPECTED = {
     "AWS_ENDPOINT_URL_DYNAMODB": "an http or https URL",
     "ADOPT_ORPHANS": "true or false",
     "ADOPT_STRAYS": "true or false",
+    "PLATFORM_KEYS": "keys of four letters, comma-separated",
+    "SOURCE_TYPES": "kinds such as Accounting, comma-separated",
     "PORT": "a number from 0 to 65535; 0 is any free port",
 }
 
@@ -49,6 +51,9 @@ def _check_secret(secret: str) -> str:
 
 _Url = Annotated[str, Field(pattern=r"^https?://[^/?#\s:]+"), AfterValidator(lambda url: url.rstrip("/"))]
 _WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
+_Split = BeforeValidator(_split)
+_PlatformKeys = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{4}$")], ...], _Split]
+_SourceTypes = Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z]+$")], ...], _Split, Field(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(validate_by_name=True))
@@ -67,6 +72,9 @@ class LocalSettings:
     dynamodb_endpoint: Annotated[_Url | None, Field(validation_alias="AWS_ENDPOINT_URL_DYNAMODB")] = None
     # None keeps the template's default. ADOPT_STRAYS is the variable's former name.
     adopt_orphans: Annotated[bool | None, Field(validation_alias=AliasChoices("ADOPT_ORPHANS", "ADOPT_STRAYS"))] = None
+    # None keeps the template's default.
+    platform_keys: Annotated[_PlatformKeys | None, Field(validation_alias="PLATFORM_KEYS")] = None
+    source_types: Annotated[_SourceTypes | None, Field(validation_alias="SOURCE_TYPES")] = None
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 3000
 
     @classmethod

@@ -20,7 +20,7 @@ import pytest
 import standardwebhooks.webhooks
 import tenacity
 
-from shared.bootstrap import codat as codat_bootstrap
+from shared.bootstrap import codat as codat_bootstrap, stores as stores_bootstrap
 from shared.runtime import aws, clock as runtime_clock, settings as runtime_settings
 from shared.store.attributes import unmarshal
 from tests import parse_once
@@ -156,6 +156,7 @@ class App:
         from functions.codat_webhook.refusals import refusals  # noqa: PLC0415  # the function is imported with the stack
 
         codat_bootstrap.trusted_api_keys.cache_clear()
+        stores_bootstrap.platform_cache.cache_clear()
         refusals.cache_clear()
         if is_new:
             self.table.empty()

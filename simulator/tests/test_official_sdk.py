@@ -106,6 +106,11 @@ def test_access_token_integrations_and_consumers(sdk: Any, company: Any) -> None
     integrations = sdk.integrations.list(request={"query": "sourceType=Accounting&&enabled=true"})
     assert "knfz" in {integration.key for integration in integrations.results or []}
     assert sdk.integrations.get(request={"platform_key": "pqsw"}).is_offline_connector
+    others = sdk.integrations.list(request={"query": "sourceType!=Accounting&&enabled=true", "page": 1, "page_size": 3})
+    assert {each.source_type.value for each in others.results} == {"Banking", "BankFeed"}
+    assert all(each.enabled for each in others.results)
+    assert [each.is_beta for each in others.results if each.source_type.value == "BankFeed"] == [True]
+    assert all(each.logo_url.startswith("https://") for each in others.results)
 
     consumer = sdk.webhooks.create_consumer(
         request={"url": "https://example.com/hook", "event_types": ["connection.connected"]}
