@@ -234,6 +234,7 @@ def codat_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         codat_bootstrap.http.cache_clear()
         runtime_settings.read.cache_clear()
 
+    app.get("/platforms")  # so that no exchange is about the list of platforms
     yield from _proxied(app.stack.codat_url, "CODAT_BASE_URL", forget_client, monkeypatch)
 
 
