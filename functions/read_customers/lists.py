@@ -1,4 +1,4 @@
-"""The lists, page by page: customers, connections by status, a connection's timeline."""
+"""The lists, page by page: customers, connections by status or need of attention, a connection's timeline."""
 
 from http import HTTPStatus
 
@@ -29,10 +29,13 @@ def customers(request: Request) -> Response:
 
 
 def connections(request: Request) -> Response:
-    query.allow_only(request.query, "status", "limit", "cursor")
-    status, limit = query.status(request.query), query.limit(request.query)
-    context = stores.context(request)
-    listed, following = context.connections.page(status, limit, request.query.get("cursor"))
+    query.allow_only(request.query, "status", "attention", "limit", "cursor")
+    limit, cursor = query.limit(request.query), request.query.get("cursor")
+    if query.attention(request.query):
+        listed, following = stores.context(request).connections.attention_page(limit, cursor)
+    else:
+        status = query.status(request.query)
+        listed, following = stores.context(request).connections.page(status, limit, cursor)
     documents = list(map(connection_document, listed))
     return Response(HTTPStatus.OK, {"connections": documents, "cursor": following})
 

@@ -194,6 +194,14 @@ class Connection:
         return NextAction.RECONNECT if self.status in SEVERED else NextAction.NONE
 
     @property
+    def needs_attention(self) -> bool:
+        """Return whether a person has to act, apart from the first use of a fresh link."""
+        waits_for_person = self.next_action in {NextAction.RECONNECT, NextAction.INSTALL_CONNECTOR}
+        is_abandoned = self.status is Status.PENDING_AUTH and self.abandoned_at is not None
+        read_failed = self.status is Status.LINKED and bool(self.initial_read_issues)
+        return not self.is_placeholder and (waits_for_person or is_abandoned or read_failed)
+
+    @property
     def is_deleted(self) -> bool:
         return self.status is Status.DELETED
 

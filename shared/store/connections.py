@@ -21,6 +21,7 @@ from shared.store.paging import ShardedQuery, decode, encode, invalid_cursor
 from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, Table, check, delete, put
 
 INDEX = "byStatus"
+ATTENTION_INDEX = "byAttention"
 LEASE_LIFETIME = timedelta(days=7)
 """Far longer than Codat remembers an idempotency key. DynamoDB then removes an abandoned lease of a closed company."""
 
@@ -67,10 +68,21 @@ class Connections:
         Raises InvalidQuery for a cursor of another list.
         """
         query = ShardedQuery(self._table, INDEX, "statusShard", "statusKey", keys.shards(keys.with_status(status)))
+        connections, following = self._indexed(query, limit, cursor)
+        return [connection for connection in connections if connection.status is status], following
+
+    def attention_page(self, limit: int, cursor: str | None) -> tuple[list[Connection], str | None]:
+        """Return a page of the connections that need a person, as `page` does."""
+        shards = keys.shards(keys.ATTENTION)
+        query = ShardedQuery(self._table, ATTENTION_INDEX, "attentionShard", "attentionKey", shards)
+        connections, following = self._indexed(query, limit, cursor)
+        return [connection for connection in connections if connection.needs_attention], following
+
+    def _indexed(self, query: ShardedQuery, limit: int, cursor: str | None) -> tuple[list[Connection], str | None]:
+        """Return the connections of a page of an index, as the table has them."""
         entries, following = query.page(limit, cursor)
         items = self._table.get_many((entry["pk"], entry["sk"]) for entry in entries)
-        connections = map(connection_from_item, items.values())
-        return [connection for connection in connections if connection.status is status], following
+        return list(map(connection_from_item, items.values())), following
 
     def timeline(
         self, connection: Connection, limit: int, cursor: str | None
@@ -210,6 +222,9 @@ def _connection_item(connection: Connection) -> Item:
     if not connection.is_placeholder and not connection.is_deleted:
         item["statusShard"] = keys.shard(keys.with_status(connection.status), connection.company_id)
         item["statusKey"] = f"{connection.company_id}#{connection.connection_id}"
+    if connection.needs_attention:
+        item["attentionShard"] = keys.shard(keys.ATTENTION, connection.company_id)
+        item["attentionKey"] = f"{connection.company_id}#{connection.connection_id}"
     return item
 
 

@@ -15,6 +15,7 @@ _RESOURCES = {
     _TABLE: "table",
     f"{{'Fn::Join': ['/index/', [{_TABLE}, 'byCustomer']]}}": "index/byCustomer",
     f"{{'Fn::Join': ['/index/', [{_TABLE}, 'byStatus']]}}": "index/byStatus",
+    f"{{'Fn::Join': ['/index/', [{_TABLE}, 'byAttention']]}}": "index/byAttention",
     "{'Fn::If': ['OwnsTable', {'Fn::GetAtt': ['Table', 'StreamArn']}, {'Ref': 'ExistingTableStreamArn'}]}": "stream",
     f"{{'Fn::Join': ['/stream/', [{_TABLE}, '*']]}}": "streams",
     "{'Ref': 'CodatSecret'}": "secret",

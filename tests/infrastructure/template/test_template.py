@@ -161,7 +161,7 @@ def test_permissions_name_each_index_and_only_allow_queries(template: dict[str, 
         for resource in as_list(statement["Resource"])
         if "Fn::Join" in resource and resource["Fn::Join"][0] == "/index/"
     }
-    assert set(indexes) == {"byCustomer", "byStatus"}
+    assert set(indexes) == {"byAttention", "byCustomer", "byStatus"}
     assert all(actions == ["dynamodb:Query"] for actions in indexes.values())
 
 

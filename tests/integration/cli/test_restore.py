@@ -92,6 +92,19 @@ def test_lost_items_are_restored_and_the_others_stay(
     assert "0 items were missing" in capsys.readouterr().out
 
 
+def test_a_restored_connection_is_in_the_lists_again(app: App, restored_table: str) -> None:
+    """GIVEN a lost connection that needs a person THEN it is in the indexes again."""
+    lost = app.linked(app.customer()["customerId"])
+    app.codat.state.revoke(lost["companyId"], lost["connectionId"])
+    app.codat.wait_idle()
+    back_up(app, restored_table)
+    lose(app, *partitions(lost))
+    lists = ("/connections?attention=true", "/connections?status=Deauthorized")
+    assert [app.get(path).json()["connections"] for path in lists] == [[], []]
+    restore(app, restored_table)
+    assert [app.get(path).json()["connections"] for path in lists] == [[app.read(lost)]] * 2
+
+
 def test_a_customer_without_tombstone_is_deleted_again(app: App, restored_table: str) -> None:
     """GIVEN a backup that is older than its tombstone THEN the next reconcile deletes it."""
     deleted = app.customer()

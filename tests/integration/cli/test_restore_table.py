@@ -35,7 +35,11 @@ def assert_usable(app: App, lost: str, output: str) -> None:
     client, name = app.stack.dynamodb, f"{lost}-restored"
     table = client.describe_table(TableName=name)["Table"]
     assert client.get_item(TableName=name, Key={"pk": {"S": "CUSTOMER#acme"}, "sk": {"S": "CUSTOMER"}})["Item"]
-    assert {index["IndexName"] for index in table["GlobalSecondaryIndexes"]} == {"byCustomer", "byStatus"}
+    assert {index["IndexName"] for index in table["GlobalSecondaryIndexes"]} == {
+        "byAttention",
+        "byCustomer",
+        "byStatus",
+    }
     assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
     assert table["DeletionProtectionEnabled"] is True
     time_to_live = client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]

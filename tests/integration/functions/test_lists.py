@@ -116,6 +116,10 @@ def test_an_initial_read_without_tags_is_recorded_before_other_events(app: App) 
         ("/connections", "status"),
         ("/connections?status=linked", "status"),
         ("/connections?status=Deleted", "status"),
+        ("/connections?attention=false", "attention"),
+        ("/connections?attention=true&status=Linked", "attention"),
+        ("/connections?attention=true&limit=0", "limit"),
+        ("/connections?attention=true&cursor=WyJTVEFUVVMjTGlua2VkIzAwIl0", "cursor"),  # pragma: allowlist secret
         ("/connections?status=Linked&limit=1000", "limit"),
         ("/connections?status=Linked&cursor=WyJDVVNUT01FUlMjMDAiLCBudWxsXQ", "cursor"),  # pragma: allowlist secret
     ],

@@ -54,7 +54,11 @@ def test_the_environment_of_the_functions(stack: Stack) -> None:
         "webhookSecrets": list(stack.settings.webhook_secrets),
     }
     described = boto3.client("dynamodb").describe_table(TableName=stack.table_name)["Table"]
-    assert {index["IndexName"] for index in described["GlobalSecondaryIndexes"]} == {"byStatus", "byCustomer"}
+    assert {index["IndexName"] for index in described["GlobalSecondaryIndexes"]} == {
+        "byAttention",
+        "byCustomer",
+        "byStatus",
+    }
 
 
 def test_the_environment_is_restored(settings: LocalSettings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,4 +181,4 @@ def test_the_projects_template_is_supported() -> None:
     assert real.environment()["TABLE_NAME"] == real.table().name
     assert real.table().ttl == {"AttributeName": "expiresAt", "Enabled": True}
     indexes = real.table().definition["GlobalSecondaryIndexes"]
-    assert {index["IndexName"] for index in indexes} == {"byStatus", "byCustomer"}
+    assert {index["IndexName"] for index in indexes} == {"byAttention", "byCustomer", "byStatus"}

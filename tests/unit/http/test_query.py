@@ -4,7 +4,7 @@ import pytest
 
 from shared.domain.connections import Status
 from shared.domain.errors import InvalidQuery
-from shared.http.query import DEFAULT_LIMIT, allow_only, limit, status
+from shared.http.query import DEFAULT_LIMIT, allow_only, attention, limit, status
 
 
 def test_a_list_has_50_entries_by_default() -> None:
@@ -29,8 +29,31 @@ def test_a_status() -> None:
 
 @pytest.mark.parametrize("query", [{}, {"status": ""}, {"status": "linked"}, {"status": "Deleted"}], ids=str)
 def test_an_unknown_status_is_rejected_with_the_valid_values(query: dict[str, str]) -> None:
-    with pytest.raises(InvalidQuery, match=r"^status: must be one of PendingAuth, Linked, Unlinked, Deauthorized$"):
+    with pytest.raises(InvalidQuery, match=r"^status: must be one of PendingAuth, Linked, Unlinked, Deauthorized, u"):
         status(query)
+
+
+def test_attention_replaces_the_status() -> None:
+    assert attention({"attention": "true"})
+    assert not attention({"status": "Linked"})
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"attention": "false"}, "attention: must be true; without it, the list is selected by status"),
+        ({"attention": ""}, "attention: must be true; without it, the list is selected by status"),
+        (
+            {"attention": "true", "status": "Linked"},
+            "attention: can't be combined with status; leave one of them out",
+        ),
+    ],
+    ids=str,
+)
+def test_any_other_attention_is_rejected_with_the_required_change(query: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidQuery) as raised:
+        attention(query)
+    assert (raised.value.field, str(raised.value)) == ("attention", message)
 
 
 def test_an_unknown_parameter_is_rejected_with_those_that_exist() -> None:
