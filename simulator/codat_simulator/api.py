@@ -141,6 +141,15 @@ def delete_api_key(codat: SimulatedCodat, request: ApiRequest) -> Response:
     return Response(status_code=204)
 
 
+def get_cors_settings(codat: SimulatedCodat, _: ApiRequest) -> Response:
+    return JsonResponse({"allowedOrigins": list(codat.allowed_origins)})
+
+
+def set_cors_settings(codat: SimulatedCodat, request: ApiRequest) -> Response:
+    codat.allowed_origins = tuple(request.parse_body(models.CorsSettings).allowed_origins)
+    return get_cors_settings(codat, request)
+
+
 _COMPANY = "/companies/{company_id}"
 _CONNECTION = _COMPANY + "/connections/{connection_id}"
 
@@ -166,6 +175,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/apiKeys", list_api_keys),
     ("POST", "/apiKeys", create_api_key),
     ("DELETE", "/apiKeys/{api_key_id}", delete_api_key),
+    ("GET", "/corsSettings", get_cors_settings),
+    ("POST", "/corsSettings", set_cors_settings),
+    # The deprecated path, which Codat's official client uses.
+    ("GET", "/connectionManagement/corsSettings", get_cors_settings),
+    ("POST", "/connectionManagement/corsSettings", set_cors_settings),
 )
 
 

@@ -159,6 +159,17 @@ def test_api_keys_are_limited(sdk: Any, codat: CodatServer) -> None:
     assert "Maximum number of API keys reached" in error.value.data.error
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_cors_settings_are_replaced(sdk: Any, codat: CodatServer) -> None:
+    # The client uses the earlier path, /connectionManagement/corsSettings, which has the same settings.
+    assert sdk.cors.get().allowed_origins == []
+    for origins in (["https://a.example", "http://localhost:3000"], ["https://b.example"], []):
+        answer = sdk.cors.set(request={"allowed_origins": origins})
+        assert answer.allowed_origins == origins
+        assert sdk.cors.get().allowed_origins == origins
+        assert codat.allowed_origins == tuple(origins)
+
+
 def test_connection_without_integration_key(sdk: Any, codat: CodatServer, company: Any) -> None:
     codat.serializer.omit_integration_key = True
 
