@@ -18,13 +18,16 @@ from shared.codat.transport import api_key_fingerprint
 from shared.domain.connections import Precedence, Source, Status, StatusUpdate, stamp
 from shared.domain.customers import Profile
 from shared.domain.leases import CreationLease, LeaseRequest
+from shared.domain.platforms import Platform, PlatformList
 from shared.domain.timeline import Actor
 from shared.domain.timestamps import timestamp, timestamp_of
 from shared.services.connection_state import record_update
 from shared.services.context import Context
+from shared.services.platforms import PlatformCache, PlatformCatalog
 from shared.store.api_keys import ApiKeys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.platforms import Platforms
 from shared.store.table import Key, Table, Write
 
 if TYPE_CHECKING:
@@ -118,6 +121,9 @@ class Dataset:
         customers = Customers(table)
         updated_at = datetime.now(UTC) - _AGE
         ApiKeys(table).trust(self._fingerprint, "bench", updated_at)
+        integrations = self._state.platforms.values()
+        platforms = [Platform(each.key, each.name, each.source_type, "", each.offline) for each in integrations]
+        known = PlatformList(tuple(platforms), timestamp_of(updated_at))
         context = Context(
             actor=Actor("webhook"),
             telemetry=NoTelemetry(),
@@ -125,6 +131,7 @@ class Dataset:
             new_id=self._id,
             customers=customers,
             connections=Connections(table, timeline_lifetime=timedelta(days=400)),
+            platforms=PlatformCatalog(Platforms(table), lambda: updated_at, PlatformCache(known, updated_at)),
         )
         for number in range(companies):
             company = self._company(number, connections_each, updated_at)

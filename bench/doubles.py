@@ -24,13 +24,16 @@ from shared.codat.transport import api_key_fingerprint
 from shared.domain.connections import Precedence, Source, Status, StatusUpdate, stamp
 from shared.domain.customers import Profile
 from shared.domain.leases import CreationLease, LeaseRequest
+from shared.domain.platforms import Platform, PlatformList
 from shared.domain.timeline import Actor
 from shared.domain.timestamps import timestamp_of
 from shared.services.connection_state import record_update
 from shared.services.context import Context
+from shared.services.platforms import PlatformCache, PlatformCatalog
 from shared.store.api_keys import ApiKeys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.platforms import Platforms
 from shared.store.table import Key, Table, Write
 
 if TYPE_CHECKING:
@@ -67,6 +70,7 @@ def stored_items() -> dict[Key, dict[str, Any]]:
     table, at = _RecordingTable(), datetime.now(UTC) - timedelta(hours=1)
     customers = Customers(table)
     ApiKeys(table).trust(api_key_fingerprint(API_KEY), "bench", at)
+    known = PlatformList((Platform("qhyg", "QuickBooks Online"),), timestamp_of(at))
     context = Context(
         actor=Actor("webhook"),
         telemetry=NoTelemetry(),
@@ -74,7 +78,9 @@ def stored_items() -> dict[Key, dict[str, Any]]:
         new_id=lambda: "88888888-0000-4000-8000-000000000000",
         customers=customers,
         connections=Connections(table, timeline_lifetime=timedelta(days=400)),
+        platforms=PlatformCatalog(Platforms(table), lambda: at, PlatformCache(known, at)),
     )
+    context.platforms.store.save(known)
     for customer_id, company_id, connection_id, status in (WITHOUT_CONNECTION, PENDING, LINKED):
         request = LeaseRequest(at, timedelta(minutes=1), context.new_id(), context.new_id(), context.new_id())
         lease = customers.acquire(customer_id, Profile("Bank of Dave"), request)

@@ -13,8 +13,10 @@ from shared.domain.timeline import CALLER, Actor
 from shared.runtime import clock
 from shared.services import webhooks
 from shared.services.context import WebhookContext
+from shared.services.platforms import PlatformCatalog
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.platforms import Platforms
 from shared.store.quarantine import Quarantine
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def replay(table: Table, timeline_days: int) -> None:
         new_id=lambda: str(uuid4()),
         customers=Customers(table),
         connections=Connections(table, timeline_lifetime=timedelta(days=timeline_days)),
+        platforms=PlatformCatalog(Platforms(table), clock.now),
         verifier=WebhookVerifier(_NoSecrets()),
         parse_event=parse_event,
         company_in=company_in,

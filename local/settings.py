@@ -22,6 +22,8 @@ _EXPECTED = {
     "ADOPT_STRAYS": "true or false",
     "APP_WEBHOOK_URL": "an http or https URL",
     "APP_WEBHOOK_KEY": "printable ASCII characters without spaces",
+    "PLATFORM_KEYS": "keys of four letters, comma-separated",
+    "SOURCE_TYPES": "kinds such as Accounting, comma-separated",
     "PORT": "a number from 0 to 65535; 0 is any free port",
 }
 
@@ -52,6 +54,9 @@ def _check_secret(secret: str) -> str:
 _WebhookUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s:]+")]
 _Url = Annotated[_WebhookUrl, AfterValidator(lambda url: url.rstrip("/"))]
 _WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
+_Split = BeforeValidator(_split)
+_PlatformKeys = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{4}$")], ...], _Split]
+_SourceTypes = Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z]+$")], ...], _Split, Field(min_length=1)]
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(validate_by_name=True))
@@ -73,6 +78,9 @@ class LocalSettings:
     # None posts no events.
     app_webhook_url: Annotated[_WebhookUrl | None, Field(validation_alias="APP_WEBHOOK_URL")] = None
     app_webhook_key: Annotated[str, Field(validation_alias="APP_WEBHOOK_KEY", pattern=r"^[!-~]+$")] = "local-key"
+    # None keeps the template's default.
+    platform_keys: Annotated[_PlatformKeys | None, Field(validation_alias="PLATFORM_KEYS")] = None
+    source_types: Annotated[_SourceTypes | None, Field(validation_alias="SOURCE_TYPES")] = None
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 3000
 
     @classmethod

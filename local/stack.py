@@ -179,6 +179,9 @@ def _variables(settings: LocalSettings, template: Template, moto_url: str, codat
     }
     if settings.adopt_orphans is not None:
         variables["ADOPT_ORPHANS"] = str(settings.adopt_orphans).lower()
+    for name, values in (("PLATFORM_KEYS", settings.platform_keys), ("SOURCE_TYPES", settings.source_types)):
+        if values is not None:
+            variables[name] = ",".join(values)
     if _needs_credentials(settings.dynamodb_endpoint):
         variables |= {
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,

@@ -20,7 +20,7 @@ import pytest
 import standardwebhooks.webhooks
 import tenacity
 
-from shared.bootstrap import codat as codat_bootstrap
+from shared.bootstrap import codat as codat_bootstrap, stores as stores_bootstrap
 from shared.runtime import aws, clock as runtime_clock, settings as runtime_settings
 from shared.store.attributes import unmarshal
 from tests import parse_once
@@ -156,6 +156,7 @@ class App:
         from functions.codat_webhook.refusals import refusals  # noqa: PLC0415  # the function is imported with the stack
 
         codat_bootstrap.trusted_api_keys.cache_clear()
+        stores_bootstrap.platform_cache.cache_clear()
         refusals.cache_clear()
         if is_new:
             self.table.empty()
@@ -233,6 +234,7 @@ def codat_wire(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
         codat_bootstrap.http.cache_clear()
         runtime_settings.read.cache_clear()
 
+    app.get("/platforms")  # so that no exchange is about the list of platforms
     yield from _proxied(app.stack.codat_url, "CODAT_BASE_URL", forget_client, monkeypatch)
 
 

@@ -1,19 +1,23 @@
-"""POST /customers/{customerId}/connections: creates or reuses a connection, and returns a fresh link."""
+"""Platforms and connections to them.
+
+POST /customers/{customerId}/connections creates or reuses a connection, and returns a fresh link. GET /platforms is
+here, because reading the platforms may take a request to Codat, and no other read route has the API key.
+"""
 
 from http import HTTPStatus
 
 from shared.bootstrap import codat
-from shared.bootstrap.stores import platform_catalog
-from shared.domain.documents import connection_document
+from shared.domain.documents import connection_document, platform_document
 from shared.http.requests import NewConnection
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import create_connection
+from shared.services.platforms import available_platform, available_platforms
 
 
 def create(request: Request) -> Response:
     customer_id = request.customer_id
-    platform = platform_catalog().platform(request.read(NewConnection).platform_key)
-    result = create_connection(customer_id, platform, codat.context(request))
+    platform_key, context = request.read(NewConnection).platform_key, codat.context(request)
+    result = create_connection(customer_id, available_platform(platform_key, context), context)
     return Response(
         HTTPStatus.CREATED if result.created else HTTPStatus.OK,
         {**connection_document(result.connection), "linkUrl": result.link_url},
@@ -21,5 +25,10 @@ def create(request: Request) -> Response:
     )
 
 
-handler = http_handler({"POST /customers/{customerId}/connections": create})
+def platforms(request: Request) -> Response:
+    documents = map(platform_document, available_platforms(codat.context(request)))
+    return Response(HTTPStatus.OK, {"platforms": list(documents)})
+
+
+handler = http_handler({"POST /customers/{customerId}/connections": create, "GET /platforms": platforms})
 codat.initialize()

@@ -1,10 +1,10 @@
-"""The read routes: a customer, its connections and the available platforms; the lists are in `lists`."""
+"""The read routes: a customer and its connections; the lists are in `lists`."""
 
 from http import HTTPStatus
 
 from functions.read_customers import lists
 from shared.bootstrap import stores
-from shared.domain.documents import connection_document, customer_document, platform_document
+from shared.domain.documents import connection_document, customer_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections
@@ -28,10 +28,6 @@ def connection(request: Request) -> Response:
     return Response(HTTPStatus.OK, connection_document(connection))
 
 
-def platforms(_: Request) -> Response:
-    return Response(HTTPStatus.OK, {"platforms": list(map(platform_document, stores.platform_catalog().platforms))})
-
-
 handler = http_handler(
     {
         "GET /customers": lists.customers,
@@ -40,7 +36,6 @@ handler = http_handler(
         "GET /customers/{customerId}/connections/{connectionId}": connection,
         "GET /customers/{customerId}/connections/{connectionId}/events": lists.timeline,
         "GET /connections": lists.connections,
-        "GET /platforms": platforms,
     }
 )
 stores.initialize()

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from shared.bootstrap import init_phase
-from shared.bootstrap.stores import platform_catalog, stores, table
+from shared.bootstrap.stores import stores, table
 from shared.codat.client import Codat
 from shared.codat.transport import Transport
 from shared.domain.timeline import CALLER, Actor
@@ -27,7 +27,7 @@ STORE_RESERVE_SECONDS = 6.0
 
 
 def initialize() -> None:
-    init_phase.initialize(lambda: client("dynamodb"), http, platform_catalog, needs_secret=True)
+    init_phase.initialize(lambda: client("dynamodb"), http, needs_secret=True)
 
 
 def context(request: Request) -> CodatContext:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from shared.bootstrap import init_phase
-from shared.domain.platforms import PlatformCatalog
+from shared.domain.platforms import PlatformFilter
 from shared.domain.timeline import CALLER, Actor
 from shared.http.router import Request
 from shared.runtime import clock
@@ -15,13 +15,15 @@ from shared.runtime.aws import client
 from shared.runtime.observability import Telemetry
 from shared.runtime.settings import settings
 from shared.services.context import Context
+from shared.services.platforms import PlatformCache, PlatformCatalog
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.platforms import Platforms
 from shared.store.table import Table
 
 
 def initialize() -> None:
-    init_phase.initialize(lambda: client("dynamodb"), platform_catalog)
+    init_phase.initialize(lambda: client("dynamodb"))
 
 
 def context(request: Request) -> Context:
@@ -38,6 +40,7 @@ def stores(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
         "new_id": lambda: str(uuid4()),
         "customers": Customers(limited),
         "connections": Connections(limited, timeline_lifetime=timedelta(days=settings().timeline_days)),
+        "platforms": PlatformCatalog(Platforms(limited), clock.now, platform_cache(), _platform_filter()),
     }
 
 
@@ -45,6 +48,10 @@ def table(seconds_left: Callable[[], float]) -> Table:
     return Table(client("dynamodb"), settings().table_name, seconds_left=seconds_left)
 
 
+def _platform_filter() -> PlatformFilter:
+    return PlatformFilter(settings().platform_keys, settings().source_types, allow_sandbox=settings().allow_sandbox)
+
+
 @cache
-def platform_catalog() -> PlatformCatalog:
-    return PlatformCatalog.of(settings().platform_keys, allow_sandbox=settings().allow_sandbox)
+def platform_cache() -> PlatformCache:
+    return PlatformCache()

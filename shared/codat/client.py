@@ -19,6 +19,7 @@ from shared.domain import customers
 from shared.domain.connections import Precedence, Source, StatusUpdate, stamp
 from shared.domain.customers import CREATION_TAG, AccessToken, Company, Profile, Quota
 from shared.domain.errors import CodatError, CodatInvalidResponse, CodatNotFound
+from shared.domain.platforms import Platform
 from shared.domain.timestamps import Timestamp
 from shared.retrying import retrying
 
@@ -208,6 +209,17 @@ class Codat:
         except CodatNotFound:
             return response.changed_at
         raise CodatInvalidResponse("Codat still returns the connection after its deletion.")
+
+    # Platforms
+
+    def platforms(self) -> list[Platform]:
+        """Return the platforms that are enabled in Codat's portal. Those that can't be parsed are left out."""
+        self.require_trusted_key()  # another Codat client has other platforms
+        entries = [entry for entry, _ in self._entries("integrations", query="enabled=true")]
+        parsed = [integration for entry in entries if (integration := _parse(wire.Integration, entry)) is not None]
+        if entries and not parsed:
+            raise CodatInvalidResponse("Codat returned integrations that can't be parsed.")
+        return [integration.platform() for integration in parsed if integration.enabled]
 
     # The API key
 

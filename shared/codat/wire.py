@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from shared.domain.connection_errors import error_text
 from shared.domain.connections import Source, Stamp, Status, StatusUpdate
+from shared.domain.platforms import Platform
 from shared.domain.timestamps import Timestamp, timestamp
 
 MAX_SUMMARY = 500
@@ -123,6 +124,26 @@ class AccessToken(Wire):
     access_token: str
     expires_in: int
     token_type: str
+
+
+class Integration(Wire):
+    key: Identifier
+    name: Name
+    logo_url: Annotated[str, Field(max_length=1000)]
+    enabled: bool
+    source_type: Name | None = None
+    is_offline_connector: bool | None = None
+    is_beta: bool | None = None
+
+    def platform(self) -> Platform:
+        return Platform(
+            key=self.key,
+            name=self.name,
+            source_type=self.source_type or "Unknown",
+            logo_url=self.logo_url,
+            needs_connector=bool(self.is_offline_connector),
+            beta=bool(self.is_beta),
+        )
 
 
 class ApiKey(Wire):

@@ -11,7 +11,6 @@ from enum import IntEnum, StrEnum
 from typing import NewType
 
 from shared.domain.initial_reads import MAX_KEPT, NO_EVIDENCE, InitialRead, ReadEvidence
-from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 from shared.domain.timestamps import Timestamp, just_after
 
 Stamp = NewType("Stamp", str)
@@ -125,6 +124,8 @@ class Connection:
     severances: tuple[Timestamp, ...] = ()
     """The newest few updates with the status Unlinked or Deauthorized, in order."""
     evidence: ReadEvidence = NO_EVIDENCE
+    needs_connector: bool = False
+    """Whether its platform needs one, as `Platform.needs_connector` says."""
     link_issued_at: Timestamp | None = None
     """When the app last received a link, on our clock."""
     abandoned_at: Timestamp | None = None
@@ -176,7 +177,7 @@ class Connection:
             case Status.PENDING_AUTH:
                 if error is None and self.abandoned_at is not None:
                     error = f"The link to {name} was not used in time. Ask for a new one."
-                if error and self._needs_connector:
+                if error and self.needs_connector:
                     error += f" {name} needs its connector: install it on the computer that {name} runs on."
                 return error
             case Status.UNLINKED:
@@ -187,13 +188,9 @@ class Connection:
                 return None
 
     @property
-    def _needs_connector(self) -> bool:
-        return self.source.platform_key == QUICKBOOKS_DESKTOP_KEY
-
-    @property
     def next_action(self) -> NextAction:
         if self.status is Status.PENDING_AUTH:
-            return NextAction.INSTALL_CONNECTOR if self._needs_connector else NextAction.AUTHORIZE
+            return NextAction.INSTALL_CONNECTOR if self.needs_connector else NextAction.AUTHORIZE
         return NextAction.RECONNECT if self.status in SEVERED else NextAction.NONE
 
     @property
@@ -264,6 +261,13 @@ def with_issued_link(connection: Connection, now: Timestamp) -> Connection:
     if connection.is_tombstone or connection.is_deleted:
         return connection
     return replace(connection, link_issued_at=now, abandoned_at=None, updated_at=now)
+
+
+def with_connector(connection: Connection, now: Timestamp) -> Connection:
+    """Return the connection with the fact that its platform needs a connector."""
+    if connection.is_tombstone or connection.needs_connector:
+        return connection
+    return replace(connection, needs_connector=True, updated_at=now)
 
 
 def with_abandoned_link(connection: Connection, now: Timestamp, *, before: Timestamp) -> Connection:

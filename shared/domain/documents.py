@@ -49,7 +49,9 @@ def platform_document(platform: Platform) -> dict[str, Any]:
         "platformKey": platform.key,
         "platformName": platform.name,
         "sourceType": platform.source_type,
+        "logoUrl": platform.logo_url,
         "needsConnector": platform.needs_connector,
+        "beta": platform.beta,
     }
 
 

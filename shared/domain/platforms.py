@@ -1,13 +1,13 @@
-"""The accounting platforms that a customer can connect; keys and names are Codat's."""
+"""The platforms that a customer can connect; keys and names are Codat's."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.domain.errors import UnknownPlatform
+from shared.domain.timestamps import Timestamp
 
 ACCOUNTING = "Accounting"
-SANDBOX_KEY = "mqjo"
-QUICKBOOKS_DESKTOP_KEY = "pqsw"
+TEST_KEYS = frozenset({"mqjo", "ndsk"})
+"""Codat's own sandbox and QuickBooks Online's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,45 +15,35 @@ class Platform:
     key: str
     name: str
     source_type: str = ACCOUNTING
+    logo_url: str = ""
     needs_connector: bool = False
     """True if the customer has to install a connector on their computer before the authorisation."""
-
-
-CATALOGUE: Mapping[str, Platform] = {
-    platform.key: platform
-    for platform in (
-        Platform("pdvj", "MYOB Business"),
-        Platform("akxx", "Oracle NetSuite"),
-        Platform("qhyg", "QuickBooks Online"),
-        Platform(QUICKBOOKS_DESKTOP_KEY, "QuickBooks Desktop", needs_connector=True),
-        Platform("knfz", "Sage Intacct"),
-        Platform("fbrh", "FreeAgent"),
-        Platform("gbol", "Xero"),
-        Platform("rwuv", "Zoho Books"),
-        Platform(SANDBOX_KEY, "Codat sandbox"),
-    )
-}
-
-PLATFORM_NAMES = frozenset(platform.name for platform in CATALOGUE.values())
+    beta: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class PlatformCatalog:
-    """The platforms that this deployment offers, in the order of its configuration."""
+class PlatformList:
+    """All platforms that were enabled in Codat at `fetched_at`, on our clock."""
 
     platforms: tuple[Platform, ...]
+    fetched_at: Timestamp
 
-    @classmethod
-    def of(cls, keys: Iterable[str], *, allow_sandbox: bool) -> "PlatformCatalog":
-        """Return the platforms with these keys. Raises ValueError for a key that is not in the catalogue."""
-        wanted = [key for key in keys if key != SANDBOX_KEY]
-        if unknown := [key for key in wanted if key not in CATALOGUE]:
-            raise ValueError(f"platform keys not in the catalogue: {', '.join(unknown)}")
-        return cls(tuple(CATALOGUE[key] for key in [*wanted, *([SANDBOX_KEY] if allow_sandbox else [])]))
+    def find(self, key: str) -> Platform | None:
+        return next((platform for platform in self.platforms if platform.key == key), None)
 
-    def platform(self, key: str) -> Platform:
-        """Return the platform with this key. Raises UnknownPlatform."""
-        for platform in self.platforms:
-            if platform.key == key:
-                return platform
-        raise UnknownPlatform(key, {platform.key: platform.name for platform in self.platforms})
+
+@dataclass(frozen=True, slots=True)
+class PlatformFilter:
+    """The platforms that this deployment makes available."""
+
+    keys: Sequence[str] = ()
+    """Empty for all."""
+    source_types: Sequence[str] = (ACCOUNTING,)
+    allow_sandbox: bool = False
+
+    def available(self, known: PlatformList) -> list[Platform]:
+        return [platform for platform in known.platforms if self._allows(platform)]
+
+    def _allows(self, platform: Platform) -> bool:
+        is_allowed = self.allow_sandbox if platform.key in TEST_KEYS else not self.keys or platform.key in self.keys
+        return is_allowed and platform.source_type in self.source_types

@@ -35,7 +35,9 @@ class Settings(_Environment):
     codat_secret_id: _Text
     codat_base_url: Annotated[str, Field(pattern=r"^https?://")]
     codat_tag_key: Annotated[str, Field(min_length=1, max_length=27)]
-    platform_keys: _Listed
+    platform_keys: Annotated[tuple[str, ...], BeforeValidator(_split)]
+    """All platforms if it is empty."""
+    source_types: _Listed
     allow_sandbox: bool
     timeline_days: _Positive
 

@@ -39,6 +39,8 @@ def record_update(
 
     def change(connection: Connection, now: Timestamp) -> Connection:
         merged = connections.merge(connection, update, now)
+        if connection.is_placeholder and context.platforms.needs_connector(merged.source.platform_key):
+            merged = connections.with_connector(merged, now)
         return connections.with_issued_link(merged, now) if link_issued else merged
 
     def entry(before: Connection | None, after: Connection) -> TimelineEntry | None:
@@ -132,6 +134,17 @@ def record_abandoned(stored: Connection, before: Timestamp, context: Context) ->
     return _save(
         (stored.company_id, stored.connection_id, stored.customer_id),
         lambda connection, now: connections.with_abandoned_link(connection, now, before=before),
+        lambda _before, _after: None,
+        context,
+        stored=stored,
+    )
+
+
+def record_connector(stored: Connection, context: Context) -> Connection:
+    """Store that the connection's platform needs a connector. The list was missing when the connection was new."""
+    return _save(
+        (stored.company_id, stored.connection_id, stored.customer_id),
+        connections.with_connector,
         lambda _before, _after: None,
         context,
         stored=stored,

@@ -6,11 +6,12 @@ from shared.domain import errors
 from shared.domain.connections import Connection, Precedence, Source, Status, StatusUpdate, stamp, time_of
 from shared.domain.customers import Customer
 from shared.domain.leases import CreationLease
-from shared.domain.platforms import ACCOUNTING, PLATFORM_NAMES, Platform
+from shared.domain.platforms import ACCOUNTING, Platform
 from shared.domain.timestamps import CLOCK_TOLERANCE, datetime_of, timestamp_of
 from shared.services.connection_state import record_deletion, record_update, sync_connections
 from shared.services.context import CodatContext, Context
 from shared.services.creation import IdempotentCreation
+from shared.services.platforms import other_names, require_enabled
 from shared.services.profile import get_customer
 
 
@@ -24,8 +25,9 @@ class ConnectionResult:
 def create_connection(customer_id: str, platform: Platform, context: CodatContext) -> ConnectionResult:
     """Return the customer's connection to the platform, existing or created, with a fresh link.
 
-    Raises CustomerNotFound, CompanyGone, AccountingConnectionExists if another platform is linked, CreationInProgress
-    while another call creates the connection, and Codat's errors, after which a repeated call completes.
+    Raises CustomerNotFound, CompanyGone, AccountingConnectionExists if another platform is linked, UnknownPlatform
+    if Codat no longer has it enabled, CreationInProgress while another call creates the connection, and Codat's errors,
+    after which a repeated call completes.
     """
     customer = get_customer(customer_id, context)
     company_id = customer.company_id
@@ -57,10 +59,11 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
     )
     try:
         created = creation.run()
-    except errors.CodatNotFound as error:
-        # Either the company was deleted, or the platform is not enabled in Codat's portal.
-        if not context.codat.has_company(company_id):
+    except (errors.CodatNotFound, errors.CodatRejected) as error:
+        # Either the company was deleted, or the platform is no longer enabled in Codat's portal.
+        if isinstance(error, errors.CodatNotFound) and not context.codat.has_company(company_id):
             raise errors.CompanyGone(customer_id) from error
+        require_enabled(platform, context)
         raise
     context.telemetry.note(connection_id=created.connection_id)
     # Our change, also if the connection was found after a lost answer.
@@ -87,12 +90,13 @@ def _candidates(
     A connection without a key and with an unknown name is among them if it is newer than the first request.
     """
     stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
+    others = other_names(platform, context)
     earliest = timestamp_of(datetime_of(lease.payload["requestedAt"]) - CLOCK_TOLERANCE)
 
     def is_candidate(listed: StatusUpdate) -> bool:
         source = stored.get(listed.connection_id, listed.source)
         source = source if source.platform_key else listed.source
-        return _is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform))
+        return _is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform, others))
 
     candidates = filter(is_candidate, _listed(customer, platform, context))
     return sorted(candidates, key=lambda listed: (listed.status is not Status.LINKED, listed.created_at))
@@ -119,7 +123,8 @@ def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> Con
 def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[StatusUpdate]:
     """Return Codat's list. Raises CodatInvalidResponse if a connection that may be to this platform can't be parsed."""
     listed, unparseable = context.codat.connections(customer.company_id)
-    if any(_may_be_on(source, platform) for source in unparseable):
+    others = other_names(platform, context) if unparseable else set()
+    if any(_may_be_on(source, platform, others) for source in unparseable):
         raise errors.CodatInvalidResponse("A connection that can't be parsed may be to the same platform.")
     return listed
 
@@ -129,11 +134,11 @@ def _is_on(source: Source, platform: Platform) -> bool:
     return source.platform_key == platform.key or (not source.platform_key and source.platform_name == platform.name)
 
 
-def _may_be_on(source: Source, platform: Platform) -> bool:
-    """Return whether the source is this platform, or has no key, and neither name nor type of another platform."""
+def _may_be_on(source: Source, platform: Platform, others: set[str]) -> bool:
+    """Return whether the source is this platform, or has no key, and neither type nor name (`others`) of another."""
     if source.platform_key or source.source_type not in {"", platform.source_type}:
         return source.platform_key == platform.key
-    return source.platform_name not in PLATFORM_NAMES - {platform.name}
+    return source.platform_name not in others
 
 
 def _with_platform(answer: StatusUpdate, platform: Platform) -> StatusUpdate:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.codat.client import Codat
     from shared.codat.signature import WebhookVerifier
     from shared.domain.events import Event
+    from shared.services.platforms import PlatformCatalog
     from shared.store.connections import Connections
     from shared.store.customers import Customers
     from shared.store.leases import Leases
@@ -47,6 +48,7 @@ class Context:
     """Returns a random GUID."""
     customers: "Customers"
     connections: "Connections"
+    platforms: "PlatformCatalog"
 
     def timestamp(self) -> Timestamp:
         return timestamp_of(self.now())

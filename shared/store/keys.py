@@ -15,6 +15,8 @@ ATTENTION = "ATTENTION"
 API_KEYS = "APIKEYS"
 FIRST_API_KEY = "FIRST"
 API_KEY_PREFIX = "KEY#"
+PLATFORM_LIST: Key = ("PLATFORMS", "LIST")
+PLATFORM_REFRESH: Key = ("PLATFORMS", "REFRESH")
 SHARDS = 16
 """Shards of each index: under one key, the connections with a common status would throttle the table's writes."""
 

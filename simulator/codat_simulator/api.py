@@ -11,7 +11,7 @@ from starlette.responses import Response
 from codat_simulator import query, request_models as models
 from codat_simulator.errors import ApiError, not_found, unresolved_property
 from codat_simulator.models import Company, Connection, Consumer
-from codat_simulator.platforms import PLATFORMS, Platform
+from codat_simulator.platforms import Platform
 from codat_simulator.request_models import ApiRequest
 from codat_simulator.responses import JsonResponse
 from codat_simulator.serializer import api_key_document, consumer_document
@@ -88,16 +88,16 @@ def delete_connection(codat: SimulatedCodat, request: ApiRequest) -> Response:
     return Response()
 
 
-def list_integrations(_: SimulatedCodat, request: ApiRequest) -> Response:
-    platforms = _filter(request, list(PLATFORMS.values()), "Integration", _platform_fields)
+def list_integrations(codat: SimulatedCodat, request: ApiRequest) -> Response:
+    platforms = _filter(request, list(codat.state.platforms.values()), "Integration", _platform_fields)
     return _page(request, platforms, Platform.body)
 
 
-def get_integration(_: SimulatedCodat, request: ApiRequest) -> Response:
+def get_integration(codat: SimulatedCodat, request: ApiRequest) -> Response:
     key = request.params["platform_key"]
-    if key not in PLATFORMS:
+    if key not in codat.state.platforms:
         raise not_found("Integration", key)
-    return JsonResponse(PLATFORMS[key].body())
+    return JsonResponse(codat.state.platforms[key].body())
 
 
 def get_profile(_: SimulatedCodat, __: ApiRequest) -> Response:
@@ -141,6 +141,15 @@ def delete_api_key(codat: SimulatedCodat, request: ApiRequest) -> Response:
     return Response(status_code=204)
 
 
+def get_cors_settings(codat: SimulatedCodat, _: ApiRequest) -> Response:
+    return JsonResponse({"allowedOrigins": list(codat.allowed_origins)})
+
+
+def set_cors_settings(codat: SimulatedCodat, request: ApiRequest) -> Response:
+    codat.allowed_origins = tuple(request.parse_body(models.CorsSettings).allowed_origins)
+    return get_cors_settings(codat, request)
+
+
 _COMPANY = "/companies/{company_id}"
 _CONNECTION = _COMPANY + "/connections/{connection_id}"
 
@@ -166,6 +175,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/apiKeys", list_api_keys),
     ("POST", "/apiKeys", create_api_key),
     ("DELETE", "/apiKeys/{api_key_id}", delete_api_key),
+    ("GET", "/corsSettings", get_cors_settings),
+    ("POST", "/corsSettings", set_cors_settings),
+    # The deprecated path, which Codat's official client uses.
+    ("GET", "/connectionManagement/corsSettings", get_cors_settings),
+    ("POST", "/connectionManagement/corsSettings", set_cors_settings),
 )
 
 

@@ -44,7 +44,8 @@ class LinkPages:
 
     async def open_company(self, request: Request) -> Response:
         action = self._open(request)
-        return HTMLResponse(templates.choose_platform(self._codat.state.company(**request.path_params), action))
+        company, platforms = self._codat.state.company(**request.path_params), self._codat.state.platforms.values()
+        return HTMLResponse(templates.choose_platform(company, platforms, action))
 
     async def choose_platform(self, request: Request) -> Response:
         """Create the connection and redirect to its link page."""

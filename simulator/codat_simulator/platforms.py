@@ -16,6 +16,7 @@ class Platform:
     source_type: SourceType = "Accounting"
     enabled: bool = True
     offline: bool = False
+    beta: bool = False
 
     @property
     def integration_id(self) -> str:
@@ -35,7 +36,7 @@ class Platform:
             "sourceType": self.source_type,
             "integrationId": self.integration_id,
             "isOfflineConnector": self.offline,
-            "isBeta": False,
+            "isBeta": self.beta,
         }
 
 
@@ -51,8 +52,15 @@ PLATFORMS: dict[str, Platform] = {
         Platform(key="gbol", name="Xero"),
         Platform(key="rwuv", name="Zoho Books"),
         Platform(key="mqjo", name="Codat Sandbox"),
-        # A client that lists integrations without a filter for enabled accounting platforms gets these too.
-        Platform(key="dfxm", name="Basiq", source_type="Banking"),
+        Platform(key="ndsk", name="QuickBooks Online Sandbox"),
+        Platform(key="hbql", name="Sage 50", offline=True, enabled=False),
+        Platform(key="pbtz", name="Wave", enabled=False),
         Platform(key="vjms", name="Pandle", enabled=False),
+        # Other kinds, so that clients notice a missing filter. These keys are the simulator's, except Basiq's.
+        Platform(key="dfxm", name="Basiq", source_type="Banking"),
+        Platform(key="plad", name="Plaid", source_type="Banking"),
+        Platform(key="bfed", name="Xero Bank Feeds", source_type="BankFeed", beta=True),
+        Platform(key="shpf", name="Shopify", source_type="Commerce"),
+        Platform(key="zttl", name="Zettle", source_type="Commerce", enabled=False),
     )
 }

@@ -60,6 +60,10 @@ class ApiKeyRequest(RequestModel):
     name: str | None = None
 
 
+class CorsSettings(RequestModel):
+    allowed_origins: list[Url] = []
+
+
 class ConsumerRequest(RequestModel):
     url: Url
     event_types: list[str] | None = None

@@ -12,6 +12,7 @@ with CodatServer(Settings(webhook_urls=(url,), company_limit=50)) as codat:
     codat.clock.advance(timedelta(minutes=91))
     codat.webhooks.secrets = (old, new)     # a rotation; also .deliveries and .consumers
     codat.api_keys = (old, new)         # the valid API keys; .api_key_store has their ids and names
+    codat.allowed_origins = (origin,)   # the origins that may embed the Link SDK
     codat.wait_idle()                   # until no webhook or read is pending
     codat.reset()                       # for the next test
 """

@@ -25,6 +25,7 @@ class SimulatedCodat:
         self.settings = settings
         self.clock = Clock()
         self.api_key_store = ApiKeyStore(self.clock.now)
+        self.allowed_origins: tuple[str, ...] = ()
         self.calls = CallLog()
         self.faults = Faults()
         self.background = BackgroundJobs()
@@ -83,6 +84,7 @@ class SimulatedCodat:
 
     def _apply_settings(self) -> None:
         self.api_keys = self.settings.api_keys
+        self.allowed_origins = ()
         self.state.company_limit = self.settings.company_limit
         self.state.list_lag = self.settings.list_lag
         self.serializer.omit_integration_key = self.settings.omit_integration_key

@@ -4,7 +4,7 @@ Any thread may call any method. Each change emits its event under the lock, so e
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any
@@ -49,6 +49,7 @@ class State:
     ) -> None:
         self.company_limit: int | None = None
         self.list_lag = 0.0
+        self.platforms = dict(PLATFORMS)
         self._now = now
         self._serializer = serializer
         self._emit = emit
@@ -148,9 +149,10 @@ class State:
     def create_connection(self, company_id: str, platform_key: str) -> Connection:
         with self._lock:
             company = self.company(company_id)
-            platform = PLATFORMS.get(platform_key)
+            platform = self.platforms.get(platform_key)
             if platform is None or not platform.enabled:
-                raise errors.not_valid("platformKey", f"Platform '{platform_key}' is not available.")
+                # Of the errors that Codat's contract has for this request, the one that fits.
+                raise errors.not_found("Integration", platform_key)
             connection = Connection(id=str(uuid4()), company_id=company.id, platform=platform, created=self._now())
             self._record(company)
             # A new dictionary, because another thread may be iterating over the old dictionary.
@@ -176,6 +178,12 @@ class State:
             company = self.company(company_id)
             self._record(company)
             company.connections = {k: c for k, c in company.connections.items() if k != connection.id}
+
+    # Operations in the portal
+
+    def enable_platform(self, key: str, *, enabled: bool = True) -> None:
+        with self._lock:
+            self.platforms = {**self.platforms, key: replace(self.platforms[key], enabled=enabled)}
 
     # Operations of the customer and the accounting platform
 
@@ -260,6 +268,7 @@ class State:
         """Delete everything, without events."""
         with self._lock:
             self._companies.clear()
+            self.platforms = dict(PLATFORMS)
             self._index = TagIndex()
             self._history.clear()
 

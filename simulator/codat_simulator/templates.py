@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 
 from codat_simulator.models import Company, Connection
-from codat_simulator.platforms import PLATFORMS
+from codat_simulator.platforms import Platform
 
 _STYLE = """
 :root { color-scheme: light dark; --accent: #3b4cca; --line: #8884; }
@@ -49,11 +49,11 @@ def message(title: str, text: str) -> str:
     return _page(title, f'<p role="status">{escape(text)}</p>')
 
 
-def choose_platform(company: Company, action: str) -> str:
-    """Return the company's Hosted Link page."""
+def choose_platform(company: Company, platforms: Iterable[Platform], action: str) -> str:
+    """Return the company's Hosted Link page with the enabled accounting platforms."""
     rows = "\n".join(
         f'<li><button class="quiet" name="platformKey" value="{p.key}">{escape(p.name)}</button></li>'
-        for p in PLATFORMS.values()
+        for p in platforms
         if p.enabled and p.source_type == "Accounting"
     )
     return _page(

@@ -141,9 +141,22 @@ def test_new_connection_is_pending(connection: Json, company: Json) -> None:
     assert f"/companies/{company['id']}/connections/{connection['id']}/start?" in connection["linkUrl"]
 
 
-@pytest.mark.parametrize("body", [{}, {"platformKey": "none"}, {"platformKey": 7}, {"platformKey": "vjms"}])
-def test_unknown_or_disabled_platform_is_rejected(api: httpx.Client, company: Json, body: Json) -> None:
-    assert api.post(f"/companies/{company['id']}/connections", json=body).status_code == 400
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({}, 400), ({"platformKey": 7}, 400), ({"platformKey": "none"}, 404), ({"platformKey": "vjms"}, 404)],
+)
+def test_unknown_or_disabled_platform_is_rejected(api: httpx.Client, company: Json, body: Json, status: int) -> None:
+    assert api.post(f"/companies/{company['id']}/connections", json=body).status_code == status
+
+
+def test_a_platform_is_enabled_and_disabled_in_the_portal(api: httpx.Client, codat: CodatServer, company: Json) -> None:
+    path, body = f"/companies/{company['id']}/connections", {"platformKey": "qhyg"}
+    codat.state.enable_platform("qhyg", enabled=False)
+    assert not api.get("/integrations/qhyg").json()["enabled"]
+    assert api.post(path, json=body).status_code == 404
+    assert "QuickBooks Online<" not in httpx.get(company["redirect"]).text
+    codat.state.enable_platform("qhyg")
+    assert api.post(path, json=body).status_code == 200
 
 
 def test_only_a_linked_connection_can_be_unlinked(
@@ -180,8 +193,13 @@ def test_integrations_are_filtered(api: httpx.Client) -> None:
     accounting = api.get("/integrations", params={"query": "sourceType=Accounting&&enabled=true"}).json()["results"]
 
     keys = {integration["key"] for integration in accounting}
-    assert keys == {"pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv", "mqjo"}
-    assert len(api.get("/integrations").json()["results"]) > len(accounting)
+    assert keys == {"pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv", "mqjo", "ndsk"}
+    listed = api.get("/integrations").json()["results"]
+    assert {integration["sourceType"] for integration in listed} == {"Accounting", "Banking", "BankFeed", "Commerce"}
+    assert {integration["key"] for integration in listed if integration["isOfflineConnector"]} == {"pqsw", "hbql"}
+    pages = [api.get("/integrations", params={"page": page, "pageSize": 10}).json() for page in (1, 2)]
+    assert [integration for page in pages for integration in page["results"]] == listed
+    assert {page["totalResults"] for page in pages} == {len(listed)}
     assert api.get("/integrations", params={"query": "colour=red"}).status_code == 400
 
 

@@ -106,6 +106,11 @@ def test_access_token_integrations_and_consumers(sdk: Any, company: Any) -> None
     integrations = sdk.integrations.list(request={"query": "sourceType=Accounting&&enabled=true"})
     assert "knfz" in {integration.key for integration in integrations.results or []}
     assert sdk.integrations.get(request={"platform_key": "pqsw"}).is_offline_connector
+    others = sdk.integrations.list(request={"query": "sourceType!=Accounting&&enabled=true", "page": 1, "page_size": 3})
+    assert {each.source_type.value for each in others.results} == {"Banking", "BankFeed"}
+    assert all(each.enabled for each in others.results)
+    assert [each.is_beta for each in others.results if each.source_type.value == "BankFeed"] == [True]
+    assert all(each.logo_url.startswith("https://") for each in others.results)
 
     consumer = sdk.webhooks.create_consumer(
         request={"url": "https://example.com/hook", "event_types": ["connection.connected"]}
@@ -152,6 +157,17 @@ def test_api_keys_are_limited(sdk: Any, codat: CodatServer) -> None:
         sdk.settings.create_api_key(request={"name": "Beyond the limit"})
     assert error.value.data.status_code == 409
     assert "Maximum number of API keys reached" in error.value.data.error
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_cors_settings_are_replaced(sdk: Any, codat: CodatServer) -> None:
+    # The client uses the earlier path, /connectionManagement/corsSettings, which has the same settings.
+    assert sdk.cors.get().allowed_origins == []
+    for origins in (["https://a.example", "http://localhost:3000"], ["https://b.example"], []):
+        answer = sdk.cors.set(request={"allowed_origins": origins})
+        assert answer.allowed_origins == origins
+        assert sdk.cors.get().allowed_origins == origins
+        assert codat.allowed_origins == tuple(origins)
 
 
 def test_connection_without_integration_key(sdk: Any, codat: CodatServer, company: Any) -> None:

@@ -4,10 +4,10 @@ from contextlib import suppress
 from http import HTTPStatus
 
 from shared.domain import errors
-from shared.domain.connections import Connection
+from shared.domain.connections import Connection, Status
 from shared.domain.customers import Company, Customer, Profile, company_name, merge_tags
 from shared.domain.timestamps import timestamp_of
-from shared.services.connection_state import record_abandoned, sync_connection
+from shared.services.connection_state import record_abandoned, record_connector, sync_connection
 from shared.services.customers import find_out_creation
 from shared.services.deletion import close_company, finish_deletion
 from shared.services.profile import send_profile
@@ -88,6 +88,9 @@ def _compare_connections(
                 continue
             is_drift = before is None or (before.status, before.customer_id) != (after.status, after.customer_id)
             results.counts.update(connections=1, drift=int(is_drift))
+            is_pending = after.status is Status.PENDING_AUTH and not after.needs_connector
+            if is_pending and context.platforms.needs_connector(after.source.platform_key):
+                after = record_connector(after, context)
             abandoned_before = timestamp_of(context.now() - context.abandoned_after)
             if after.is_abandoned(before=abandoned_before):
                 results.counts["abandoned"] += 1

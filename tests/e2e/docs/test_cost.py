@@ -47,6 +47,7 @@ def test_the_figures_for_a_customer_who_links(app: App, billed: Counter[str]) ->
     Webhooks can arrive before answers, so the counts differ a little; the documented figures are the maxima.
     """
     app.customer()  # the first of a deployment, so that its API key is trusted
+    app.get("/platforms")  # so that the list is stored
     app.stack.events()
     billed.clear()
     app.codat.calls.clear()

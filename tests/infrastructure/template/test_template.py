@@ -39,7 +39,7 @@ ROUTES = {
     "POST /customers/{customerId}/connections/{connectionId}/unlink": "UnlinkConnectionFunction",
     "GET /customers/{customerId}/connections/{connectionId}/events": "ReadCustomersFunction",
     "GET /connections": "ReadCustomersFunction",
-    "GET /platforms": "ReadCustomersFunction",
+    "GET /platforms": "CreateConnectionFunction",
     WEBHOOK: "CodatWebhookFunction",
 }
 # Functions without a route, with their event sources.
@@ -54,6 +54,7 @@ ENVIRONMENT = {
     "CODAT_BASE_URL",
     "CODAT_TAG_KEY",
     "PLATFORM_KEYS",
+    "SOURCE_TYPES",
     "ALLOW_SANDBOX",
     "HASH_IDS_IN_LOGS",
     "TIMELINE_DAYS",

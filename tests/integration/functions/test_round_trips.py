@@ -102,4 +102,4 @@ def test_reading(connection: dict[str, Any], count: Count, name: str) -> None:
 
 @pytest.mark.usefixtures("connection")
 def test_listing_platforms(count: Count) -> None:
-    assert count("read_customers", api_event("list_platforms")) == (200, 0, 0)
+    assert count("create_connection", api_event("list_platforms")) == (200, 0, 0)

@@ -39,6 +39,7 @@ from shared.domain.errors import CodatCustomersError
 from shared.runtime import clock
 from shared.runtime.secrets import CACHE_SECONDS
 from shared.runtime.settings import read
+from shared.services.platforms import PlatformCache
 from tests.conftest import App
 from tests.payloads import api_event, signed
 from tests.properties.adversary.codat_double import Arrival, Choices, Codat, Event, Failure, HttpRequest, Json, Kind
@@ -89,6 +90,7 @@ class World:
         self._secret = app.stack.settings.webhook_secrets[0]
         self._caches: dict[int, tuple[datetime, str]] = {}
         self._trusted: dict[int, set[str]] = {0: set(), 1: set()}
+        self._platforms = {0: PlatformCache(), 1: PlatformCache()}
         self.queue: list[dict[str, Any]] = []
         self.lost: set[str] = set()
         """Customers and companies that the table has lost, whole or in part, until a restore is complete."""
@@ -181,6 +183,7 @@ class World:
                 patched.setattr(module, "secrets", lambda: _Secrets(self))
             patched.setattr(plan, "queue", lambda: SimpleNamespace(send=self._enqueue))
             patched.setattr(codat, "trusted_api_keys", lambda: self._trusted[self._instance()])
+            patched.setattr(stores, "platform_cache", lambda: self._platforms[self._instance()])
             patched.setattr(stores, "uuid4", self._uuid4)
             patched.setattr(client, "uuid4", self._uuid4)
             patched.setattr(clock, "now", self.now)

@@ -23,9 +23,9 @@ from shared.domain.connections import (
     stamp_of_answer,
     time_of,
     with_abandoned_link,
+    with_connector,
     with_issued_link,
 )
-from shared.domain.platforms import QUICKBOOKS_DESKTOP_KEY
 from shared.domain.timestamps import Timestamp, just_after, timestamp
 
 NOW = timestamp("2026-11-22T12:00:00Z")
@@ -144,8 +144,8 @@ def test_a_late_update_raises_only_the_registers_that_it_is_newer_than() -> None
 
 
 def test_a_platform_with_a_connector_asks_to_install_it() -> None:
-    desktop = Source(QUICKBOOKS_DESKTOP_KEY, "QuickBooks Desktop", "Accounting")
-    pending = merged([replace(created, source=desktop), replace(cancelled, source=desktop)])
+    desktop = Source("pqsw", "QuickBooks Desktop", "Accounting")
+    pending = with_connector(merged([replace(created, source=desktop), replace(cancelled, source=desktop)]), NOW)
     assert pending.next_action is NextAction.INSTALL_CONNECTOR
     assert pending.error is not None
     assert pending.error.startswith("The user cancelled. QuickBooks Desktop needs its connector")

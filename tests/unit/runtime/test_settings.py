@@ -22,6 +22,7 @@ ENVIRONMENT = {
     "CODAT_BASE_URL": "https://api.codat.io",
     "CODAT_TAG_KEY": "uid",
     "PLATFORM_KEYS": "qhyg, gbol,",
+    "SOURCE_TYPES": "Accounting",
     "ALLOW_SANDBOX": "false",
     "TIMELINE_DAYS": "90",
     "WEBHOOK_SOURCE_RANGES": "192.0.2.1/32, 198.51.100.7/24",
@@ -49,6 +50,7 @@ def test_settings_are_typed() -> None:
     settings = read(Settings)
     assert settings.table_name == "table"
     assert settings.platform_keys == ("qhyg", "gbol")
+    assert settings.source_types == ("Accounting",)
     assert settings.allow_sandbox is False
     assert settings.timeline_days == 90
     ranges = read(WebhookSettings).webhook_source_ranges
@@ -80,7 +82,7 @@ def test_no_setting_has_a_default(environment: pytest.MonkeyPatch, model: type[B
         (Settings, "TABLE_NAME", ""),
         (Settings, "CODAT_BASE_URL", "api.codat.io"),
         (Settings, "CODAT_TAG_KEY", "k" * 28),
-        (Settings, "PLATFORM_KEYS", " , "),
+        (Settings, "SOURCE_TYPES", " , "),
         (Settings, "ALLOW_SANDBOX", "perhaps"),
         (Settings, "TIMELINE_DAYS", "0"),
         (Settings, "TIMELINE_DAYS", "many"),
