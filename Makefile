@@ -36,7 +36,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo run test unit coverage soak check audit package archive sbom replay restore bench clean
-.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key
+.PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins
 .PHONY: protect check-change-set restore-table
 
 help: ## list the targets
@@ -115,14 +115,15 @@ sbom: | .uv/$(UV_VERSION) ## list the deployed packages in CycloneDX
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
 rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
 retire-webhook-secret: ## keep the signing secret that Codat uses now and remove the others (STACK=…)
-rotate-api-key: ## store a new Codat API key that proves to be this deployment's (STACK=…)
+rotate-api-key: ## replace the Codat API key (STACK=…, DELETE_OLD=1: delete the old one, MANUAL=1: paste a key)
 trust-api-key: ## confirm the stored Codat API key if it can't prove itself (STACK=…)
+link-origins: ## allow your web app's origins to embed Codat's Link SDK (STACK=… ORIGINS=…, REPLACE=1)
 replay: ## process the quarantined webhooks again (TABLE_NAME=…)
 restore: ## put back lost items from a backup that was restored to another table (STACK=… FROM=…)
 restore-table: ## restore the stack's table, also a deleted one, under a new name (STACK=…)
 protect: ## protect the stack and its data against replacement and deletion (STACK=…)
 check-change-set: ## fail if a change set would replace or delete data (STACK=… CHANGE_SET=…)
-webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key replay restore restore-table protect check-change-set: .venv/.synced
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins replay restore restore-table protect check-change-set: .venv/.synced
 	@exec $(PYTHON) -m cli $@
 
 # Arguments are for one part: without BENCH, for the reconcile.

@@ -34,6 +34,10 @@ class Options(Namespace):
     change_set: str = ""
     codat_base_url: str = CODAT_BASE_URL
     timeline_days: int = TIMELINE_DAYS
+    origins: Sequence[str] = ()
+    manual: bool = False
+    delete_old: bool = False
+    replace: bool = False
 
 
 class _Parser(ArgumentParser):
@@ -56,6 +60,7 @@ class _Command:
     """The options that can be left out if the stack is given, because its outputs contain them."""
     others: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
     variables: str = "STACK=codat-customers-dev"
 
     @property
@@ -126,16 +131,25 @@ Use it after rotate-webhook-secret, at the time that it printed.
     ),
     _Command(
         "rotate-api-key",
-        "store a new Codat API key that proves to be this deployment's",
+        "replace the Codat API key by a new one, and wait until no function uses the old one",
         """\
-Store a new Codat API key. It must prove that it belongs to this deployment: Codat lists it beside a
-trusted key, or it shows a company of this deployment.
+Create a new API key at Codat with the stored key, store it, and wait until no function uses the old key.
+The old key stays at Codat, because another app may use it, unless you give --delete-old.
 
-Use it to replace the API key, or if the stored key was revoked.
+The new key must prove that it belongs to this deployment: Codat lists it beside a trusted key, or it shows
+a company of this deployment. If you interrupt the command, repeat it: it continues where it stopped.
+
+Use it to replace the API key. If the stored key was revoked, or Codat lets it create no keys, give --manual.
 """,
-        (_READ_OUTPUTS, _UPDATE_ACCESS, "GetItem, BatchGetItem, PutItem and Query on the table", "the new API key"),
+        (
+            _READ_OUTPUTS,
+            _UPDATE_ACCESS,
+            "GetItem, BatchGetItem, PutItem and Query on the table",
+            "the new API key, if you give --manual",
+        ),
         ("secret_arn", "table"),
         ("codat_base_url",),
+        flags=("manual", "delete_old"),
     ),
     _Command(
         "trust-api-key",
@@ -148,6 +162,22 @@ Use it if calls fail because the API key is not trusted, and you are sure that t
         (_READ_OUTPUTS, "GetSecretValue on the secret", "PutItem on the table"),
         ("secret_arn", "table"),
         ("codat_base_url",),
+    ),
+    _Command(
+        "link-origins",
+        "allow your web app's origins to embed Codat's Link SDK",
+        """\
+Allow the origins of your web app to embed Codat's Link SDK. Origins that Codat allows already stay, unless
+you give --replace. The command prints what it adds and removes.
+
+Use it before you embed the Link SDK, and when your app moves to another domain.
+""",
+        (_READ_OUTPUTS, "GetSecretValue on the secret"),
+        ("secret_arn",),
+        ("codat_base_url",),
+        required=("origins",),
+        flags=("replace",),
+        variables="STACK=codat-customers-dev ORIGINS=https://app.example.com",
     ),
     _Command(
         "replay",
@@ -245,6 +275,32 @@ def _webhook_url(text: str) -> str:
     return text
 
 
+def _origins(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_origin(origin.strip()) for origin in text.split(",") if origin.strip()))
+
+
+def _origin(text: str) -> str:
+    """Return the origin as browsers send it: in lower case, without the scheme's own port."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    host = parts.hostname or ""
+    is_allowed = parts.scheme == "https" or (parts.scheme, host) == ("http", "localhost")
+    origin = f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
+    if not (is_allowed and re.fullmatch(_HOST, host) and origin == text.lower() and port != 0):
+        raise ArgumentTypeError(
+            f"{text!r} is not an origin. Give https://, a host, and a port if it is not 443, without a path or "
+            "wildcard. Only localhost may be http://. Separate origins by commas"
+        )
+    return origin.removesuffix(_DEFAULT_PORTS[parts.scheme])
+
+
+_HOST = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
+_DEFAULT_PORTS = {"https": ":443", "http": ":80"}
+
+
 def _is_secure(url: str) -> bool:
     """Return whether requests are encrypted or stay on this machine."""
     parts = urlsplit(url)
@@ -275,9 +331,17 @@ _OPTIONS: Mapping[str, tuple[str, str, str, Callable[[str], Any]]] = {
         str,
     ),
     "codat_base_url": ("--codat-base-url", "CODAT_BASE_URL", f"another Codat than {CODAT_BASE_URL}", _codat_base_url),
+    "origins": ("--origins", "ORIGINS", "the origins of your web app, separated by commas", _origins),
     "timeline_days": ("--timeline-days", "TIMELINE_DAYS", f"the stack's TimelineDays, if not {TIMELINE_DAYS}", int),
 }
 """The flag, environment variable, help and type of each option."""
+
+_FLAGS: Mapping[str, tuple[str, str, str]] = {
+    "manual": ("--manual", "MANUAL", "ask for a key that you created in Codat's portal"),
+    "delete_old": ("--delete-old", "DELETE_OLD", "delete the old key at Codat after the wait"),
+    "replace": ("--replace", "REPLACE", "remove the other origins"),
+}
+"""The flag, environment variable and help of each option without a value."""
 
 
 def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Options:
@@ -293,6 +357,11 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Op
             default = environment.get(variable) or getattr(Options, name)
             text = f"{text} (or set {variable})"
             subparser.add_argument(flag, dest=name, type=convert, default=default, metavar=variable, help=text)
+        for name in command.flags:
+            flag, variable, text = _FLAGS[name]
+            default = environment.get(variable, "") not in {"", "0"}
+            text = f"{text} (or set {variable}=1)"
+            subparser.add_argument(flag, dest=name, action="store_true", default=default, help=text)
         subparser.set_defaults(check=partial(_check, command, subparser))
     options = parser.parse_args(arguments, Options())
     options.check(options)
@@ -310,5 +379,7 @@ def _check(command: _Command, parser: ArgumentParser, options: Options) -> None:
             parser.error(f"Give {_OPTIONS[name][0]}. {example}")
     if options.change_set and not options.stack and not options.change_set.startswith("arn:"):
         parser.error(f"Give --stack, or the ARN of the change set. {example}")
+    if options.manual and options.delete_old:
+        parser.error(f"--manual and --delete-old exclude each other. {example}")
     if options.source and options.source == options.table:
         parser.error(f"--from and --table are the same table. {example}")

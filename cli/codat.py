@@ -1,11 +1,12 @@
-"""The operator's requests to Codat: webhook consumers, and checks of an API key."""
+"""The operator's requests to Codat: webhook consumers, API keys, and the origins that may embed the Link SDK."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import httpx
+from pydantic import Field
 
 from cli.telemetry import NoTelemetry
 from shared.codat import wire
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_CONSUMERS = 50
 """Codat's limit for one client."""
+MAX_API_KEYS = 10
+"""Codat's limit for one client."""
 _REQUEST_SECONDS = 30.0
 
 
@@ -39,6 +42,20 @@ class Consumer(wire.Wire):
 
 class _Consumers(wire.Wire):
     results: list[Consumer]
+
+
+class ApiKey(wire.Wire):
+    id: wire.Identifier
+    api_key: Annotated[str, Field(pattern="^[!-~]+$")]
+    name: str | None = None
+
+
+class _ApiKeys(wire.Wire):
+    results: list[ApiKey]
+
+
+class _CorsSettings(wire.Wire):
+    allowed_origins: list[str] | None = None
 
 
 class _Profile(wire.Wire):
@@ -71,7 +88,29 @@ class Codat:
         return self._transport.send("POST", "webhooks", json=body).read(Consumer)
 
     def delete_consumer(self, consumer_id: str) -> None:
-        response = self._transport.send("DELETE", "webhooks", consumer_id)
+        self._delete("webhooks", consumer_id)
+
+    def list_api_keys(self) -> list[ApiKey]:
+        """Return all keys of the Codat client. They contain the keys themselves: don't print, log or store them."""
+        return self._get("apiKeys").read(_ApiKeys).results
+
+    def create_api_key(self, name: str) -> ApiKey:
+        """Raises CodatBusy if Codat has 10 keys."""
+        return self._transport.send("POST", "apiKeys", json={"name": name}).read(ApiKey)
+
+    def delete_api_key(self, key_id: str) -> None:
+        self._delete("apiKeys", key_id)
+
+    def allowed_origins(self) -> list[str]:
+        return self._get("corsSettings").read(_CorsSettings).allowed_origins or []
+
+    def set_allowed_origins(self, origins: Collection[str]) -> list[str]:
+        """Replace the list, and return what Codat stored."""
+        body = {"allowedOrigins": list(origins)}
+        return self._transport.send("POST", "corsSettings", json=body).read(_CorsSettings).allowed_origins or []
+
+    def _delete(self, *path: str) -> None:
+        response = self._transport.send("DELETE", *path)
         try:
             json.loads(response.body or "null")
         except (ValueError, RecursionError) as error:  # a gateway's page

@@ -11,12 +11,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from cli.change_set import check_change_set
 from cli.deployment import Deployment
 from cli.errors import OperatorError
+from cli.link_origins import allow_origins
 from cli.prompts import API_KEYS_PAGE
 from cli.protection import protect
 from cli.replay import replay
 from cli.restore import restore
 from cli.restore_table import restore_table
-from cli.rotation import retire_webhook_secret, rotate_api_key, rotate_webhook_secret, trust_api_key
+from cli.rotate_api_key import enter_api_key, rotate_api_key
+from cli.rotation import retire_webhook_secret, rotate_webhook_secret, trust_api_key
 from cli.webhook_consumer import register_webhook_consumer
 from shared.domain.errors import CodatError, CodatRejectedCredentials, StoreUnavailable
 
@@ -34,7 +36,7 @@ def run(options: Options, prompt: Prompt) -> int:
     except OperatorError as error:
         message = str(error)
     except CodatRejectedCredentials as error:
-        message = f"{error} Compare the API key with {API_KEYS_PAGE}. To store another: make rotate-api-key"
+        message = f"{error} Compare the API key with {API_KEYS_PAGE}. To store another: make rotate-api-key MANUAL=1"
     except CodatError as error:
         advice = " Repeat the command." if error.retryable else ""
         correlation_id = f" (correlation id {error.correlation_id})" if error.correlation_id else ""
@@ -55,7 +57,12 @@ def _run(options: Options, prompt: Prompt) -> None:
         "webhook-consumer": lambda: register_webhook_consumer(deployment, prompt),
         "rotate-webhook-secret": lambda: rotate_webhook_secret(deployment, prompt),
         "retire-webhook-secret": lambda: retire_webhook_secret(deployment, prompt),
-        "rotate-api-key": lambda: rotate_api_key(deployment, prompt),
+        "rotate-api-key": lambda: (
+            enter_api_key(deployment, prompt)
+            if options.manual
+            else rotate_api_key(deployment, options.stack, delete_old=options.delete_old)
+        ),
+        "link-origins": lambda: allow_origins(deployment, options.origins, replace=options.replace),
         "trust-api-key": lambda: trust_api_key(deployment, prompt),
         "replay": lambda: replay(deployment.table(), options.timeline_days),
         "restore": lambda: restore(options.stack, deployment.table_name, options.source),

@@ -1,16 +1,14 @@
-"""Replace the signing secret or the API key while webhooks and calls continue."""
+"""Replace the signing secret while webhooks continue, and confirm an API key that can't prove itself."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from cli.caches import WEBHOOK_SECONDS, expiry
 from cli.errors import OperatorError
-from cli.prompts import API_KEYS_PAGE, CONSUMERS_PAGE, ask_api_key, ask_signing_secret
+from cli.prompts import CONSUMERS_PAGE, ask_signing_secret
 from shared.codat.transport import api_key_fingerprint
-from shared.domain.errors import CodatRejectedCredentials
 from shared.runtime import clock
-from shared.runtime.secrets import CACHE_SECONDS
 from shared.store.api_keys import ApiKeys
 
 if TYPE_CHECKING:
@@ -30,7 +28,9 @@ def rotate_webhook_secret(deployment: Deployment, prompt: Prompt) -> None:
         count = len(content.webhook_secrets)
     print(f"Stored the signing secret. Accepted signing secrets: {count}.")
     if count > 1:
-        print(f"After {_cache_expiry()}, remove the old secret: make retire-webhook-secret")
+        print(
+            f"After {expiry(clock.now(), WEBHOOK_SECONDS):%H:%M} UTC, remove the old secret: make retire-webhook-secret"
+        )
 
 
 def retire_webhook_secret(deployment: Deployment, prompt: Prompt) -> None:
@@ -51,31 +51,6 @@ def retire_webhook_secret(deployment: Deployment, prompt: Prompt) -> None:
     print(f"Removed signing secrets: {removed}. Accepted signing secrets: 1.")
 
 
-def rotate_api_key(deployment: Deployment, prompt: Prompt) -> None:
-    """Store a new API key, after Codat accepted it and it proved to be this deployment's."""
-    old = deployment.secret.read().api_key
-    print(f"Create a new API key and copy it: {API_KEYS_PAGE}")
-    new = ask_api_key(prompt)
-    if new == old:
-        raise OperatorError("That API key is stored already. Nothing was changed.")
-    with deployment.codat(new) as codat:
-        try:
-            codat.require_trusted_key(deployment.table())
-        except CodatRejectedCredentials as error:
-            if error.status is not None:
-                raise
-            raise OperatorError(
-                "That API key shows none of this deployment's companies, so it seems to be another Codat client's. "
-                "Nothing was changed. If you are sure that it is right, store it with "
-                "`aws secretsmanager put-secret-value`, from a file, and confirm it with `make trust-api-key`."
-            ) from error
-    with deployment.secret.update() as content:
-        content.api_key = new
-    print("Stored the API key.")
-    if old:
-        print(f"Functions can use the old key until {_cache_expiry()}. Then delete it: {API_KEYS_PAGE}")
-
-
 def trust_api_key(deployment: Deployment, prompt: Prompt) -> None:
     """Trust the stored API key, which can't prove itself, so that functions create and delete with it."""
     api_key = deployment.secret.read().api_key
@@ -87,8 +62,3 @@ def trust_api_key(deployment: Deployment, prompt: Prompt) -> None:
         raise OperatorError("You did not confirm the API key. Nothing was changed.")
     ApiKeys(table).trust(api_key_fingerprint(api_key), "confirmed by the operator", clock.now())
     print("The API key is trusted.")
-
-
-def _cache_expiry() -> str:
-    """Return the time at which no function caches the earlier secret, with a minute to spare."""
-    return f"{clock.now() + timedelta(seconds=CACHE_SECONDS, minutes=1):%H:%M} UTC"

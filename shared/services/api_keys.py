@@ -42,7 +42,7 @@ class ApiKeyTrust:
             raise CodatRejectedCredentials(
                 "The Codat API key in the secret is not trusted: it can't read this deployment's companies. Nothing "
                 "was created or deleted. If it is another Codat client's key, store the right one with "
-                "`make rotate-api-key`. If it is right, confirm it with `make trust-api-key`.",
+                "`make rotate-api-key MANUAL=1`. If it is right, confirm it with `make trust-api-key`.",
                 had_no_effect=True,
             )
         self.trusted.add(fingerprint)

@@ -26,7 +26,9 @@ class Operator:
     secret_id: str
     secrets_manager: Any = field(default_factory=lambda: boto3.client("secretsmanager"))
 
-    def run(self, command: str, *entered: str, meanwhile: Callable[[], None] = lambda: None) -> tuple[int, str]:
+    def run(
+        self, command: str, *entered: str, meanwhile: Callable[[], None] = lambda: None, **variables: str
+    ) -> tuple[int, str]:
         """Run the command, press Ctrl-D at further prompts, and return the exit status and the output.
 
         Fail if the output contains a secret.
@@ -40,10 +42,16 @@ class Operator:
                 raise EOFError
             return answers.pop(0)
 
-        status = main([command], self.environment, prompt)
+        keys = set(self.app.codat.api_keys)
+        status = main([command], self.environment | variables, prompt)
         assert not answers, "the command did not ask for all answers"
         output = self.output()
-        secrets = [*entered, *re.findall(r'whsec_[^"]{9,}|(?<="apiKey": ")[^"]{9,}', self.raw_secret)]
+        secrets = [
+            *entered,
+            *keys,
+            *self.app.codat.api_keys,
+            *re.findall(r'whsec_[^"]{9,}|(?<="apiKey": ")[^"]{9,}', self.raw_secret),
+        ]
         assert not [secret for secret in secrets if len(secret) >= 9 and secret in output]
         return status, output
 

@@ -3,12 +3,16 @@
 import re
 from textwrap import dedent
 
+import pytest
+
+from cli import rotate_api_key
 from local.settings import new_webhook_secret
 from tests.e2e.docs.markdown import ROOT, commands, section
 from tests.integration.cli.conftest import Operator
 
 _VARYING = re.compile(
     r"https?://\S+/webhooks/codat|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d\d:\d\d|(?<=Codat client ')[^']+"
+    r"|\d{4}-\d\d-\d\d [0-9a-f]{8}"
 )
 
 
@@ -19,25 +23,35 @@ def examples_in(document: str, *headings: str) -> dict[str, str]:
     return {example.line: example.shown for text in sections for example in commands(text)}
 
 
-def test_the_documents_show_the_real_output(operator: Operator) -> None:
+def test_the_documents_show_the_real_output(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN the examples of the documents THEN the commands print the same, except ids, URLs, names and times."""
     examples = examples_in("README.md", "Deploy") | examples_in(
-        "docs/operations.md", "Alarms", "Rotating the API key", "Rotating the signing secret"
+        "docs/operations.md",
+        "Alarms",
+        "Rotating the API key",
+        "Allowing origins for the Link SDK",
+        "Rotating the signing secret",
     )
-    operator.app.codat.webhooks.consumers.clear()
+    monkeypatch.setattr(rotate_api_key, "sleep", lambda _: None)
+    codat = operator.app.codat
+    codat.webhooks.consumers.clear()
     operator.store_secret({"apiKey": "", "webhookSecrets": []})
     first, second = new_webhook_secret(), new_webhook_secret()
-    key = operator.app.codat.api_keys[0]
-    operator.app.codat.api_keys = (key, "another-key")
+    codat.api_keys = (codat.api_keys[0], "another-key")
     entered = {
-        "webhook-consumer": (key, first),
-        "rotate-webhook-secret": (second,),
-        "retire-webhook-secret": (second,),
-        "rotate-api-key": ("another-key",),
-        "trust-api-key": ("trust",),
+        "webhook-consumer STACK=codat-customers-dev": (codat.api_keys[0], first),
+        "rotate-webhook-secret STACK=codat-customers-dev": (second,),
+        "retire-webhook-secret STACK=codat-customers-dev": (second,),
+        "rotate-api-key STACK=codat-customers-dev DELETE_OLD=1": (),
+        "rotate-api-key STACK=codat-customers-dev MANUAL=1": ("another-key",),
+        "link-origins STACK=codat-customers-dev ORIGINS=https://app.example.com,http://localhost:3000": (),
+        "trust-api-key STACK=codat-customers-dev": ("trust",),
     }
-    for command, answers in entered.items():
+    resources = operator.environment
+    for line, answers in entered.items():
+        command, *assignments = line.split()
+        operator.environment = resources | dict(assignment.split("=", 1) for assignment in assignments)
         output = operator.run(command, *answers)[1]
-        shown = examples[f"make {command} STACK=codat-customers-dev"].splitlines()
-        without_prompts = [line for line in shown if "(not shown)" not in line]
-        assert [_VARYING.sub("…", line) for line in without_prompts] == _VARYING.sub("…", output).splitlines()
+        shown = examples[f"make {line}"].splitlines()
+        without_prompts = [text for text in shown if "(not shown)" not in text]
+        assert [_VARYING.sub("…", text) for text in without_prompts] == _VARYING.sub("…", output).splitlines()

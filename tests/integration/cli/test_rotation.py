@@ -65,7 +65,7 @@ def test_no_call_fails_while_the_api_key_is_rotated(operator: Operator) -> None:
     app.customer()
     old = operator.stored_secret["apiKey"]
     app.codat.api_keys = (old, "new-key")
-    status, output = operator.run("rotate-api-key", "new-key", meanwhile=lambda: (app.customer(), None)[1])
+    status, output = operator.run("rotate-api-key", "new-key", meanwhile=lambda: (app.customer(), None)[1], MANUAL="1")
     assert (status, operator.stored_secret["apiKey"]) == (0, "new-key")
     assert "UTC. Then delete it" in output
     app.customer()
@@ -78,7 +78,7 @@ def test_no_call_fails_while_the_api_key_is_rotated(operator: Operator) -> None:
 def test_a_rejected_or_identical_key_is_not_stored(operator: Operator, key: str, message: str) -> None:
     """GIVEN a key that Codat rejects, or the stored key THEN the error says so, and the secret stays."""
     before = operator.raw_secret
-    status, output = operator.run("rotate-api-key", key or operator.stored_secret["apiKey"])
+    status, output = operator.run("rotate-api-key", key or operator.stored_secret["apiKey"], MANUAL="1")
     assert (status, operator.raw_secret) == (1, before)
     assert message in output
 
@@ -89,7 +89,7 @@ def test_a_key_of_another_client_is_not_stored(operator: Operator) -> None:
     before = operator.raw_secret
     with CodatServer(Settings(api_keys=("another-clients-key",))) as other:
         operator.environment["CODAT_BASE_URL"] = other.base_url
-        status, output = operator.run("rotate-api-key", "another-clients-key")
+        status, output = operator.run("rotate-api-key", "another-clients-key", MANUAL="1")
     assert (status, operator.raw_secret) == (1, before)
     assert "another Codat client" in output
     assert "make trust-api-key" in output
@@ -100,7 +100,7 @@ def test_a_rotation_records_its_proof(operator: Operator) -> None:
     app = operator.app
     customer = app.customer()
     app.codat.api_keys = (operator.stored_secret["apiKey"], "new-key")
-    assert operator.run("rotate-api-key", "new-key")[0] == 0
+    assert operator.run("rotate-api-key", "new-key", MANUAL="1")[0] == 0
     app.codat.api_keys = ("new-key",)
     app.codat.faults.add(Fault(kind="webhook-drop"))
     app.codat.state.delete_company(customer["companyId"])
@@ -134,7 +134,7 @@ def test_a_revoked_key_is_replaced(operator: Operator) -> None:
     operator.app.start_afresh(is_new=True)
     operator.store_secret({"apiKey": "revoked-key", "webhookSecrets": []})
     operator.app.codat.api_keys = ("new-key",)
-    assert operator.run("rotate-api-key", "new-key")[0] == 0
+    assert operator.run("rotate-api-key", "new-key", MANUAL="1")[0] == 0
     assert operator.stored_secret["apiKey"] == "new-key"
 
 
@@ -160,7 +160,7 @@ def test_a_revoked_key_is_replaced(operator: Operator) -> None:
 def test_an_invalid_secret_changes_nothing(operator: Operator, command: str, entered: str) -> None:
     """GIVEN a value that can't be an API key or a signing secret, or is not stored THEN the secret stays."""
     before = operator.raw_secret
-    status, output = operator.run(command, entered)
+    status, output = operator.run(command, entered, MANUAL="1")
     assert (status, operator.raw_secret) == (1, before)
     assert output.splitlines()[-1].startswith("That ")
 

@@ -17,6 +17,7 @@ COMPLETE = {
     "retire-webhook-secret": ["--secret-arn", "arn"],
     "rotate-api-key": ["--secret-arn", "arn", "--table", "t"],
     "trust-api-key": ["--secret-arn", "arn", "--table", "t"],
+    "link-origins": ["--secret-arn", "arn", "--origins", "https://app.example.com"],
     "replay": ["--table", "t"],
     "restore": ["--table", "t", "--from", "restored"],
     "restore-table": ["--table", "t", "--to", "restored"],
@@ -69,7 +70,7 @@ def test_a_missing_option_is_named(command: str, missing: str, capsys: pytest.Ca
 def test_empty_variables_are_missing(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """GIVEN variables without a value, as of `make replay TABLE_NAME=` THEN the error names the options."""
     empty = dict.fromkeys(
-        ("STACK", "SECRET_ARN", "WEBHOOK_URL", "TABLE_NAME", "FROM", "CHANGE_SET", "CODAT_BASE_URL"), ""
+        ("STACK", "SECRET_ARN", "WEBHOOK_URL", "TABLE_NAME", "FROM", "CHANGE_SET", "CODAT_BASE_URL", "ORIGINS"), ""
     )
     assert_usage_error([command], capsys, "Give --", environment=empty)
 
@@ -92,6 +93,59 @@ def test_a_webhook_url_must_be_the_output_of_the_stack(url: str, capsys: pytest.
 def test_an_api_key_is_only_sent_encrypted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     environment = {"STACK": "s", "CODAT_BASE_URL": url}
     assert_usage_error(["rotate-api-key"], capsys, "CODAT_BASE_URL must be", environment=environment)
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "http://app.example.com",
+        "app.example.com",
+        "https://",
+        "https://app.example.com/",
+        "https://app.example.com/path",
+        "https://app.example.com?query",
+        "https://app.example.com#fragment",
+        "https://user@app.example.com",
+        "https://*.example.com",
+        "*",
+        "https://bücher.example",
+        "https://app.example.com:99999",
+        "https://app.example.com:0",
+        "https://app.example.com:",
+        "https://[::1",
+        "https://app .example.com",
+        "http://localhost.example.com",
+        "https://app.example.com,ftp://localhost",
+        "null",
+    ],
+)
+def test_only_origins_can_embed_the_link_sdk(origins: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_usage_error(
+        ["link-origins", "--stack", "s"], capsys, "is not an origin. Give https://", environment={"ORIGINS": origins}
+    )
+
+
+def test_origins_are_normalized_as_browsers_send_them() -> None:
+    text = " https://App.example.com:443,https://app.example.com,, http://localhost:3000, https://b.example:8443"
+    options = parse(["link-origins", "--stack", "s", "--origins", text], {"ORIGINS": "*"})
+    assert options.origins == ("https://app.example.com", "http://localhost:3000", "https://b.example:8443")
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", False), ("0", False), ("1", True)])
+def test_flags_default_to_variables(value: str, *, expected: bool) -> None:
+    assert parse(["rotate-api-key", "--stack", "s"], {"DELETE_OLD": value}).delete_old is expected
+    assert parse(["rotate-api-key", "--stack", "s"], {"MANUAL": value}).manual is expected
+    assert (
+        parse(["link-origins", "--stack", "s", "--origins", "https://a.example"], {"REPLACE": value}).replace
+        is expected
+    )
+    assert parse(["rotate-api-key", "--stack", "s", "--delete-old"], {"DELETE_OLD": value}).delete_old
+
+
+def test_a_key_that_is_entered_replaces_none_at_codat(capsys: pytest.CaptureFixture[str]) -> None:
+    assert_usage_error(
+        ["rotate-api-key", "--stack", "s", "--manual"], capsys, "exclude each other", environment={"DELETE_OLD": "1"}
+    )
 
 
 def test_options_default_to_variables() -> None:
