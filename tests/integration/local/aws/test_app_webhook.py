@@ -163,5 +163,6 @@ def test_a_slow_app_blocks_neither_calls_nor_the_end_of_the_stack() -> None:
             assert stopped - started < 5
         assert time.monotonic() - stopped < 5
         released.set()
-    assert app.requests[0] == ("the-apps-key", events[0])
-    assert events[0]["detail-type"] == "customer.created"
+    # Events of two customers have no order.
+    assert app.requests[0] in [("the-apps-key", event) for event in events]
+    assert {event["detail-type"] for event in events} == {"customer.created"}
