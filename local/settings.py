@@ -24,7 +24,8 @@ _EXPECTED = {
     "APP_WEBHOOK_KEY": "printable ASCII characters without spaces",
     "PLATFORM_KEYS": "keys of four letters, comma-separated",
     "SOURCE_TYPES": "kinds such as Accounting, comma-separated",
-    "PORT": "a number from 0 to 65535; 0 is any free port",
+    "ONE_TIME_LINKS": "true or false",
+    "PORT": "a number from 0 to 65534; 0 is any free port",
 }
 
 
@@ -81,7 +82,14 @@ class LocalSettings:
     # None keeps the template's default.
     platform_keys: Annotated[_PlatformKeys | None, Field(validation_alias="PLATFORM_KEYS")] = None
     source_types: Annotated[_SourceTypes | None, Field(validation_alias="SOURCE_TYPES")] = None
-    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 3000
+    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65534)] = 3000
+    # The Codat simulator's setting.
+    one_time_links: Annotated[bool, Field(validation_alias="ONE_TIME_LINKS")] = False
+
+    @property
+    def codat_port(self) -> int:
+        """The Codat simulator's port: the next one, or any free port."""
+        return self.port and self.port + 1
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> LocalSettings:

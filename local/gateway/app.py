@@ -86,6 +86,7 @@ class Gateway:
                     request_body=request.body,
                     status=response.status_code,
                     seconds=time.monotonic() - started,
+                    response_body=bytes(response.body),
                 )
             )
         await response(scope, receive, send)
@@ -109,9 +110,10 @@ class Gateway:
 
 
 def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
-    """Return the gateway with `console` under /_local/."""
+    """Return the gateway with `console` under /_local/, and the root redirected to it."""
     return Starlette(
         routes=[
+            AsgiRoute("/", lambda _: RedirectResponse("/_local/")),
             AsgiRoute("/_local", lambda _: RedirectResponse("/_local/")),
             Mount("/_local", app=console),
             Mount("/", app=gateway),

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.gateway.activity import Activity
 from local.gateway.app import Gateway, application
 from local.gateway.console_routes import console_routes
 from local.gateway.exchanges import Exchange
@@ -51,7 +52,7 @@ def gateway(
         on_exchange=on_exchange,
         integration_timeout=integration_timeout,
     )
-    console = console_routes(table=list, events=list, reconcile=dict)
+    console = console_routes(activity=Activity(), table=list, events=list, reconcile=dict)
     with serving(application(app, console), bind(0)) as url, httpx.Client(base_url=url, timeout=20) as client:
         yield client
 
@@ -69,7 +70,7 @@ def test_the_most_specific_route_is_used() -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/nowhere"), ("GET", "/things/"), ("GET", "/things/a/b"), ("DELETE", "/things/a")],
+    [("POST", "/"), ("GET", "/nowhere"), ("GET", "/things/"), ("GET", "/things/a/b"), ("DELETE", "/things/a")],
 )
 def test_a_request_without_a_route_gets_api_gateways_404(method: str, path: str) -> None:
     """The path or the method is unknown."""
@@ -217,7 +218,7 @@ def test_a_client_that_disconnects_is_ignored() -> None:
 def test_the_console_routes_are_beside_the_api() -> None:
     """The console, the table, the bus and reconcile."""
     with gateway(echo) as client:
-        page = client.get("/_local", follow_redirects=True)
+        page = client.get("/", follow_redirects=True)
         assert "<title>codat-customers on one machine</title>" in page.text
         assert client.get("/_local/table").json() == []
         assert client.get("/_local/events").json() == []
