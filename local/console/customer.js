@@ -39,7 +39,7 @@ function Head({ customer }) {
     </div>
     ${isRenaming && html`<${Form} id="rename" fields=${["name"]} submit="Save the name"
       work=${(values) => call("PATCH", customerPath(customerId), values)} done="Renamed." onDone=${() => setRenaming(false)}>
-      <${Field} form="rename" name="name" label="New name" value=${name} />
+      <${Field} form="rename" name="name" label="New name" defaultValue=${name} />
     <//>`}
     <${LinkBox} id="hosted" of=${name} /><${ProblemText} id="hosted" /><${ProblemText} id="delete-customer" />
     ${isDeleting && html`<${Confirm} title="Delete ${name}?" label="Delete customer" work=${remove} onClose=${() => setDeleting(false)}
@@ -140,10 +140,10 @@ function Timeline() {
     ${timeline.length === 0 && html`<p class="empty">What happens to the connections appears here, newest first.</p>`}
     <ol class="timeline" aria-label="${count(timeline.length, "entry", "entries")}, newest first">${timeline.map((entry) => html`<li key=${entry.eventId}>
       <span class="when">${time(entry.at)}</span>
-      <span><strong>${entry.eventType}</strong> ${entry.platformName}${entry.status && entry.status !== entry.previousStatus
-        ? html`<span class="change"> ${entry.previousStatus || "new"} → ${entry.status}</span>` : ""}
-        <span class="hint"> ${actor(entry.actor)}${entry.applied ? "" : ", changed nothing"}</span>
-        ${entry.error && html`<span class="why"> ${entry.error}</span>`}</span>
+      <span><strong>${entry.eventType}</strong>${entry.status && entry.status !== entry.previousStatus
+        ? html` <span class="change">${entry.previousStatus || "new"} → ${entry.status}</span>` : ""}
+        <span class="hint">${entry.platformName}, ${actor(entry.actor)}${entry.applied ? "" : ", changed nothing"}</span>
+        ${entry.error && html`<span class="why">${entry.error}</span>`}</span>
     </li>`)}</ol>
   </section>`;
 }

@@ -1,21 +1,22 @@
 // The four lanes of what happens. Each row opens its JSON.
 
-import { html, useState } from "./vendor/htm-preact-3.1.1.js";
+import { html, useMemo, useState } from "./vendor/htm-preact-3.1.1.js";
 import { Chip, Copy, Dialog } from "./parts.js";
-import { chosen, LANES, state } from "./state.js";
-import { count, LANE_NAMES, rowText, statusTone, time, verdict } from "./words.js";
+import { chosen, emptyLanes, LANES, state, update } from "./state.js";
+import { count, LANE_NAMES, statusTone, subject, time, verdict } from "./words.js";
 
 export function Lanes() {
   const [tab, setTab] = useState("app");
   const [isFiltered, setFiltered] = useState(false);
   const [open, setOpen] = useState(null);
   const customer = chosen();
-  const rows = (lane) => state.lanes[lane].filter((row) => !isFiltered || !customer || isAbout(row, customer));
+  const rows = (lane) => (isFiltered && customer ? state.lanes[lane].filter((row) => isAbout(row, customer)) : state.lanes[lane]);
   return html`<section class="lanes" aria-labelledby="lanes-title">
     <header>
       <h2 id="lanes-title">What happens</h2>
-      ${customer && html`<label class="check"><input type="checkbox" checked=${isFiltered}
+      <div class="actions">${customer && html`<label class="check"><input type="checkbox" checked=${isFiltered}
         onChange=${(event) => setFiltered(event.target.checked)} /> Only ${customer.name || customer.customerId}</label>`}
+        <button type="button" class="small" aria-label="Clear the lanes" onClick=${() => update({ lanes: emptyLanes() })}>Clear</button></div>
     </header>
     <div class="tabs" role="group" aria-label="Lane to show">
       ${LANES.map((lane) => html`<button type="button" aria-pressed=${tab === lane} onClick=${() => setTab(lane)}>
@@ -32,21 +33,23 @@ function Lane({ lane, rows, onOpen }) {
   const [name, hint] = LANE_NAMES[lane];
   const empty = lane === "codat" && !state.isSimulated && state.live === "live"
     ? "Shown with the simulated Codat only." : hint;
-  return html`<section class="lane" data-lane=${lane} aria-labelledby="lane-${lane}">
+  // Drawn only when the lane changes: a page that has been open for long has many rows.
+  return useMemo(() => html`<section class="lane" data-lane=${lane} aria-labelledby="lane-${lane}">
     <h3 id="lane-${lane}">${name}</h3>
     ${rows.length === 0 && html`<p class="empty">${empty}</p>`}
     <ol>${rows.map((row) => html`<li key=${row.id}>
-      <button type="button" class="row" aria-haspopup="dialog" aria-label="${time(row.at)} ${rowText(row)}"
-        onClick=${() => onOpen(row)}><span class="when">${time(row.at)}</span>
-        <span class="title">${breakable(row.title)}</span>
+      <button type="button" class="row" aria-haspopup="dialog"
+        onClick=${() => onOpen(row)}><span class="when">${time(row.at)} </span>
+        <span class="title">${breakable(row.title)} </span>
+        ${subject(row) && html`<span class="subject">${subject(row)} </span>`}
         <span class="chips">${rowChips(row)}</span></button></li>`)}</ol>
-  </section>`;
+  </section>`, [rows, empty]);
 }
 
 function rowChips({ verdict: name, status, ms }) {
   return [
-    name && html`<${Chip} tone=${verdict(name)[1]}>${verdict(name)[0]}<//>`,
-    status !== undefined && html`<${Chip} tone=${statusTone(status)}>${status === null ? "no answer" : status}<//>`,
+    name && html`<${Chip} tone=${verdict(name)[1]}>${verdict(name)[0]}<//> `,
+    status !== undefined && html`<${Chip} tone=${statusTone(status)}>${status === null ? "no answer" : status}<//> `,
     ms !== undefined && html`<span class="ms">${ms} ms</span>`,
   ];
 }
@@ -74,7 +77,7 @@ function Row({ row, onClose }) {
     ${row.idempotencyKey && html`<p class="hint">Idempotency key <code>${row.idempotencyKey}</code></p>`}
     ${parts.length === 0 && html`<p class="hint">No bodies.</p>`}
     ${parts.map(([name]) => html`<section class="json" key=${name} aria-label=${title(name)}>
-      <header><h3>${title(name)}</h3><${Copy} text=${pretty(content[name])} label="Copy: ${title(name)}" /></header>
+      <header><h3>${title(name)}</h3><${Copy} text=${pretty(content[name])} of=${title(name)} /></header>
       <pre tabindex="0" role="region" aria-label="${title(name)} as JSON">${coloured(pretty(content[name]))}</pre>
     </section>`)}
     <p class="hint">${count(JSON.stringify(row).length, "character")}. Links and tokens are hidden.</p>

@@ -57,7 +57,7 @@ export function Form({ id, fields, submit, work, done, children, onDone }) {
   </form>`;
 }
 
-export function Copy({ text, label }) {
+export function Copy({ text, of }) {
   const [isCopied, setCopied] = useState(false);
   const copy = async () => {
     await navigator.clipboard.writeText(text);
@@ -65,13 +65,17 @@ export function Copy({ text, label }) {
     announce("Copied.");
     setTimeout(() => setCopied(false), 2000);
   };
-  return html`<button type="button" aria-label=${label} onClick=${copy}>${isCopied ? "Copied" : "Copy"}</button>`;
+  return html`<button type="button" aria-label="${isCopied ? "Copied" : "Copy"}: ${of}" onClick=${copy}>${isCopied ? "Copied" : "Copy"}</button>`;
 }
 
 // The browser's own dialog: it traps the focus, closes on Escape and returns the focus.
 export function Dialog({ title, onClose, children }) {
   const dialog = useRef();
-  useEffect(() => { dialog.current.showModal(); }, []);
+  useEffect(() => {
+    const element = dialog.current;
+    element.showModal();
+    return () => element.close();
+  }, []);
   const onClick = (event) => { if (event.target === dialog.current) dialog.current.close(); };
   return html`<dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${onClose} onClick=${onClick}>
     <div class="dialog">
@@ -100,8 +104,8 @@ export function LinkBox({ id, of }) {
     <label for="${id}-url">${link.label}</label>
     <input id="${id}-url" class="mono" readonly value=${link.url} onFocus=${(event) => event.target.select()} />
     <div class="actions">
-      <${Copy} text=${link.url} label="Copy the link of ${of}" />
-      <a class="button" href=${link.url} target="_blank" rel="noreferrer" aria-label="Open the link of ${of} in a new tab">Open ↗</a>
+      <${Copy} text=${link.url} of="link of ${of}" />
+      <a class="button" href=${link.url} target="_blank" rel="noreferrer" aria-label="Open: link of ${of}, in a new tab">Open <span aria-hidden="true">↗</span></a>
     </div>
   </div>`;
 }

@@ -4,8 +4,8 @@ import { call, customerPath, Problem, read, readAll } from "./api.js";
 import { rowText } from "./words.js";
 
 export const LANES = ["app", "codat", "webhooks", "events"];
-const MAX_ROWS = 200;
-const emptyLanes = () => Object.fromEntries(LANES.map((lane) => [lane, []]));
+const MAX_ROWS = 100; // in a lane
+export const emptyLanes = () => Object.fromEntries(LANES.map((lane) => [lane, []]));
 
 export const state = {
   live: "connecting", // connecting, live, stopped
@@ -33,7 +33,7 @@ export function update(changes) {
   Object.assign(state, changes);
   if (isDrawing) return;
   isDrawing = true;
-  setTimeout(() => { isDrawing = false; draw(); });
+  setTimeout(() => { isDrawing = false; draw(); }, 16);
 }
 
 export const set = (name, key, value) => update({ [name]: { ...state[name], [key]: value } });
@@ -64,8 +64,13 @@ export async function act(key, work, done) {
     return undefined;
   } finally {
     set("busy", key, false);
-    refresh();
+    refresh().then(() => setTimeout(keepFocus, 50)); // after the page is drawn
   }
+}
+
+// A button that is gone, like that of a deleted connection, would leave the keyboard at the top of the page.
+function keepFocus() {
+  if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
 }
 
 // Refreshes run one after the other; a change during one causes one more.
@@ -124,6 +129,7 @@ export function follow() {
   source?.close();
   source = new EventSource(`stream?after=${lastId}`);
   source.addEventListener("hello", (event) => hello(JSON.parse(event.data)));
+  source.addEventListener("live", () => { update({ live: "live" }); refresh(); });
   source.onmessage = (event) => {
     lastId = event.lastEventId;
     addRow({ ...JSON.parse(event.data), id: event.lastEventId });
@@ -145,8 +151,7 @@ function hello({ run, isSimulated, routes }) {
   const isRestarted = state.run && state.run !== run;
   if (isRestarted) update({ lanes: emptyLanes(), links: {}, problems: {}, platforms: [] });
   const message = isRestarted ? "Connected to the restarted server." : state.live === "stopped" ? "Connected again." : "";
-  update({ live: "live", run, isSimulated, routes, message });
-  refresh();
+  update({ run, isSimulated, routes, message });
 }
 
 function addRow(row) {

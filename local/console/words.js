@@ -50,7 +50,7 @@ export function customerState({ connections }) {
   return connections.map(({ platformName, status }) => `${platformName}: ${(STATUSES[status] || [status])[0].toLowerCase()}`).join(", ");
 }
 
-const ACTORS = { webhook: "Codat's webhook", api: "The app", reconcile: "Reconcile" };
+const ACTORS = { webhook: "by Codat's webhook", caller: "by the app", reconcile: "by reconcile" };
 export const actor = (name) => ACTORS[name] || name;
 
 export function reconciled({ companies, connections, drift, failed }) {
@@ -63,8 +63,18 @@ export const count = (number, one, many = `${one}s`) => `${number} ${number === 
 export const time = (at) => new Date(at).toLocaleTimeString([], { hour12: false });
 export const statusTone = (status) => (status == null || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
 
-export function rowText({ lane, title, status, verdict: name }) {
-  const parts = [lane === "webhooks" ? `Webhook ${title}` : title];
+// What a row is about, of a webhook or an event.
+export function subject({ lane, request }) {
+  if (!request || (lane !== "webhooks" && lane !== "events")) return "";
+  const { customerId, platformName, status } = request.detail || {};
+  const { connection, referenceCompany, name } = request.payload || {};
+  return [customerId || referenceCompany?.name || name, connection?.platformName || platformName, connection?.status || status]
+    .filter(Boolean).join(" · ");
+}
+
+export function rowText(row) {
+  const { lane, title, status, verdict: name } = row;
+  const parts = [lane === "webhooks" ? `Webhook ${title}` : title, subject(row)].filter(Boolean);
   if (name) parts.push(verdict(name)[0].toLowerCase());
   if (status !== undefined) parts.push(status === null ? "no answer" : `answered ${status}`);
   return parts.join(", ");

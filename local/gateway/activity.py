@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Lane = Literal["app", "codat", "webhooks", "events", "console"]
 
 # Bounds the memory of a stack that runs for days.
-_MAX_ENTRIES = 1_000
+_MAX_ENTRIES = 500
 _MAX_BODY_BYTES = 16 * 1024
 # Seconds. A comment after this silence shows a browser behind a dead connection that the server is gone.
 _HEARTBEAT = 15.0
@@ -102,7 +102,7 @@ class Activity:
         self._notify()
 
     async def stream(self, last_id: str, **facts: Any) -> AsyncIterator[str]:
-        """Yield server-sent events: `hello` with the facts, then the entries after `last_id`, then new ones."""
+        """Yield server-sent events: `hello` with the facts, the entries after `last_id`, `live`, then new entries."""
         run_id, _, number = last_id.partition(".")
         last = int(number) if run_id == self._run_id and number.isdecimal() else 0
         changed = asyncio.Event()
@@ -111,6 +111,7 @@ class Activity:
             self._followers.add(follower)
         try:
             yield f"retry: 1000\nevent: hello\ndata: {json.dumps({'run': self._run_id, **facts})}\n\n"
+            is_live = False
             while not self._is_closed:
                 changed.clear()
                 with self._lock:
@@ -118,6 +119,9 @@ class Activity:
                 if entries:
                     last = entries[-1][0]
                     yield "".join(f"id: {self._run_id}.{number}\ndata: {text}\n\n" for number, text in entries)
+                if not is_live:
+                    is_live = True
+                    yield "event: live\ndata: {}\n\n"
                 try:
                     async with asyncio.timeout(_HEARTBEAT):
                         await changed.wait()
