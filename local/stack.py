@@ -36,7 +36,7 @@ from shared.store.api_keys import ApiKeys
 from shared.store.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from socket import socket
 
     from codat_simulator.server import CodatServer
@@ -86,15 +86,13 @@ def running_stack(
         cleanup.callback(listener.close)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         activity = Activity()
-        on_event = [activity.add_event]
         if settings.app_webhook_url:
             app_webhook = AppWebhook(settings.app_webhook_url, settings.app_webhook_key)
             cleanup.enter_context(app_webhook.running())
-            on_event.append(app_webhook.send)
         background = Background(
             template,
             polls=settings.dynamodb_endpoint is not None,
-            on_event=lambda event: [observe(event) for observe in on_event],
+            on_event=partial(_observe_event, activity, app_webhook),
         )
         moto_url = cleanup.enter_context(moto_server(background.middleware))
         codat = None if settings.codat_base_url else cleanup.enter_context(_codat_simulator(settings, url, activity))
@@ -110,7 +108,7 @@ def running_stack(
             routes=template.routes,
             functions=template.functions,
             handlers=handlers,
-            on_exchange=partial(_observe, [activity.add_exchange, *filter(None, [on_exchange])]),
+            on_exchange=partial(_observe_exchange, activity, on_exchange),
         )
         console = console_routes(
             activity=activity,
@@ -141,10 +139,18 @@ def clear_caches() -> None:
         aws.close_clients()
 
 
-def _observe(observers: Sequence[Callable[[Exchange], None]], exchange: Exchange) -> None:
-    if not exchange.is_background_read:
-        for observe in observers:
-            observe(exchange)
+def _observe_exchange(activity: Activity, on_exchange: Callable[[Exchange], None] | None, exchange: Exchange) -> None:
+    if exchange.is_background_read:
+        return
+    activity.add_exchange(exchange)
+    if on_exchange:
+        on_exchange(exchange)
+
+
+def _observe_event(activity: Activity, app_webhook: AppWebhook | None, event: dict[str, Any]) -> None:
+    activity.add_event(event)
+    if app_webhook:
+        app_webhook.send(event)
 
 
 def _simulator_controls(codat: CodatServer) -> ASGIApp:

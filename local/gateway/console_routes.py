@@ -1,4 +1,4 @@
-"""Routes under /_local/, which no deployed API has: the web console, the table, the events, reconcile, the simulator."""
+"""Routes under /_local/, which no deployed API has: the web console, table, events, reconcile, the simulator."""
 
 from __future__ import annotations
 

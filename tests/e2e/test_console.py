@@ -69,7 +69,8 @@ class Console:
 
     def rows(self, lane: str, text: str) -> Locator:
         return self.page.get_by_role("region", name=lane, exact=True).get_by_role(
-            "button", name=re.compile(text.replace("/", r"\/"))  # Playwright doesn't escape it
+            "button",
+            name=re.compile(text.replace("/", r"\/")),  # Playwright doesn't escape it
         )
 
     def says(self, text: str) -> None:
@@ -313,12 +314,12 @@ def test_only_the_chosen_customers_rows(console: Console) -> None:
 def test_an_interrupted_stream_loses_nothing(console: Console) -> None:
     """GIVEN a page that is offline WHEN it returns THEN it shows each row that it missed, once."""
     console.create()
-    console.page.context.set_offline(True)  # noqa: FBT003 - Playwright's signature
+    console.page.context.set_offline(True)
     # Chromium keeps a stream open that it has; a new page of the stack is what an outage looks like.
     console.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     console.page.locator(".top").get_by_text("Stopped", exact=True).wait_for()
     missed = console.app.customer(f"{console.customer_id}-missed")
-    console.page.context.set_offline(False)  # noqa: FBT003 - as above
+    console.page.context.set_offline(False)
     console.page.locator(".top").get_by_text("Live", exact=True).wait_for()
     console.page.get_by_role("link", name=missed["customerId"]).or_(
         console.page.get_by_role("link", name="Bank of Dave")
@@ -383,7 +384,7 @@ def test_the_keyboard_is_enough(console: Console) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_state_is_accessible(console: Console, scheme: Any) -> None:
-    """axe finds nothing on the empty page, on each status, on dialogs, and on a phone, which scrolls one way only."""
+    """Axe finds nothing on the empty page, on each status, on dialogs, and on a phone, which scrolls one way only."""
     page = console.page
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     states = {"empty": axe_violations(page)}
@@ -412,7 +413,7 @@ def test_every_state_is_accessible(console: Console, scheme: Any) -> None:
     states["phone"] = axe_violations(page)
     assert {state: found for state, found in states.items() if found} == {}
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    names = page.get_by_role("button").evaluate_all(
-        "buttons => buttons.filter(b => !b.classList.contains('row')).map(b => b.getAttribute('aria-label') || b.textContent)"
+    names = page.locator("button:visible:not(.row)").evaluate_all(
+        "buttons => buttons.map(button => button.getAttribute('aria-label') || button.textContent)"
     )
     assert sorted(names) == sorted(set(names))

@@ -226,6 +226,34 @@ def test_the_console_routes_are_beside_the_api() -> None:
         assert client.get("/_local/nowhere").status_code == 404
 
 
+def test_the_console_may_run_nothing_from_elsewhere() -> None:
+    """Its files aren't cached, because a restarted stack may have others."""
+    with gateway(echo) as client:
+        for path in ("/_local/", "/_local/console.js"):
+            headers = client.get(path).headers
+            assert "default-src 'none'" in headers["content-security-policy"]
+            assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/_local/table", {"host": "127.0.0.1:3000"}, 200),
+        ("GET", "/_local/table", {"host": "localhost"}, 200),
+        ("GET", "/_local/table", {"host": "evil.example"}, 403),
+        ("POST", "/_local/reconcile", {"origin": "https://evil.example"}, 403),
+        ("POST", "/_local/reconcile", {"host": "localhost:3000", "origin": "http://localhost:3000"}, 200),
+        ("POST", "/_local/reconcile", {"host": "localhost:3000", "origin": "http://localhost:5173"}, 403),
+        ("POST", "/_local/reconcile", {"origin": "null"}, 403),
+        ("POST", "/_local/reconcile", {}, 200),
+    ],
+)
+def test_another_website_may_not_use_the_console(method: str, path: str, headers: dict[str, str], status: int) -> None:
+    """Neither by a request of a page, nor by a name that resolves to 127.0.0.1."""
+    with gateway(echo) as client:
+        assert client.request(method, path, headers=headers).status_code == status
+
+
 def test_successful_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The log contains no body and no path."""
     with caplog.at_level(logging.DEBUG, "local"), gateway(echo) as client:
