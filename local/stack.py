@@ -86,6 +86,7 @@ def running_stack(
         cleanup.callback(listener.close)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         activity = Activity()
+        app_webhook = None
         if settings.app_webhook_url:
             app_webhook = AppWebhook(settings.app_webhook_url, settings.app_webhook_key)
             cleanup.enter_context(app_webhook.running())

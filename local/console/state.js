@@ -158,7 +158,7 @@ function addRow(row) {
   const rows = state.lanes[row.lane];
   if (rows && !rows.some(({ id }) => id === row.id)) {
     set("lanes", row.lane, [row, ...rows].slice(0, MAX_ROWS));
-    if (row.verdict && row.verdict !== "verified") announce(rowText(row));
+    if (state.live === "live" && row.verdict && row.verdict !== "verified") announce(rowText(row));
   }
   clearTimeout(scheduled);
   scheduled = setTimeout(refresh, 60);

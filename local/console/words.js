@@ -10,6 +10,7 @@ export const LANE_NAMES = {
 const VERDICTS = {
   verified: ["Signature valid", "good"],
   rejected: ["Signature invalid", "bad"],
+  unchecked: ["Signature not checked", "warn"],
   "webhook-drop": ["Lost on the way", "bad"],
   "webhook-delay": ["Held back", "warn"],
   "webhook-reorder": ["Held back", "warn"],

@@ -31,7 +31,8 @@ _MAX_BODY_BYTES = 16 * 1024
 _HEARTBEAT = 15.0
 # The console is shown around, and these values give access to a customer's data.
 _CREDENTIALS = frozenset({"accessToken", "apiKey", "linkUrl", "redirect"})
-_UNAUTHORIZED = 401
+# On a webhook's signature, by the status of the response.
+_VERDICTS = {401: "rejected", 413: "unchecked"}
 
 
 class Activity:
@@ -71,7 +72,7 @@ class Activity:
         self.add(
             "webhooks",
             event["eventType"] if event else "unreadable webhook",
-            verdict="rejected" if exchange.status == _UNAUTHORIZED else "verified",
+            verdict=_VERDICTS.get(exchange.status, "verified"),
             headers={name: exchange.headers[name] for name in names if name in exchange.headers},
             **details,
         )

@@ -135,7 +135,7 @@ def test_other_bodies_are_described(body: bytes, shown: str | None) -> None:
     assert added(exchange(request_body=body))["request"] == shown
 
 
-@pytest.mark.parametrize(("status", "verdict"), [(204, "verified"), (401, "rejected"), (503, "verified")])
+@pytest.mark.parametrize(("status", "verdict"), [(204, "verified"), (401, "rejected"), (413, "unchecked"), (503, "verified")])
 def test_a_webhook_has_the_verdict_on_its_signature(status: int, verdict: str) -> None:
     """A 503 is after the signature was verified. Only the headers of the signature are shown."""
     headers = {"webhook-id": "msg_1", "webhook-signature": "v1,abc", "cookie": "private"}
