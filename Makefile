@@ -62,8 +62,8 @@ demo: .venv/.synced ## run the main job end to end against the Codat simulator (
 run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 	@exec $(PYTHON) -m local.run
 
-screenshots: .venv/.synced .venv/.browser ## draw docs/images with Chromium, and every state into .cache/screenshots
-	@$(PYTHON) -m tools.screenshots
+screenshots: .venv/.synced .venv/.browser ## the pictures of the documents, drawn with Chromium
+	@$(PYTHON) -m tests.e2e.console.screenshots
 
 ##@ Check
 

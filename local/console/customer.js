@@ -35,7 +35,7 @@ function Head({ customer }) {
     <div class="actions">
       <button type="button" aria-expanded=${isRenaming} onClick=${() => setRenaming(!isRenaming)}>Rename</button>
       <${Act} id="hosted" label="Link to choose a platform" work=${hosted} done="The link is ready." />
-      <button type="button" class="danger" id="delete-customer" onClick=${() => setDeleting(true)}>Delete customer</button>
+      <button type="button" class="danger" id="delete-customer" aria-label="Delete: ${customerId}" onClick=${() => setDeleting(true)}>Delete</button>
     </div>
     ${isRenaming && html`<${Form} id="rename" fields=${["name"]} submit="Save the name"
       work=${(values) => call("PATCH", customerPath(customerId), values)} done="Renamed." onDone=${() => setRenaming(false)}>

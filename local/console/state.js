@@ -93,7 +93,10 @@ async function reload() {
   if (customers.length && !customers.some((customer) => customer.customerId === chosenId())) {
     history.replaceState(null, "", `#${encodeURIComponent(customers[0].customerId)}`);
   }
-  update({ customers });
+  // A link that was used, or whose connection is gone, is shown no more.
+  const isWaiting = (id) => customers.some(({ connections }) => connections.some((c) => c.connectionId === id && c.status !== "Linked"));
+  const links = Object.fromEntries(Object.entries(state.links).filter(([id]) => id === "hosted" || id === "invitation" || isWaiting(id)));
+  update({ customers, links });
   const parts = [loadTimeline(chosen())];
   if (can("GET /customers/{customerId}/invitations")) parts.push(loadInvitations(chosen()));
   if (state.isSimulated) parts.push(loadSimulator());
@@ -145,7 +148,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) source?.close();
   else follow();
 });
-addEventListener("hashchange", () => { update({ timeline: [], invitations: [] }); refresh(); });
+addEventListener("hashchange", () => { update({ timeline: [], invitations: [], links: {}, problems: {} }); refresh(); });
 
 function hello({ run, isSimulated, routes }) {
   const isRestarted = state.run && state.run !== run;

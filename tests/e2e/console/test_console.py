@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -13,75 +13,16 @@ import httpx
 import pytest
 
 from tests.browser import NO_PLAYWRIGHT, axe_violations
+from tests.e2e.console.page import Console, open_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Locator, Page, expect
+    from playwright.sync_api import Browser, expect
 
     from tests.conftest import App
 else:
     expect = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT).expect
-
-
-@dataclass(frozen=True)
-class Console:
-    """A page of the console, with the customer that the test uses."""
-
-    page: Page
-    app: App
-    customer_id: str
-
-    @property
-    def name(self) -> str:
-        return f"Bloom {self.customer_id}"
-
-    def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=name, exact=True)
-
-    def on_connection(self, label: str, platform: str = "QuickBooks Online") -> Locator:
-        return self.button(f"{label}: {platform} of {self.customer_id}")
-
-    def create(self) -> None:
-        self.page.get_by_label("Name", exact=True).fill(self.name)
-        self.page.get_by_label("Customer id").fill(self.customer_id)
-        self.button("Create customer").click()
-        self.page.get_by_role("heading", name=self.name).wait_for()
-
-    def connect(self, platform: str = "QuickBooks Online") -> None:
-        self.page.get_by_label("Platform", exact=True).select_option(platform)
-        self.button("Connect").click()
-        self.expect_status("Waiting")
-
-    def linked(self) -> None:
-        self.create()
-        self.connect()
-        self.on_connection("Authorise").click()
-        self.expect_status("Linked")
-        self.page.get_by_text("Nothing to do: the data can be used.").wait_for()
-
-    def expect_status(self, status: str) -> None:
-        self.page.locator(".card .chip", has_text=re.compile(f"^{status}$")).wait_for()
-
-    def choose(self, group: str, choice: str) -> None:
-        self.page.get_by_role("group", name=group, exact=True).get_by_role("radio", name=choice, exact=True).check()
-        self.says(f"{group}: {choice}.")
-
-    def rows(self, lane: str, text: str) -> Locator:
-        return self.page.get_by_role("region", name=lane, exact=True).get_by_role(
-            "button",
-            name=re.compile(text.replace("/", r"\/")),  # Playwright doesn't escape it
-        )
-
-    def says(self, text: str) -> None:
-        self.page.get_by_role("status").get_by_text(text).wait_for()
-
-
-def open_console(page: Page, app: App, customer_id: str, url: str | None = None) -> Console:
-    page.set_default_timeout(8_000)
-    page.goto(f"{url or app.stack.url}/")
-    page.locator(".top").get_by_text("Live", exact=True).wait_for()
-    return Console(page, app, customer_id)
 
 
 @pytest.fixture
@@ -90,13 +31,13 @@ def console(app: App, browser: Browser) -> Iterator[Console]:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         errors: list[str] = []
         context.on("weberror", lambda error: errors.append(str(error.error)))
-        console = open_console(context.new_page(), app, f"c-{uuid4().hex[:8]}")
+        console = open_console(context.new_page(), app.stack.url, f"c-{uuid4().hex[:8]}")
         console.button("Clear the lanes").click()  # the rows of earlier tests
         yield console
         assert errors == []
 
 
-def test_the_journey(console: Console) -> None:
+def test_the_journey(console: Console, app: App) -> None:
     """Create, connect, authorise on the link's page, unlink, reconnect, rename, delete: each lane shows it."""
     page = console.page
     page.get_by_text("Create a customer to see its connections here.").wait_for()
@@ -137,10 +78,10 @@ def test_the_journey(console: Console) -> None:
     console.on_connection("Delete").click()
     console.button("Delete connection").click()
     page.get_by_text("No connection yet.").wait_for()
-    console.button("Delete customer").click()
+    console.button(f"Delete: {console.customer_id}").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete customer").click()
     page.get_by_text("No customers yet.").wait_for()
-    assert console.app.get("/customers").json()["customers"] == []
+    assert app.get("/customers").json()["customers"] == []
 
 
 def test_the_customer_cancels_or_closes_the_browser(console: Console) -> None:
@@ -290,9 +231,9 @@ def test_a_row_opens_its_json_which_can_be_copied(console: Console) -> None:
     expect(row).to_be_focused()
 
 
-def test_two_tabs_stay_in_step(console: Console) -> None:
+def test_two_tabs_stay_in_step(console: Console, app: App) -> None:
     """What one tab does, and the simulator's settings, appear in the other one."""
-    other = open_console(console.page.context.new_page(), console.app, console.customer_id)
+    other = open_console(console.page.context.new_page(), app.stack.url, console.customer_id)
     console.linked()
     other.page.get_by_role("link", name=console.name).click()
     other.expect_status("Linked")
@@ -303,10 +244,10 @@ def test_two_tabs_stay_in_step(console: Console) -> None:
     console.expect_status("Deauthorized")
 
 
-def test_only_the_chosen_customers_rows(console: Console) -> None:
+def test_only_the_chosen_customers_rows(console: Console, app: App) -> None:
     """GIVEN two customers WHEN the filter is on THEN the lanes show the chosen one's rows only."""
     console.create()
-    console.app.customer("somebody-else")
+    app.customer("somebody-else")
     console.rows("The app's calls", "POST /customers 201").nth(1).wait_for()
     console.page.get_by_label(f"Only {console.name}").check()
     console.rows("The app's calls", "POST /customers 201").nth(1).wait_for(state="detached")
@@ -315,14 +256,14 @@ def test_only_the_chosen_customers_rows(console: Console) -> None:
     console.rows("Events on the bus", "customer.created").nth(1).wait_for()
 
 
-def test_an_interrupted_stream_loses_nothing(console: Console) -> None:
+def test_an_interrupted_stream_loses_nothing(console: Console, app: App) -> None:
     """GIVEN a page that is offline WHEN it returns THEN it shows each row that it missed, once."""
     console.create()
     console.page.context.set_offline(True)
     # Chromium keeps a stream open that it has; a new page of the stack is what an outage looks like.
     console.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     console.page.locator(".top").get_by_text("Stopped", exact=True).wait_for()
-    missed = console.app.customer(f"{console.customer_id}-missed")
+    missed = app.customer(f"{console.customer_id}-missed")
     console.page.context.set_offline(False)
     console.page.locator(".top").get_by_text("Live", exact=True).wait_for()
     console.page.get_by_role("link", name=missed["customerId"]).or_(
@@ -343,7 +284,7 @@ def test_a_stopped_server_is_explained_and_a_restarted_one_found(app: App, brows
     settings = replace(app.stack.settings, port=0)
     with browser.new_context() as context:
         with running_stack(settings, listener=bind(port)) as stack:
-            console = open_console(context.new_page(), app, "before", stack.url)
+            console = open_console(context.new_page(), stack.url, "before")
             console.create()
         console.page.get_by_role("alert").get_by_text("make run").wait_for()
         assert axe_violations(console.page) == []
@@ -378,7 +319,7 @@ def test_the_keyboard_is_enough(console: Console) -> None:
     console.says("Codat: Is slow.")
     page.keyboard.press("ArrowLeft")
     console.says("Codat: Works.")
-    console.button("Delete customer").focus()
+    console.button(f"Delete: {console.customer_id}").focus()
     page.keyboard.press("Enter")
     expect(console.button("Close")).to_be_focused()
     page.keyboard.press("Tab")
@@ -412,7 +353,7 @@ def test_every_state_is_accessible(console: Console, scheme: Any) -> None:
     page.get_by_role("alert").wait_for(timeout=20_000)
     console.button("Rename").click()
     states["problem"] = axe_violations(page)
-    console.button("Delete customer").click()
+    console.button(f"Delete: {console.customer_id}").click()
     page.get_by_role("dialog").wait_for()
     states["confirmation"] = axe_violations(page)
     page.keyboard.press("Escape")
