@@ -4,12 +4,16 @@ GET and HEAD show it and change nothing, because mail scanners and previews open
 parameters, which mailers add, are ignored.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from http import HTTPStatus
+from types import MappingProxyType
 from urllib.parse import parse_qs, urlsplit
 
 from functions.open_invitation.page import TEXTS, Design, Page, invitation_page, problem_page
 from shared.bootstrap import codat, init_phase
+from shared.domain.errors import InvitationUnknown
 from shared.http.problems import Problem
 from shared.http.router import Request, Response, http_handler
 from shared.runtime.settings import PageSettings, read, settings
@@ -22,19 +26,22 @@ _HEADERS = {
     "x-frame-options": "DENY",
     "x-robots-tag": "noindex, nofollow",
 }
-_STATES = {
-    "invitation-unknown": TEXTS.unknown,
-    "invitation-expired": TEXTS.expired,
-    "invitation-revoked": TEXTS.revoked,
-}
+_STATES = {"invitation-expired": TEXTS.expired, "invitation-revoked": TEXTS.revoked}
 
 
 def show(request: Request) -> Response:
-    return _shown(open_invitation(_token(request), codat.context(request)), request)
+    try:
+        opened = open_invitation(_token(request), codat.context(request))
+    except InvitationUnknown:
+        return _unknown(request)
+    return _shown(opened, request)
 
 
 def follow(request: Request) -> Response:
-    result = follow_invitation(_token(request), _chosen_platform(request), codat.context(request))
+    try:
+        result = follow_invitation(_token(request), _chosen_platform(request), codat.context(request))
+    except InvitationUnknown:
+        return _unknown(request)
     if isinstance(result, OpenedInvitation):
         return _shown(result, request)
     return Response(HTTPStatus.SEE_OTHER, headers={**_HEADERS, "location": result})
@@ -48,21 +55,20 @@ def respond_to_problem(problem: Problem, request: Request) -> Response:
     return _html(problem.kind.status, problem_page(state, _design(), _form_targets()), request, retry_after)
 
 
+def _unknown(request: Request) -> Response:
+    """Everyone can send random tokens, so these responses are counted, and not logged."""
+    page = problem_page(TEXTS.unknown, _design(), _form_targets())
+    return replace(_html(HTTPStatus.NOT_FOUND, page, request), is_logged=False)
+
+
 def _shown(opened: OpenedInvitation, request: Request) -> Response:
     return _html(HTTPStatus.OK, invitation_page(opened, _design(), _form_targets()), request)
 
 
-def _html(status: int, page: Page, request: Request, headers: dict[str, str] | None = None) -> Response:
-    return Response(
-        status,
-        headers={
-            "content-type": "text/html; charset=utf-8",
-            "content-security-policy": page.policy,
-            **_HEADERS,
-            **(headers or {}),
-        },
-        text="" if request.method == "HEAD" else page.html,
-    )
+def _html(status: int, page: Page, request: Request, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
+    content = {"content-type": "text/html; charset=utf-8", "content-security-policy": page.policy}
+    text = "" if request.method == "HEAD" else page.html
+    return Response(status, headers={**content, **_HEADERS, **headers}, text=text)
 
 
 def _token(request: Request) -> str:

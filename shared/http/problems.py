@@ -62,7 +62,6 @@ _KINDS: Mapping[type[errors.CodatCustomersError], ProblemType] = {
     errors.ConnectionIsDeleted: ProblemType(409, "connection-deleted", "The connection was deleted"),
     errors.InvitationNotFound: ProblemType(404, "invitation-not-found", "Invitation not found"),
     errors.TooManyInvitations: ProblemType(409, "too-many-invitations", "The customer has too many open invitations"),
-    errors.InvitationUnknown: ProblemType(404, "invitation-unknown", "The invitation is unknown"),
     errors.InvitationExpired: ProblemType(410, "invitation-expired", "The invitation has expired"),
     errors.InvitationRevoked: ProblemType(410, "invitation-revoked", "The invitation was revoked"),
     errors.CodatRejectedCredentials: ProblemType(

@@ -1,11 +1,9 @@
 """Invitations: what the app calls."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from codat_simulator.faults import Fault
 
@@ -150,7 +148,7 @@ def test_concurrent_calls_do_not_exceed_the_limit(app: App) -> None:
     """GIVEN 18 open invitations and six calls at once THEN two succeed."""
     for _ in range(MAX_OPEN - 2):
         invite(app)
-    calls: list[Callable[[], httpx.Response]] = [partial(app.post, URL, {}) for _ in range(6)]
+    calls = [partial(app.post, URL, {}) for _ in range(6)]
     statuses = sorted(response.status_code for response in concurrently(*calls))
     assert statuses == [201, 201, 409, 409, 409, 409]
     assert len(app.get(URL).json()["invitations"]) == MAX_OPEN
