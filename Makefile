@@ -35,7 +35,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test unit coverage soak check audit package archive sbom replay restore bench clean
+.PHONY: help demo run test unit coverage screenshots soak check audit package archive sbom replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins
 .PHONY: protect check-change-set restore-table
 
@@ -56,6 +56,9 @@ unit: .venv/.synced ## run the unit tests: no server, a few seconds
 
 coverage: .venv/.synced .venv/.browser .sam/.synced ## run every test and report the branch coverage of shared/ and functions/
 	$(PYTHON) -m pytest $(PARALLEL) --cov
+
+screenshots: .venv/.synced .venv/.browser ## images of the invitation's page for docs/; needs Chromium
+	@$(PYTHON) -m tests.e2e.invitations.screenshots
 
 soak: SECONDS := 60
 soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)

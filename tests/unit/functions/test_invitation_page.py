@@ -158,6 +158,6 @@ def luminance(color: str) -> float:
 def test_the_buttons_text_is_readable(color: str) -> None:
     """WCAG asks for a contrast of 4.5:1."""
     [text] = re.findall(r"button\.main \{ justify-content: center; color: (#\w+);", Design("Bloom", color).style)
-    lighter, darker = sorted((luminance(color), luminance(text.replace("#", "#") + text[1:])), reverse=True)
+    lighter, darker = sorted((luminance(color), luminance(text + text[1:])), reverse=True)
     assert (lighter + 0.05) / (darker + 0.05) >= 4.5
     assert f"background: {color}" in Design("Bloom", color).style
