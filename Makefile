@@ -64,6 +64,7 @@ run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 
 screenshots: .venv/.synced .venv/.browser ## the pictures of the documents, drawn with Chromium
 	@$(PYTHON) -m tests.e2e.console.screenshots
+	@$(PYTHON) -m tests.e2e.invitations.screenshots
 
 ##@ Check
 

@@ -106,7 +106,7 @@ def request_line(exchange: Exchange, terminal: Terminal, logs: str) -> str:
     parts = [
         terminal.dim(time.strftime("%H:%M:%S")),
         terminal.status(exchange.status),
-        f"{exchange.method} {_printable(exchange.shown_path)}",
+        f"{exchange.method} {_printable(exchange.path)}",
         terminal.dim(f"{exchange.seconds * 1000:.0f} ms"),
     ]
     if event := exchange.webhook_event():

@@ -24,7 +24,7 @@ _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-sta
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A browser, closed after the module: its event loop would disturb later tests that run their own."""
-    executable = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    executable = find_chromium()
     if executable is None:
         pytest.skip("needs Chromium on the PATH, for example by apt install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
@@ -32,6 +32,11 @@ def browser() -> Iterator[Browser]:
         launched = driver.chromium.launch(executable_path=executable)
         yield launched
         launched.close()
+
+
+def find_chromium() -> str | None:
+    """Return the path of the machine's Chromium, or None."""
+    return next(filter(None, map(shutil.which, _CHROMIUM)), None)
 
 
 def axe_violations(page: Page) -> list[str]:

@@ -65,7 +65,7 @@ class Activity:
             "response": _readable(exchange.response_body),
         }
         if not exchange.is_webhook:
-            self.add("app", f"{exchange.method} {exchange.shown_path}", **details)
+            self.add("app", f"{exchange.method} {exchange.path}", **details)
             return
         event = exchange.webhook_event()
         names = ("webhook-id", "webhook-timestamp", "webhook-signature")

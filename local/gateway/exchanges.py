@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -36,11 +35,6 @@ class Exchange:
         """Return whether the console refreshes itself, which it does after every change."""
         return self.method == "GET" and BACKGROUND_READ_HEADER in self.headers
 
-    @property
-    def shown_path(self) -> str:
-        """The path without an invitation's token, which is a credential."""
-        return re.sub(r"(?<=^/connect/).+", "(hidden)", self.path)
-
     def webhook_event(self) -> dict[str, Any] | None:
         """Return the event of a webhook, or None for other requests and invalid events."""
         if not self.is_webhook:
@@ -68,8 +62,8 @@ class Exchanges:
         with self._added:
             return list(self._exchanges)
 
-    def wait_for(self, matches: Callable[[Exchange], bool], seconds: float) -> Exchange | None:
-        """Return the first matching exchange, or None after the timeout."""
+    def wait_for(self, matches: Callable[[Exchange], bool], seconds: float, *, after: int = 0) -> Exchange | None:
+        """Return the first matching exchange after the first `after` ones, or None after the timeout."""
         with self._added:
-            self._added.wait_for(lambda: any(map(matches, self._exchanges)), seconds)
-            return next(filter(matches, self._exchanges), None)
+            self._added.wait_for(lambda: any(map(matches, self._exchanges[after:])), seconds)
+            return next(filter(matches, self._exchanges[after:]), None)

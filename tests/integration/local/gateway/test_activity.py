@@ -113,13 +113,12 @@ def test_a_call_has_its_bodies_without_credentials() -> None:
 
 
 def test_an_invitations_token_is_hidden() -> None:
-    """In the URL that the API returns, and in the path of its page."""
+    """In the URL that the API returns. The gateway hides it in the path."""
     invitation = {"url": "https://app.example.com/connect/secret", "invitationId": "1"}
     assert added(exchange(response_body=json.dumps(invitation).encode()))["response"] == {
         "url": "https://app.example.com/connect/(hidden)",
         "invitationId": "1",
     }
-    assert added(exchange("/connect/secret"))["title"] == "POST /connect/(hidden)"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +134,9 @@ def test_other_bodies_are_described(body: bytes, shown: str | None) -> None:
     assert added(exchange(request_body=body))["request"] == shown
 
 
-@pytest.mark.parametrize(("status", "verdict"), [(204, "verified"), (401, "rejected"), (413, "unchecked"), (503, "verified")])
+@pytest.mark.parametrize(
+    ("status", "verdict"), [(204, "verified"), (401, "rejected"), (413, "unchecked"), (503, "verified")]
+)
 def test_a_webhook_has_the_verdict_on_its_signature(status: int, verdict: str) -> None:
     """A 503 is after the signature was verified. Only the headers of the signature are shown."""
     headers = {"webhook-id": "msg_1", "webhook-signature": "v1,abc", "cookie": "private"}
