@@ -46,8 +46,7 @@ export function Form({ id, fields, submit, work, done, children, onDone }) {
       onDone?.(result);
       return;
     }
-    const problem = state.problems[id];
-    if (problem) announce(problem.message);
+    if (Object.keys(state.problems[id]?.fields || {}).some((field) => fields.includes(field))) announce("Correct the marked fields.");
     setTimeout(() => form.current?.querySelector("[aria-invalid=true]")?.focus(), 30);
   };
   return html`<form ref=${form} id=${id} onSubmit=${onSubmit} novalidate>

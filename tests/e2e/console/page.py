@@ -54,6 +54,10 @@ class Console:
         self.says(f"{group}: {choice}.")
 
     def rows(self, lane: str, text: str) -> Locator:
+        """Return the lane's rows that match, after choosing the lane on a phone."""
+        tab = self.page.locator(".tabs").get_by_role("button", name=lane)
+        if tab.is_visible():
+            tab.click()
         return self.page.get_by_role("region", name=lane, exact=True).get_by_role(
             "button",
             name=re.compile(text.replace("/", r"\/")),  # Playwright doesn't escape it

@@ -70,8 +70,6 @@ def states(page: Page, url: str) -> Iterator[str]:
     page.locator("[aria-invalid=true]").first.wait_for()
     yield "problem"
     console.choose("Codat", "Works")
-    if page.locator(".tabs").is_visible():
-        page.locator(".tabs").get_by_role("button", name="Codat's webhooks").click()
     console.rows("Codat's webhooks", "connection.deleted").click()
     page.get_by_role("dialog").wait_for()
     yield "json"

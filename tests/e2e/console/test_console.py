@@ -97,6 +97,34 @@ def test_the_customer_cancels_or_closes_the_browser(console: Console) -> None:
     console.expect_status("Waiting")
 
 
+def test_an_invitation_is_opened_and_revoked(console: Console) -> None:
+    """Its page leads to Codat. After it is revoked, the page says so."""
+    page = console.page
+    console.create()
+    console.connect()
+    console.on_connection("Invite").click()
+    url = page.get_by_label("Invitation to e-mail").input_value()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Open: link of the invitation").click()
+    opened.value.get_by_role("button", name="QuickBooks Online").click()
+    opened.value.get_by_role("button", name="Authorise").click()
+    console.expect_status("Linked")
+    assert url.split("/")[-1] not in page.locator(".lanes").inner_text()
+
+    console.button("Invite the customer").click()
+    invitations = page.get_by_role("region", name="Invitations")
+    other = page.get_by_label("Invitation to e-mail")
+    expect(other).not_to_have_value(url)
+    assert httpx.get(other.input_value()).status_code == 200
+    revoke = invitations.get_by_role("button", name="Revoke")
+    expect(revoke).to_have_count(2)
+    revoke.first.click()
+    expect(revoke).to_have_count(1)
+    revoke.first.click()
+    expect(revoke).to_have_count(0)
+    assert httpx.get(other.input_value()).status_code == 410
+
+
 def test_with_one_time_links_an_opened_link_is_used_up(console: Console) -> None:
     """GIVEN one-time links WHEN the page of a link is opened THEN the link opens no more. Otherwise it does."""
     console.create()
