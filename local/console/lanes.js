@@ -3,7 +3,7 @@
 import { html, useMemo, useState } from "./vendor/htm-preact-3.1.1.js";
 import { Chip, Copy, Dialog } from "./parts.js";
 import { chosen, emptyLanes, LANES, state, update } from "./state.js";
-import { count, LANE_NAMES, statusTone, subject, time, verdict } from "./words.js";
+import { LANE_NAMES, statusTone, subject, time, verdict } from "./words.js";
 
 export function Lanes() {
   const [tab, setTab] = useState("app");
@@ -38,7 +38,7 @@ function Lane({ lane, rows, onOpen }) {
     <h3 id="lane-${lane}">${name}</h3>
     ${rows.length === 0 && html`<p class="empty">${empty}</p>`}
     <ol>${rows.map((row) => html`<li key=${row.id}>
-      <button type="button" class="row" aria-haspopup="dialog"
+      <button type="button" class=${row.isNew ? "row new" : "row"} aria-haspopup="dialog"
         onClick=${() => onOpen(row)}><span class="when">${time(row.at)} </span>
         <span class="title">${breakable(row.title)} </span>
         ${subject(row) && html`<span class="subject">${subject(row)} </span>`}
@@ -68,7 +68,7 @@ function isAbout(row, { customerId, companyId }) {
 const PARTS = { query: "Query", headers: "Headers", request: "Request", response: "Response" };
 
 function Row({ row, onClose }) {
-  const { id, lane, ...content } = row;
+  const { lane, ...content } = row;
   const parts = Object.entries(PARTS).filter(([name]) => content[name] && content[name] !== "");
   const title = (name) => (name === "request" && lane === "events" ? "Event" : PARTS[name]);
   return html`<${Dialog} title=${row.title} onClose=${onClose}>
@@ -80,7 +80,7 @@ function Row({ row, onClose }) {
       <header><h3>${title(name)}</h3><${Copy} text=${pretty(content[name])} of=${title(name)} /></header>
       <pre tabindex="0" role="region" aria-label="${title(name)} as JSON">${coloured(pretty(content[name]))}</pre>
     </section>`)}
-    <p class="hint">${count(JSON.stringify(row).length, "character")}. Links and tokens are hidden.</p>
+    <p class="hint">Links and tokens are hidden.</p>
   <//>`;
 }
 

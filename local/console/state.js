@@ -88,9 +88,12 @@ export function refresh() {
 }
 
 async function reload() {
+  const chosenBefore = chosenId();
   const customers = await readAll("/customers", "customers");
   customers.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
-  if (customers.length && !customers.some((customer) => customer.customerId === chosenId())) {
+  // A customer that was chosen during the request may be newer than its answer.
+  const isGone = chosenBefore === chosenId() && !customers.some((customer) => customer.customerId === chosenBefore);
+  if (customers.length && isGone) {
     history.replaceState(null, "", `#${encodeURIComponent(customers[0].customerId)}`);
   }
   // A link that was used, or whose connection is gone, is shown no more.
@@ -135,7 +138,7 @@ export function follow() {
   source.addEventListener("live", () => { update({ live: "live" }); refresh(); });
   source.onmessage = (event) => {
     lastId = event.lastEventId;
-    addRow({ ...JSON.parse(event.data), id: event.lastEventId });
+    addRow({ ...JSON.parse(event.data), id: event.lastEventId, isNew: state.live === "live" });
   };
   source.onerror = () => {
     const isClosed = source.readyState === EventSource.CLOSED;
@@ -161,8 +164,8 @@ function addRow(row) {
   const rows = state.lanes[row.lane];
   if (rows && !rows.some(({ id }) => id === row.id)) {
     set("lanes", row.lane, [row, ...rows].slice(0, MAX_ROWS));
-    if (state.live === "live" && row.verdict && row.verdict !== "verified") announce(rowText(row));
+    if (row.isNew && row.verdict && row.verdict !== "verified") announce(rowText(row));
   }
   clearTimeout(scheduled);
-  scheduled = setTimeout(refresh, 60);
+  scheduled = setTimeout(refresh, 100);
 }

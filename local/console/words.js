@@ -3,7 +3,7 @@
 export const LANE_NAMES = {
   app: ["The app's calls", "Use the buttons, or call the API with curl."],
   codat: ["Requests to Codat", "Creating a customer sends the first one."],
-  webhooks: ["Codat's webhooks", "Codat sends one for each change of a company."],
+  webhooks: ["Webhooks", "Codat sends one for each change of a company."],
   events: ["Events on the bus", "Every change of a customer is published here."],
 };
 

@@ -53,11 +53,11 @@ def states(page: Page, url: str) -> Iterator[str]:
     console.on_connection("Authorise").click()
     page.get_by_text("Nothing to do: the data can be used.").wait_for()
     console.on_connection("Forge a webhook").click()
-    console.rows("Codat's webhooks", "Signature invalid").wait_for()
+    console.rows("Webhooks", "Signature invalid").wait_for()
     yield "linked"
     console.choose("The next webhook", "Is lost")
     console.on_connection("Revoke at the platform").click()
-    console.rows("Codat's webhooks", "Lost on the way").wait_for()
+    console.rows("Webhooks", "Lost on the way").wait_for()
     console.button("Reconcile").click()
     console.says("1 difference found and corrected.")
     console.expect_status("Deauthorized")
@@ -70,7 +70,7 @@ def states(page: Page, url: str) -> Iterator[str]:
     page.locator("[aria-invalid=true]").first.wait_for()
     yield "problem"
     console.choose("Codat", "Works")
-    console.rows("Codat's webhooks", "connection.deleted").click()
+    console.rows("Webhooks", "connection.deleted").click()
     page.get_by_role("dialog").wait_for()
     yield "json"
 

@@ -27,7 +27,7 @@ else:
 
 @pytest.fixture
 def console(app: App, browser: Browser) -> Iterator[Console]:
-    with browser.new_context(viewport={"width": 1440, "height": 900}) as context:
+    with browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce") as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
         errors: list[str] = []
         context.on("weberror", lambda error: errors.append(str(error.error)))
@@ -54,7 +54,7 @@ def test_the_journey(console: Console, app: App) -> None:
     console.expect_status("Linked")
     assert console.rows("The app's calls", "POST /customers 201").count() == 1
     assert console.rows("Requests to Codat", r"POST /companies/.*connections 200").count() == 1
-    console.rows("Codat's webhooks", "connection.connected.*Signature valid 204").wait_for()
+    console.rows("Webhooks", "connection.connected.*Signature valid 204").wait_for()
     console.rows("Events on the bus", f"connection.updated {console.customer_id} .*Linked").first.wait_for()
 
     console.on_connection("Unlink").click()
@@ -92,7 +92,7 @@ def test_the_customer_cancels_or_closes_the_browser(console: Console) -> None:
     console.says("closed the browser: Codat sends nothing.")
     console.expect_status("Waiting")
     console.on_connection("Cancel").click()
-    console.rows("Codat's webhooks", "connection.failed").wait_for()
+    console.rows("Webhooks", "connection.failed").wait_for()
     console.page.locator(".card .why").wait_for()
     console.expect_status("Waiting")
 
@@ -146,7 +146,7 @@ def test_a_lost_webhook_and_the_reconcile_that_heals_the_drift(console: Console)
     console.linked()
     console.choose("The next webhook", "Is lost")
     console.on_connection("Revoke at the platform").click()
-    console.rows("Codat's webhooks", "connection.disconnected.*Lost on the way").wait_for()
+    console.rows("Webhooks", "connection.disconnected.*Lost on the way").wait_for()
     expect(console.page.get_by_role("radio", name="Arrives")).to_be_checked()  # the fault is used up
     console.expect_status("Linked")
     console.button("Reconcile").click()
@@ -160,7 +160,7 @@ def test_a_webhook_that_comes_twice_changes_the_state_once(console: Console) -> 
     console.linked()
     console.choose("The next webhook", "Comes twice")
     console.on_connection("Revoke at the platform").click()
-    arrived = console.rows("Codat's webhooks", "connection.disconnected.*Signature valid 204")
+    arrived = console.rows("Webhooks", "connection.disconnected.*Signature valid 204")
     arrived.nth(1).wait_for()
     console.expect_status("Deauthorized")
     entries = console.page.locator(".timeline li", has_text="connection.disconnected")
@@ -172,9 +172,9 @@ def test_a_late_webhook_arrives_in_the_end(console: Console) -> None:
     console.linked()
     console.choose("The next webhook", "Comes 3 s late")
     console.on_connection("Revoke at the platform").click()
-    console.rows("Codat's webhooks", "connection.disconnected.*Held back").wait_for()
+    console.rows("Webhooks", "connection.disconnected.*Held back").wait_for()
     console.expect_status("Linked")
-    console.rows("Codat's webhooks", "connection.disconnected.*Signature valid").wait_for()
+    console.rows("Webhooks", "connection.disconnected.*Signature valid").wait_for()
     console.expect_status("Deauthorized")
 
 
@@ -182,7 +182,7 @@ def test_a_forged_webhook_is_rejected(console: Console) -> None:
     """WHEN an attacker posts that the connection was deleted THEN the answer is 401, and nothing changes."""
     console.linked()
     console.on_connection("Forge a webhook").click()
-    console.rows("Codat's webhooks", "connection.deleted.*Signature invalid 401").click()
+    console.rows("Webhooks", "connection.deleted.*Signature invalid 401").click()
     dialog = console.page.get_by_role("dialog")
     dialog.get_by_text("not-authentic").wait_for()
     console.page.keyboard.press("Escape")
@@ -371,7 +371,7 @@ def test_every_state_is_accessible(console: Console, scheme: Any) -> None:
     console.on_connection("Authorise").click()
     console.expect_status("Linked")
     console.on_connection("Forge a webhook").click()
-    console.rows("Codat's webhooks", "Signature invalid").wait_for()
+    console.rows("Webhooks", "Signature invalid").wait_for()
     console.choose("The next webhook", "Comes twice")
     states["linked"] = axe_violations(page)
     console.on_connection("Revoke at the platform").click()
