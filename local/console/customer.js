@@ -120,7 +120,7 @@ async function invite(customerId, platformKey) {
 
 function Invitations({ customer }) {
   const revoke = ({ invitationId }) => call("DELETE", customerPath(customer.customerId, `/invitations/${encodeURIComponent(invitationId)}`));
-  const platform = (key) => state.platforms.find(({ platformKey }) => platformKey === key)?.platformName || "any platform";
+  const platform = (key) => state.platforms.find(({ platformKey }) => platformKey === key)?.platformName || "Any platform";
   return html`<section aria-labelledby="invitations-title">
     <h3 id="invitations-title">Invitations</h3>
     <ul class="cards">${state.invitations.map((invitation) => html`<li class="card line" key=${invitation.invitationId}>
