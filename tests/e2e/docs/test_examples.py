@@ -14,7 +14,12 @@ import pytest
 from tests.conftest import App
 from tests.e2e.docs.markdown import ROOT, Command, commands, section
 
-SECTIONS = {"README.md": ("Try it",), "docs/invitations.md": ("Invite",), "docs/local.md": ("Faults",), "docs/api.md": ("Change events", "Examples")}
+SECTIONS = {
+    "README.md": ("Try it",),
+    "docs/invitations.md": ("Invite",),
+    "docs/local.md": ("Faults",),
+    "docs/api.md": ("Change events", "Examples"),
+}
 MIN_EXAMPLES = 20
 
 # Ids, times and links differ from one run to the next.
