@@ -14,6 +14,7 @@ import httpx
 import pytest
 from codat_simulator.faults import Fault
 
+from shared.bootstrap.stores import platform_cache
 from shared.domain.invitations import new_token
 from shared.runtime.observability import logger
 from shared.runtime.settings import read
@@ -21,6 +22,7 @@ from tests.concurrently import concurrently
 from tests.conftest import App, Clock
 from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer
 from tests.integration.functions.calls import measured
+from tests.integration.functions.test_api_keys import another_client, fingerprints, rotated
 from tests.integration.functions.test_invitations import URL, invite, stored
 from tests.intensity import examples
 from tests.payloads import api_event
@@ -397,6 +399,37 @@ def test_the_platform_is_no_longer_available(app: App, monkeypatch: pytest.Monke
     finally:
         monkeypatch.undo()
         read.cache_clear()
+
+
+def test_another_clients_api_key_creates_nothing(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN a secret with another client's key THEN the person may try again, and the operator's alarm is raised."""
+    url = invite(app, platformKey="qhyg")["url"]
+    with another_client(app, monkeypatch) as other:
+        response = app.http.post(url)
+        assert (response.status_code, heading(response)) == (502, "Please try again in a moment")
+        assert [company.connections for company in other.state.companies()] == [{}]
+    assert app.http.post(url).status_code == 303
+
+
+def test_a_rotated_api_key_becomes_trusted(app: App) -> None:
+    url = invite(app, platformKey="qhyg")["url"]
+    with rotated(app):
+        assert app.http.post(url).status_code == 303
+    assert len(fingerprints(app)) == 2
+
+
+def test_the_list_of_platforms_is_fetched_if_none_is_stored(app: App) -> None:
+    """GIVEN a lost list, and no Codat THEN the person may try again; with Codat the choice is shown."""
+    url = invite(app)["url"]
+    for item in app.items("PLATFORMS"):
+        key = {"pk": {"S": item["pk"]}, "sk": {"S": item["sk"]}}
+        app.stack.dynamodb.delete_item(TableName=app.stack.table_name, Key=key)
+    platform_cache.cache_clear()
+    fault = app.codat.faults.add(Fault(kind="status", status=503))
+    assert app.http.get(url).status_code == 502
+    app.codat.faults.remove(fault)
+    assert heading(app.http.get(url)) == "Which software do you use?"
+    assert app.items("PLATFORMS")
 
 
 # Strangers

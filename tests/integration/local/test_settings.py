@@ -29,6 +29,10 @@ def test_each_variable_replaces_a_default() -> None:
             "APP_WEBHOOK_URL": "http://127.0.0.1:8080/events/",
             "APP_WEBHOOK_KEY": "app-key",
             "ONE_TIME_LINKS": "true",
+            "APP_NAME": "Bloom & Daughters",
+            "APP_ACCENT_COLOR": "#0b6e4F",
+            "APP_LOGO_URL": "https://cdn.example.com/logo.svg",
+            "SHOW_PLATFORM_LOGOS": "true",
             "PORT": "0",
         }
     )
@@ -42,6 +46,10 @@ def test_each_variable_replaces_a_default() -> None:
         app_webhook_url="http://127.0.0.1:8080/events/",
         app_webhook_key="app-key",
         one_time_links=True,
+        app_name="Bloom & Daughters",
+        app_accent_color="#0b6e4F",
+        app_logo_url="https://cdn.example.com/logo.svg",
+        show_platform_logos=True,
         port=0,
     )
 
@@ -66,6 +74,12 @@ def test_each_variable_replaces_a_default() -> None:
         ("APP_WEBHOOK_URL", "localhost:8080"),
         ("APP_WEBHOOK_KEY", "two words"),
         ("APP_WEBHOOK_KEY", "schlüssel"),
+        ("APP_NAME", "<b>"),
+        ("APP_NAME", "x" * 61),
+        ("APP_ACCENT_COLOR", "red"),
+        ("APP_LOGO_URL", "http://cdn.example.com/logo.svg"),
+        ("APP_LOGO_URL", "https://cdn.example.com/a b"),
+        ("SHOW_PLATFORM_LOGOS", "maybe"),
     ],
 )
 def test_an_invalid_value_is_an_error_with_the_variables_name(name: str, value: str) -> None:
