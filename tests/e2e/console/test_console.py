@@ -29,6 +29,7 @@ else:
 def console(app: App, browser: Browser) -> Iterator[Console]:
     with browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce") as context:
         context.grant_permissions(["clipboard-read", "clipboard-write"])
+        app.codat.links.one_time = False  # as in make run
         errors: list[str] = []
         context.on("weberror", lambda error: errors.append(str(error.error)))
         console = open_console(context.new_page(), app.stack.url, f"c-{uuid4().hex[:8]}")
