@@ -1,4 +1,4 @@
-"""The curl examples of README.md and docs/api.md print what the documents show, pasted line by line into a shell."""
+"""The curl examples of the documents print what the documents show, pasted line by line into a shell."""
 
 import json
 import re
@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from tests.conftest import App
-from tests.e2e.docs.markdown import ROOT, Command, commands, section
+from tests.e2e.docs.markdown import ROOT, Command, commands
 
-SECTIONS = {"README.md": ("Try it",), "docs/local.md": ("Faults",), "docs/api.md": ("Change events", "Examples")}
+PAGES = ("get-started", "integrate", "local", "api")
+"""In this order: each continues in the terminal of the one before."""
 MIN_EXAMPLES = 20
 
 # Ids, times and links differ from one run to the next.
@@ -61,8 +62,7 @@ def test_the_examples_print_what_is_shown(app: App, shell: Shell, monkeypatch: p
     """GIVEN `make run` THEN status, headers and fields are as shown; an ellipsis stands for more of them."""
     monkeypatch.setattr(app.codat, "settings", replace(app.codat.settings, initial_read=_INITIAL_READ_SECONDS))
     of_the_document = {"http://127.0.0.1:3000": app.stack.url, "local-key": app.stack.settings.codat_api_key}
-    texts = [section((ROOT / document).read_text(), name) for document, names in SECTIONS.items() for name in names]
-    examples = [example for text in texts for example in commands(text)]
+    examples = [each for page in PAGES for each in commands((ROOT / "docs" / f"{page}.md").read_text())]
     assert sum("curl" in example.line for example in examples) >= MIN_EXAMPLES
     for example in examples:
         line = example.line
