@@ -1,7 +1,8 @@
 """Codat's API in the terms of the domain.
 
-Two rules hold for all requests, except for those that prove an API key (`listed_fingerprints`, `can_read`). An untrusted API key neither creates nor deletes. And a 404 counts only under a
-trusted key, because another Codat client's key can't read our companies.
+Two rules hold for all requests, except for those that prove an API key (`listed_fingerprints`, `can_read`). An
+untrusted API key neither creates nor deletes. And a 404 counts only under a trusted key, because another Codat client's
+key can't read our companies.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,7 +74,7 @@ class Codat:
         self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())).read(wire.Company))
 
     def restore_company(self, company_id: str, before: Mapping[str, Any]) -> None:
-        """Set name, description and tags back to those in the lease of an adoption (`before`). PUT replaces all three."""
+        """Set name, description and tags back to those before an adoption, as its lease has them."""
         tags = dict(before["tags"])
         if before.get("taggedCustomerId"):
             tags[self._tag_key] = before["taggedCustomerId"]

@@ -32,7 +32,8 @@ class ApiKeyTrust:
         """Raise CodatRejectedCredentials unless the API key in use is trusted, or becomes so by a proof.
 
         The proof is that it can read a company that has a pointer here, `company_id` or one of a sample, or that Codat
-        lists a trusted key beside it. Raises Codat's errors if neither can be found out, and StoreUnavailable. A new deployment trusts the first key that Codat accepts.
+        lists a trusted key beside it. Raises Codat's errors if neither can be found out, and StoreUnavailable. A new
+        deployment trusts the first key that Codat accepts.
         """
         fingerprint = codat.api_key_fingerprint()
         if fingerprint in self.trusted:

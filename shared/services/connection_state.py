@@ -84,9 +84,9 @@ def sync_connection(
 ) -> Connection | None:
     """Store a connection as Codat has it, and return it; None if neither Codat nor the table has it.
 
-    A deleted one is returned unchanged. `listed` comes from a list of Codat's, which lags behind: only a newer `lastSync`
-    is taken from it. Unless it agrees with `stored`, the connection is read by its id. `event_type` is the timeline
-    entry's type if the connection is new. Raises CompanyGone, StoreUnavailable and Codat's errors.
+    A deleted one is returned unchanged. `listed` comes from a list of Codat's, which lags behind: only a newer
+    `lastSync` is taken from it. Unless it agrees with `stored`, the connection is read by its id. `event_type` is the
+    timeline entry's type if the connection is new. Raises CompanyGone, StoreUnavailable and Codat's errors.
     """
     if stored is not None and stored.is_deleted:
         return stored
@@ -108,9 +108,9 @@ def sync_connection(
 def record_deletion(
     stored: Connection, context: Context, *, deleted_at: Timestamp | None = None, event_type: str = "read"
 ) -> Connection:
-    """Store the connection as deleted. `deleted_at` is the time of our request, on Codat's clock; after a 404 None: now.
+    """Store the connection as deleted.
 
-    Raises as `record_update`.
+    `deleted_at` is the time of our request, on Codat's clock; None after a 404, which means now. Raises as `record_update`.
     """
     precedence = Precedence.READ if deleted_at is None else Precedence.OUR_CHANGE
     update = StatusUpdate(
