@@ -110,7 +110,8 @@ def record_deletion(
 ) -> Connection:
     """Store the connection as deleted.
 
-    `deleted_at` is the time of our request, on Codat's clock; None after a 404, which means now. Raises as `record_update`.
+    `deleted_at` is the time of our request, on Codat's clock; None after a 404, which means now. Raises as
+    `record_update`.
     """
     precedence = Precedence.READ if deleted_at is None else Precedence.OUR_CHANGE
     update = StatusUpdate(
