@@ -33,6 +33,8 @@ def test_each_variable_replaces_a_default() -> None:
             "APP_ACCENT_COLOR": "#0b6e4F",
             "APP_LOGO_URL": "https://cdn.example.com/logo.svg",
             "SHOW_PLATFORM_LOGOS": "true",
+            "PLATFORM_KEYS": "qhyg, gbol",
+            "SOURCE_TYPES": "Accounting,Banking",
             "PORT": "0",
         }
     )
@@ -50,6 +52,8 @@ def test_each_variable_replaces_a_default() -> None:
         app_accent_color="#0b6e4F",
         app_logo_url="https://cdn.example.com/logo.svg",
         show_platform_logos=True,
+        platform_keys=("qhyg", "gbol"),
+        source_types=("Accounting", "Banking"),
         port=0,
     )
 
@@ -73,6 +77,10 @@ def test_each_variable_replaces_a_default() -> None:
         ("ADOPT_STRAYS", "maybe"),
         ("APP_WEBHOOK_URL", "localhost:8080"),
         ("APP_WEBHOOK_KEY", "two words"),
+        ("PLATFORM_KEYS", "QuickBooks"),
+        ("PLATFORM_KEYS", "qhyg;gbol"),
+        ("SOURCE_TYPES", ","),
+        ("SOURCE_TYPES", "Accounting|Banking"),
         ("APP_WEBHOOK_KEY", "schlüssel"),
         ("APP_NAME", "<b>"),
         ("APP_NAME", "x" * 61),
