@@ -3,7 +3,6 @@
 export class Problem extends Error {
   constructor(document, status) {
     super(document.detail || document.error || document.title || document.message || `HTTP ${status}`);
-    this.title = document.title || "";
     this.fields = Object.fromEntries((document.errors || []).map(({ field, detail }) => [field, detail]));
   }
 }

@@ -6,8 +6,8 @@ import { act, announce, state } from "./state.js";
 export const Chip = ({ tone, children }) => html`<span class="chip ${tone}">${children}</span>`;
 
 // A button that runs `work` under its own key. Its accessible name says what it acts on, because labels repeat.
-export function Act({ label, of = "", id, work, done, tone = "", disabled }) {
-  return html`<button type="button" class=${tone} id=${id} disabled=${disabled} aria-busy=${Boolean(state.busy[id])}
+export function Act({ label, of = "", id, work, done, tone = "" }) {
+  return html`<button type="button" class=${tone} id=${id} aria-busy=${Boolean(state.busy[id])}
     aria-label=${of ? `${label}: ${of}` : undefined} aria-describedby=${state.problems[id] ? `${id}-problem` : undefined}
     onClick=${() => act(id, work, done)}>${label}</button>`;
 }
