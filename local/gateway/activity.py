@@ -160,5 +160,6 @@ def _is_credential(name: str, value: Any) -> bool:
 
 
 def _hidden(value: str) -> str:
-    """Keep the address of a link, and hide its token."""
-    return re.sub(r"(?:(?<=otp=)|(?<=/connect/))[^&#]+", "(hidden)", value) if "://" in value else "(hidden)"
+    """Keep the host of a link only: without one-time links, its path gives access."""
+    address = re.match(r"https?://[^/?#]+/", value)
+    return f"{address[0] if address else ''}(hidden)"

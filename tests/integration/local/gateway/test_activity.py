@@ -100,13 +100,13 @@ def added(exchange: Exchange) -> dict[str, Any]:
 
 
 def test_a_call_has_its_bodies_without_credentials() -> None:
-    """The address of a link stays, and its token is hidden."""
+    """Of a link, the host is shown."""
     response = {"linkUrl": "http://codat/start?x=1&otp=secret", "accessToken": "secret", "name": "Acme"}
     entry = added(exchange(request_body=b'{"name": "Acme"}', response_body=json.dumps(response).encode()))
     assert (entry["lane"], entry["title"], entry["status"], entry["ms"]) == ("app", "POST /customers", 201, 42)
     assert entry["request"] == {"name": "Acme"}
     assert entry["response"] == {
-        "linkUrl": "http://codat/start?x=1&otp=(hidden)",
+        "linkUrl": "http://codat/(hidden)",
         "accessToken": "(hidden)",
         "name": "Acme",
     }
@@ -116,7 +116,7 @@ def test_an_invitations_token_is_hidden() -> None:
     """In the URL that the API returns. The gateway hides it in the path."""
     invitation = {"url": "https://app.example.com/connect/secret", "invitationId": "1"}
     assert added(exchange(response_body=json.dumps(invitation).encode()))["response"] == {
-        "url": "https://app.example.com/connect/(hidden)",
+        "url": "https://app.example.com/(hidden)",
         "invitationId": "1",
     }
 
