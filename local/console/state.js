@@ -33,7 +33,7 @@ export function update(changes) {
   Object.assign(state, changes);
   if (isDrawing) return;
   isDrawing = true;
-  setTimeout(() => { isDrawing = false; draw(); }, 16);
+  setTimeout(() => { isDrawing = false; draw(); keepFocus(); }, 16);
 }
 
 export const set = (name, key, value) => update({ [name]: { ...state[name], [key]: value } });
@@ -64,13 +64,17 @@ export async function act(key, work, done) {
     return undefined;
   } finally {
     set("busy", key, false);
-    refresh().then(() => setTimeout(keepFocus, 50)); // after the page is drawn
+    refreshSoon();
   }
 }
 
 // A button that is gone, like that of a deleted connection, would leave the keyboard at the top of the page.
+let focused = null;
+document.addEventListener("focusin", (event) => { focused = event.target; });
 function keepFocus() {
-  if (document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+  if (!focused || focused.isConnected) return;
+  focused = null;
+  if (document.activeElement === document.body) document.getElementById("main").focus({ preventScroll: true });
 }
 
 // Refreshes run one after the other; a change during one causes one more.
@@ -87,6 +91,13 @@ export function refresh() {
   return refreshing;
 }
 
+// Several rows come at once, and each causes one.
+let scheduled = null;
+function refreshSoon() {
+  clearTimeout(scheduled);
+  scheduled = setTimeout(refresh, 100);
+}
+
 async function reload() {
   const chosenBefore = chosenId();
   const customers = await readAll("/customers", "customers");
@@ -96,9 +107,10 @@ async function reload() {
   if (customers.length && isGone) {
     history.replaceState(null, "", `#${encodeURIComponent(customers[0].customerId)}`);
   }
-  // A link that was used, or whose connection is gone, is shown no more.
-  const isWaiting = (id) => customers.some(({ connections }) => connections.some((c) => c.connectionId === id && c.status !== "Linked"));
-  const links = Object.fromEntries(Object.entries(state.links).filter(([id]) => id === "hosted" || id === "invitation" || isWaiting(id)));
+  // A link that was used is shown no more.
+  const linked = customers.flatMap(({ connections }) => connections.filter(({ status }) => status === "Linked"));
+  const used = new Set(linked.map(({ connectionId }) => connectionId));
+  const links = Object.fromEntries(Object.entries(state.links).filter(([id]) => !used.has(id)));
   update({ customers, links });
   const parts = [loadTimeline(chosen())];
   if (can("GET /customers/{customerId}/invitations")) parts.push(loadInvitations(chosen()));
@@ -129,7 +141,6 @@ async function loadSimulator() {
 // The stream. A hidden page closes it, because browsers allow six connections to a server; the log has what it missed.
 let source = null;
 let lastId = "";
-let scheduled = null;
 
 export function follow() {
   source?.close();
@@ -166,6 +177,6 @@ function addRow(row) {
     set("lanes", row.lane, [row, ...rows].slice(0, MAX_ROWS));
     if (row.isNew && row.verdict && row.verdict !== "verified") announce(rowText(row));
   }
-  clearTimeout(scheduled);
-  scheduled = setTimeout(refresh, 100);
+  // These change nothing that the page shows.
+  if (row.lane !== "codat" && !row.title.startsWith("GET ")) refreshSoon();
 }
