@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from botocore.stub import Stubber
 from cli.__main__ import main
 from shared.runtime import secrets
 from tests.conftest import App
+from tests.integration.faults.proxy import Exchange, Proxy, responds
 
 CLOUDFORMATION_ARN = "arn:aws:cloudformation:eu-west-1:123456789012"
 STACK_ID = f"{CLOUDFORMATION_ARN}:stack/codat-customers/5a1e7f10-cb9a-11f0-8de9-0242ac120002"
@@ -98,6 +99,45 @@ def operator(app: App, capfd: pytest.CaptureFixture[str]) -> Iterator[Operator]:
     secrets.secrets.cache_clear()
     yield operator
     operator.store_secret(before)
+
+
+@dataclass
+class DescribedStack:
+    """A stack in CloudFormation, under every name."""
+
+    outputs: dict[str, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+
+    def answer(self, exchange: Exchange) -> None:
+        outputs = _members("Output", self.outputs)
+        parameters = _members("Parameter", self.parameters)
+        responds(
+            200,
+            '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
+            f"<Stacks><member><StackName>s</StackName><Outputs>{outputs}</Outputs>"
+            f"<Parameters>{parameters}</Parameters></member></Stacks>"
+            "</DescribeStacksResult></DescribeStacksResponse>".encode(),
+        )(exchange)
+
+
+def _members(kind: str, values: Mapping[str, str]) -> str:
+    return "".join(
+        f"<member><{kind}Key>{key}</{kind}Key><{kind}Value>{value}</{kind}Value></member>"
+        for key, value in values.items()
+    )
+
+
+@pytest.fixture
+def described_stack(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> Iterator[DescribedStack]:
+    """Return the operator's stack, as CloudFormation describes it."""
+    names = {"SecretArn": "SECRET_ARN", "WebhookUrl": "WEBHOOK_URL", "TableName": "TABLE_NAME"}
+    described = DescribedStack(
+        {name: operator.environment[variable] for name, variable in names.items() if variable in operator.environment}
+    )
+    with Proxy(operator.app.stack.url) as cloudformation:
+        cloudformation.always(described.answer)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.url)
+        yield described
 
 
 @pytest.fixture
