@@ -95,7 +95,7 @@ repeat every command, also after an interruption. Exit status: 0 success, 1 fail
 _READ_OUTPUTS = "cloudformation:DescribeStacks, if you give --stack"
 _UPDATE_ACCESS = "GetSecretValue and PutSecretValue on the secret"
 
-_COMMANDS = (
+COMMANDS = (
     _Command(
         "webhook-consumer",
         "register the webhook consumer at Codat and store its signing secret",
@@ -387,7 +387,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Op
     """Return the options. Wrong usage is printed on stderr, and raises SystemExit with status 2."""
     parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
+    for command in COMMANDS:
         subparser = subparsers.add_parser(
             command.name, help=command.summary, description=command.text, epilog=command.epilog
         )

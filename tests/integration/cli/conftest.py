@@ -2,21 +2,67 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 from botocore.stub import Stubber
 
+from cli import commands
 from cli.__main__ import main
+from cli.arguments import COMMANDS, Options
+from cli.prompts import Prompt
 from shared.runtime import secrets
 from tests.conftest import App
+from tests.infrastructure.permissions.roles import ACTION, actions_of
 from tests.integration.faults.proxy import Exchange, Proxy, responds
 
+if TYPE_CHECKING:
+    from types import FrameType
+
+NEEDS = {command.name: set(re.findall(ACTION, " ".join(command.needs))) for command in COMMANDS}
+"""The actions that the help of each command lists."""
 CLOUDFORMATION_ARN = "arn:aws:cloudformation:eu-west-1:123456789012"
 STACK_ID = f"{CLOUDFORMATION_ARN}:stack/codat-customers/5a1e7f10-cb9a-11f0-8de9-0242ac120002"
+
+
+@pytest.fixture(autouse=True)
+def only_listed_actions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test whose commands called AWS with an action that their help does not list."""
+    running: list[str] = []
+    unlisted: set[tuple[str, str]] = set()
+    run = commands._run
+    make_api_call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def running_a_command(options: Options, prompt: Prompt) -> None:
+        running.append(options.command)
+        try:
+            run(options, prompt)
+        finally:
+            running.pop()
+
+    def recording(client: BaseClient, operation: str, params: dict[str, Any]) -> Any:
+        if running and _is_called_by_a_command():
+            unlisted.update((running[-1], action) for action in actions_of(operation, params) - NEEDS[running[-1]])
+        return make_api_call(client, operation, params)
+
+    monkeypatch.setattr(commands, "_run", running_a_command)
+    monkeypatch.setattr(BaseClient, "_make_api_call", recording)
+    yield
+    assert unlisted == set()
+
+
+def _is_called_by_a_command() -> bool:
+    """The functions run in this process, too, in other threads."""
+    frame: FrameType | None = sys._getframe()
+    while frame := frame.f_back if frame else None:
+        if frame.f_globals.get("__name__", "").startswith("cli."):
+            return True
+    return False
 
 
 @dataclass
