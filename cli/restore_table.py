@@ -46,6 +46,8 @@ def restore_table(client: DynamoDBClient, stack: str, source: str, *, to: str, t
     else:
         _continue(source, table)
     _wait_until_active(client, restored)
+    # Before the stream, which would contain every item otherwise.
+    _raise_versions(client, restored)
     table = _describe(client, restored) or {}
     if not table.get("StreamSpecification", {}).get("StreamEnabled"):
         stream: Any = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
@@ -60,7 +62,6 @@ def restore_table(client: DynamoDBClient, stack: str, source: str, *, to: str, t
     )
     client.update_table(TableName=restored, DeletionProtectionEnabled=True)
     _wait_until_active(client, restored)
-    _raise_versions(client, restored)
     table = _describe(client, restored) or {}
     print(f"Restored {source} to {restored}, with stream, TTL and point-in-time recovery.")
     print("Add these parameters to the stack's parameter_overrides in samconfig.toml, and deploy:")
@@ -113,7 +114,10 @@ def _continue(source: str, table: Mapping[str, Any]) -> None:
 def _raise_versions(client: DynamoDBClient, restored: str) -> None:
     """Set every version to the current millisecond, in DynamoDB's clock, unless it is higher."""
     pages = client.get_paginator("scan").paginate(
-        TableName=restored, FilterExpression="attribute_exists(version)", ProjectionExpression="pk, sk"
+        TableName=restored,
+        FilterExpression="attribute_exists(version)",
+        ProjectionExpression="pk, sk",
+        ConsistentRead=True,
     )
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         for page in pages:
