@@ -9,11 +9,12 @@ from http import HTTPStatus
 from shared.bootstrap import codat
 from shared.domain.documents import connection_document, platform_document
 from shared.http.requests import NewConnection
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, http_handler, reads
 from shared.services.connections import create_connection
 from shared.services.platforms import available_platform, available_platforms
 
 
+@reads(body=True)
 def create(request: Request) -> Response:
     customer_id = request.customer_id
     platform_key, context = request.read(NewConnection).platform_key, codat.context(request)

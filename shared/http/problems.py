@@ -80,7 +80,7 @@ def problem_of(error: errors.CodatCustomersError) -> Problem:
     if isinstance(error, errors.CodatError) and error.correlation_id is not None:
         extensions["correlationId"] = error.correlation_id
     if isinstance(error, errors.Refused) and error.field is not None:
-        extensions["errors"] = [{"field": error.field, "detail": str(error)}]
+        extensions["errors"] = [{"field": error.field, "detail": error.field_detail or str(error)}]
     if isinstance(error, errors.UnknownPlatform):
         extensions["platforms"] = [{"platformKey": key, "platformName": name} for key, name in error.available.items()]
     kind = next((_KINDS[each] for each in type(error).__mro__ if each in _KINDS), INTERNAL)
