@@ -47,7 +47,11 @@ hypothesis.settings.load_profile("any machine")
 
 parse_once.apply()
 
-pytest_plugins = ["tests.infrastructure.disclosure.plugin", "tests.infrastructure.permissions.plugin"]
+pytest_plugins = [
+    "tests.infrastructure.disclosure.plugin",
+    "tests.infrastructure.permissions.plugin",
+    "tests.infrastructure.contract.plugin",
+]
 
 
 _FIRST = ("tests/unit/", "tests/properties/", "tests/e2e/")

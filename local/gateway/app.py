@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route as AsgiRoute, compile_path
 from local.gateway.events import HttpRequest, api_gateway_event
 from local.gateway.exchanges import Exchange
 from local.gateway.invocation import FunctionError, InvocationTimeoutError, invoke
+from local.gateway.reference import reference_routes
 from local.gateway.responses import MalformedResponseError, http_response, message
 
 if TYPE_CHECKING:
@@ -109,10 +110,11 @@ class Gateway:
 
 
 def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
-    """Return the gateway with `console` under /_local/."""
+    """Return the gateway with the reference and `console` under /_local/."""
     return Starlette(
         routes=[
             AsgiRoute("/_local", lambda _: RedirectResponse("/_local/")),
+            *reference_routes(),
             Mount("/_local", app=console),
             Mount("/", app=gateway),
         ]
