@@ -16,6 +16,10 @@ OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 # API Gateway has no route that its function lacks, so no caller gets it.
 UNREACHABLE = {"not-found"}
+TASK_PAGES = (
+    *("get-started", "integrate", "calling", "app-webhook", "embedding", "local"),
+    *("deploy", "operations", "architecture"),
+)
 MAX_README_LINES = 160
 
 
@@ -86,6 +90,13 @@ def test_the_named_parameters_and_outputs_exist() -> None:
     for document in DOCUMENTS:
         for name in re.findall(r"(?:parameter|output|stack's) `([A-Z]\w+)`", document.read_text()):
             assert re.search(rf"^  {name}:$", template, re.MULTILINE), f"{document.name}: {name}"
+
+
+@pytest.mark.parametrize("page", TASK_PAGES)
+def test_a_page_starts_with_its_result(page: str) -> None:
+    """So that a reader knows whether to go on."""
+    _, _, text = (ROOT / "docs" / f"{page}.md").read_text().partition("\n\n")
+    assert text.startswith("After this page ")
 
 
 def test_the_readme_is_short() -> None:

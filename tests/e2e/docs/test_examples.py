@@ -1,4 +1,4 @@
-"""The curl examples of README.md and docs/api.md print what the documents show, pasted line by line into a shell."""
+"""The curl examples of the documents print what the documents show, pasted line by line into a shell."""
 
 import json
 import re
@@ -12,10 +12,15 @@ from typing import Any
 import pytest
 
 from tests.conftest import App
-from tests.e2e.docs.markdown import ROOT, Command, commands, section
+from tests.e2e.docs.markdown import ROOT, Command, commands
 
-SECTIONS = {"README.md": ("Try it",), "docs/local.md": ("Faults",), "docs/api.md": ("Change events", "Examples")}
-MIN_EXAMPLES = 20
+TERMINALS = (
+    ("README.md",),
+    ("docs/get-started.md", "docs/integrate.md", "docs/local.md", "docs/api.md"),
+)
+"""The pages of a terminal, in order: each continues after the one before."""
+MIN_EXAMPLES = {1: 4, 4: 20}
+"""By the number of pages."""
 
 # Ids, times and links differ from one run to the next.
 _VARYING = re.compile(r"https?://[^\s\"]+|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{4}-\d{2}-\d{2}T[\d:.]+Z")
@@ -57,17 +62,20 @@ def shell() -> Iterator[Shell]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_examples_print_what_is_shown(app: App, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("pages", TERMINALS, ids=lambda pages: pages[0])
+def test_the_examples_print_what_is_shown(
+    pages: tuple[str, ...], app: App, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """GIVEN `make run` THEN status, headers and fields are as shown; an ellipsis stands for more of them."""
     monkeypatch.setattr(app.codat, "settings", replace(app.codat.settings, initial_read=_INITIAL_READ_SECONDS))
     of_the_document = {"http://127.0.0.1:3000": app.stack.url, "local-key": app.stack.settings.codat_api_key}
-    texts = [section((ROOT / document).read_text(), name) for document, names in SECTIONS.items() for name in names]
-    examples = [example for text in texts for example in commands(text)]
-    assert sum("curl" in example.line for example in examples) >= MIN_EXAMPLES
+    shown = (each for page in pages for each in commands((ROOT / page).read_text()))
+    examples = [each for each in shown if not each.line.startswith("make ")]  # other tests run these
+    assert sum("curl" in example.line for example in examples) >= MIN_EXAMPLES[len(pages)]
     for example in examples:
         line = example.line
-        for shown, actual in of_the_document.items():
-            line = line.replace(shown, actual)
+        for stated, actual in of_the_document.items():
+            line = line.replace(stated, actual)
         printed = shell.run(line)
         app.codat.wait_idle()
         _compare(example, printed)

@@ -25,7 +25,7 @@ def examples_in(document: str, *headings: str) -> dict[str, str]:
 
 def test_the_documents_show_the_real_output(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN the examples of the documents THEN the commands print the same, except ids, URLs, names and times."""
-    examples = examples_in("README.md", "Deploy") | examples_in(
+    examples = examples_in("docs/deploy.md", "Steps") | examples_in(
         "docs/operations.md",
         "Alarms",
         "Rotating the API key",
