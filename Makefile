@@ -35,7 +35,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test unit coverage soak openapi check audit package archive sbom replay restore bench clean
+.PHONY: help demo run test unit coverage soak openapi python-client typescript-types check audit package archive sbom replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins
 .PHONY: protect check-change-set restore-table
 
@@ -64,6 +64,16 @@ soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local
 
 openapi: .venv/.synced ## write docs/openapi.json and the pages that are generated with it
 	@$(PYTHON) -m contract
+
+# Both are written for your app, and not committed here.
+python-client: TO := clients/python
+python-client: .venv/.synced ## generate a Python client of the API (TO=folder)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/openapi-python-client generate --path docs/openapi.json \
+		--output-path $(TO) --overwrite
+
+typescript-types: TO := clients/codat-customers.ts
+typescript-types: ## generate the API's types for TypeScript (TO=file); needs npm
+	@npx --yes openapi-typescript@7.13.0 docs/openapi.json --output $(TO)
 
 check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, OpenAPI, template, secrets, vulnerabilities
 	$(UV) lock --check --quiet --python "$$(cat .uv/$(UV_VERSION))"

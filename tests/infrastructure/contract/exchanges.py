@@ -54,7 +54,7 @@ def documented() -> set[Seen]:
 
 def seen(event: Mapping[str, Any], answer: Mapping[str, Any]) -> Seen:
     problem = json.loads(answer["body"])["type"] if _content_type(answer) == PROBLEM else ""
-    return Seen(event["routeKey"], answer["statusCode"], problem)
+    return Seen(event["routeKey"], int(answer["statusCode"]), problem)
 
 
 def violations(event: Mapping[str, Any], answer: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from shared.http import router
 from tests.infrastructure.permissions.plugin import all_ran
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator
 
     from tests.infrastructure.contract.exchanges import Seen
 
@@ -78,16 +78,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def never_seen(answers: set[Seen]) -> Iterator[str]:
-    """Yield the documented answers that are not among `answers`."""
+def never_seen(answers: set[Seen]) -> list[str]:
+    """Return the documented answers that are not among `answers`."""
     from contract.operations import OPERATIONS  # noqa: PLC0415
     from tests.infrastructure.contract.exchanges import documented  # noqa: PLC0415
 
     anywhere = {(each.status, each.problem) for each in answers}
-    for each in sorted(documented()):
-        is_common = each.problem in OPERATIONS[each.route].common_problems
-        if (each.status, each.problem) not in anywhere if is_common else each not in answers:
-            yield f"{each.route} never answered {each.status} {each.problem}".rstrip()
+    missing = set()
+    for each in documented():
+        if each.problem in OPERATIONS[each.route].common_problems:
+            if (each.status, each.problem) not in anywhere:
+                missing.add(f"no route answered {each.status} {each.problem}")
+        elif each not in answers:
+            missing.add(f"{each.route} never answered {each.status} {each.problem}".rstrip())
+    return sorted(missing)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
