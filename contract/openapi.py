@@ -30,8 +30,8 @@ QUERY: Mapping[str, Object] = {
         "example": 20,
     },
     "cursor": {
-        "description": "The `cursor` of the page before, with the same other parameters.",
-        "schema": {"type": "string", "minLength": 1},
+        "description": "The `cursor` of the page before, with the same other parameters. Empty for the first page.",
+        "schema": {"type": "string"},
     },
     "companyId": {
         "description": "Codat's id of a company, alone: can't be combined with `cursor`.",
@@ -176,7 +176,8 @@ def _path_parameter(name: str) -> Object:
 
 def _request_body(operation: Operation) -> Object:
     if operation.is_webhook:
-        schema: Object = {"type": "object", "description": "An event of Codat."}
+        # Whatever is signed is accepted: what can't be parsed is quarantined.
+        schema: Object = {"description": "An event of Codat, or anything else that Codat has signed."}
     elif operation.body:
         schema = reference(operation.body.__name__)
     else:

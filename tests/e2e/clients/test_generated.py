@@ -55,8 +55,8 @@ def typescript(tmp_path: Path) -> Path:
     packages = npm_packages(generator, *TYPESCRIPT, *signing)
     (tmp_path / "node_modules").symlink_to(packages)
     (tmp_path / "package.json").write_text('{"type": "module"}')
-    command = ["node", packages / "openapi-typescript/bin/cli.js", ROOT / "docs/openapi.json"]
-    run([*command, "--output", "codat-customers.ts"], tmp_path)
+    generate = packages / "openapi-typescript/bin/cli.js"
+    run(["node", generate, ROOT / "docs/openapi.json", "--output", "codat-customers.ts"], tmp_path)
     [example] = fenced(PAGE, "ts")
     (tmp_path / "journey.ts").write_text(f"{example}\n{(HERE / 'journey.ts').read_text()}")
     return tmp_path
