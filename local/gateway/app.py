@@ -111,14 +111,16 @@ class Gateway:
 
 def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
     """Return the gateway with the reference and `console` under /_local/."""
-    return Starlette(
+    application = Starlette(
         routes=[
             AsgiRoute("/_local", lambda _: RedirectResponse("/_local/")),
             *reference_routes(),
             Mount("/_local", app=console),
-            Mount("/", app=gateway),
         ]
     )
+    # As a mount at "/" it would not get a path with a line break, which API Gateway passes on.
+    application.router.default = gateway
+    return application
 
 
 async def _read(request: Request) -> bytes | None:
