@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _SEEN: set[Seen] = set()
 _VIOLATIONS: list[str] = []
 _MISSING: list[str] = []
+HANDLED: dict[str, router.Route] = {}
+"""The routes of the handlers that were imported, with what they read."""
 
 
 def pytest_configure() -> None:
@@ -31,6 +33,9 @@ def pytest_configure() -> None:
 
     def recording_handler(routes: Any) -> Any:
         handler = http_handler(routes)
+        HANDLED.update(
+            {key: each if isinstance(each, router.Route) else router.Route(each) for key, each in routes.items()}
+        )
 
         @wraps(handler)
         def compared(event: dict[str, Any], context: Any) -> Any:

@@ -6,6 +6,8 @@ import pytest
 
 from local.template import Route, Template
 from tests.conftest import App
+from tests.infrastructure.contract.exchanges import operations
+from tests.infrastructure.contract.plugin import HANDLED
 
 WEBHOOK = "/webhooks/codat"
 ROUTES = [route for route in Template.load().routes if route.iam]
@@ -41,6 +43,17 @@ def test_a_body_is_refused_if_the_route_has_none(app: App, route: Route) -> None
     assert (response.status_code, response.json()["type"]) == (422, "validation-error")
     assert response.json()["errors"] == [{"field": "body", "detail": "must be empty: this route has no body"}]
     assert app.items() == before
+
+
+@pytest.mark.usefixtures("app")
+def test_what_a_route_reads_is_documented() -> None:
+    """THEN docs/openapi.json has the same query parameters and bodies as the functions."""
+    for route in ROUTES:
+        operation, handled = operations()[route.key], HANDLED[route.key]
+        documented = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+        assert sorted(handled.query or ()) == sorted(documented), route.key
+        assert handled.has_body == ("requestBody" in operation), route.key
+        assert handled.has_body == (route.key in WITH_BODY)
 
 
 def test_a_webhook_with_a_query_is_read(app: App) -> None:
