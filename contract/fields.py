@@ -114,11 +114,11 @@ FIELDS: dict[str, Field] = {
     "actor": ("Who caused it: a caller of the API, a webhook of Codat, or reconcile.", "webhook"),
     "actorId": (
         "The ARN of the caller, or the webhook's id. Null for reconcile.",
-        "msg_2mVoQfVTYbm7yAtJvLpWcwSNZRq",
+        "msg_2mVoQf",
     ),
     "webhookId": (
         "The webhook's id, as Codat's portal shows it. Null unless a webhook caused it.",
-        "msg_2mVoQfVTYbm7yAtJvLpWcwSNZRq",
+        "msg_2mVoQf",
     ),
     "previousStatus": ("The status before. Null if the connection was new.", "PendingAuth"),
     "applied": ("Whether it decided the state. False if it came late, after something newer.", True),
