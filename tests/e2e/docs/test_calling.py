@@ -38,7 +38,7 @@ def test_another_key_is_refused(environment: dict[str, str]) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_curl(environment: dict[str, str]) -> None:
-    commands = fenced(PAGE, "sh")[-1]
+    [commands] = [block for block in fenced(PAGE, "sh") if "curl" in block]
     _, _, signed = commands.partition("\n")
     command = signed.replace("curl ", "curl --silent --fail ")
     process = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)
