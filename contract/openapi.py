@@ -177,12 +177,12 @@ def _path_parameter(name: str) -> Object:
 def _request_body(operation: Operation) -> Object:
     if operation.is_webhook:
         # Whatever is signed is accepted: what can't be parsed is quarantined.
-        schema: Object = {"description": "An event of Codat, or anything else that Codat has signed."}
+        content: Object = {"schema": {"description": "An event of Codat, or anything else that Codat has signed."}}
     elif operation.body:
-        schema = reference(operation.body.__name__)
+        content = {"schema": reference(operation.body.__name__), "example": dict(operation.example)}
     else:
         return {}
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def _answers(operation: Operation) -> dict[str, Object]:

@@ -1,7 +1,7 @@
 """What each route does: one entry for a route of template.yaml, which has a page's worth of words in OpenAPI."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from pydantic import BaseModel
@@ -39,6 +39,8 @@ class Operation:
     answers: Mapping[int, Answer]
     description: str = ""
     body: type[BaseModel] | None = None
+    example: Mapping[str, object] = field(default_factory=dict)
+    """A body with which the call succeeds."""
     query: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     """Those of the route itself."""
@@ -77,6 +79,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             "Creates the company at Codat, or with `companyId` adopts an existing one. One customer id ends with one "
             "company, however often the call is repeated. The same content again answers 200.",
             body=NewCustomer,
+            example={"customerId": "acme", "name": "Acme Ltd"},
             problems=(
                 *_NOT_FOUND,
                 "customer-conflict",
@@ -110,6 +113,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             {200: Answer("The changed customer.", models.Customer)},
             "Fields that are not sent stay as they are.",
             body=ChangedCustomer,
+            example={"name": "Acme Group", "tags": {"plan": "pro"}},
             problems=(*_NOT_FOUND, "too-many-tags"),
         ),
         "DELETE /customers/{customerId}": Operation(
@@ -143,6 +147,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             },
             "Send the customer to `linkUrl`. A connection to the same platform is reused, with a fresh link.",
             body=NewConnection,
+            example={"platformKey": "qhyg"},
             problems=(*_NOT_FOUND, "creation-in-progress", "accounting-connection-exists", "unknown-platform"),
         ),
         "GET /customers/{customerId}/connections": Operation(
