@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """`codat` is None if CODAT_BASE_URL is set."""
+    """A running stack. `codat` is the simulator; None if the settings name another Codat."""
 
     url: str
     settings: LocalSettings
@@ -59,7 +59,7 @@ class Stack:
     background: Background
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the events on the bus, oldest first, including those of all earlier writes."""
+        """Return the events on the bus, oldest first. Wait up to 10 s for those of earlier writes."""
         return self.background.events()
 
 

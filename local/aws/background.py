@@ -69,7 +69,7 @@ class Background:
             yield
 
     def events(self) -> list[dict[str, Any]]:
-        """Return the events on the bus, oldest first, including those of all earlier writes."""
+        """Return the events on the bus, oldest first. Wait up to 10 s for those of earlier writes."""
         if not self._poller.drain(_DRAIN_TIMEOUT):
             logger.warning("Some writes are not published yet")
         return self.bus.events()

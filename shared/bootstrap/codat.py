@@ -23,10 +23,11 @@ from shared.store.api_keys import ApiKeys
 from shared.store.leases import Leases
 
 STORE_RESERVE_SECONDS = 6.0
-"""Requests to Codat end this much before the function does, so that their result can still be stored and returned."""
+"""Requests to Codat time out about this much before the function does, so that their result can still be stored."""
 
 
 def initialize() -> None:
+    """Build the clients and read the secret. If it can't be read, the first invocation reads it."""
     init_phase.initialize(lambda: client("dynamodb"), http, needs_secret=True)
 
 
@@ -34,11 +35,11 @@ def context(request: Request) -> CodatContext:
     return CodatContext(**stores_and_codat(Actor(CALLER, request.caller), request.context))
 
 
-def stores_and_codat(actor: Actor, context: LambdaContext) -> dict[str, Any]:
+def stores_and_codat(actor: Actor, lambda_context: LambdaContext) -> dict[str, Any]:
     """Return the fields of a CodatContext."""
 
     def seconds_left() -> float:
-        return clock.seconds_left(context)
+        return clock.seconds_left(lambda_context)
 
     own, limited = stores(actor, seconds_left), table(seconds_left)
     trust = ApiKeyTrust(ApiKeys(limited), own["customers"], clock.now, trusted_api_keys())
@@ -49,10 +50,11 @@ def stores_and_codat(actor: Actor, context: LambdaContext) -> dict[str, Any]:
 
 @cache
 def trusted_api_keys() -> set[str]:
-    """Return the fingerprints that are trusted in this process: an API key that is trusted once stays so."""
+    """Return this process's cache of trusted fingerprints, empty at first. A trusted key stays trusted."""
     return set()
 
 
 @cache
 def http() -> httpx.Client:
+    """Return this process's client for Codat; each request sets its own time-outs."""
     return httpx.Client(base_url=settings().codat_base_url)

@@ -1,7 +1,8 @@
 """Codat's API in the terms of the domain.
 
-Two rules hold for all requests here. An untrusted API key neither creates nor deletes. And a 404 counts only under a
-trusted key, because another Codat client's key can't read our companies.
+Two rules hold for all requests, except for those that prove an API key (`listed_fingerprints`, `can_read`). An
+untrusted API key neither creates nor deletes. And a 404 counts only under a trusted key, because another Codat client's
+key can't read our companies.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,13 +31,14 @@ PAGE_SIZE = 100
 MAX_QUERY_CHARACTERS = 2_000
 """Codat allows 2,048."""
 RequireTrust = Callable[["Codat", str | None], None]
-"""Raises CodatRejectedCredentials unless the API key in use is trusted; a readable company of ours may prove it."""
+"""`ApiKeyTrust.require`."""
 
 
 class Codat:
-    """Codat within one invocation. Reads are retried within the caller's time; a creation is sent once.
+    """Codat within one invocation. Every request but a creation is repeated while the caller's time lasts.
 
-    Every method raises the CodatErrors of `shared.domain.errors`, and SecretsUnavailable.
+    Requests raise the CodatErrors of `shared.domain.errors`, SecretsUnavailable, and StoreUnavailable if the trust of
+    the API key has to be read from the table.
     """
 
     def __init__(self, transport: Transport, *, tag_key: str, require_trust: RequireTrust) -> None:
@@ -44,11 +46,11 @@ class Codat:
         self._tag_key = tag_key
         self._require_trust = require_trust
         self.seconds_left = transport.seconds_left
-        """The time left for requests to Codat: the caller's, without the time to store their results."""
+        """Seconds left for requests to Codat: the caller's, without those reserved for storing the results."""
 
     @property
     def quota(self) -> Quota | None:
-        """The daily quota, from Codat's last response."""
+        """The daily quota from the last response that contained it; None before."""
         return self._transport.quota
 
     # Companies
@@ -61,7 +63,10 @@ class Codat:
     def update_company(
         self, company_id: str, customer_id: str, profile: Profile, existing_tags: Mapping[str, str]
     ) -> None:
-        """Set the company's name, description and tags; its tags are replaced as a whole."""
+        """Set the company's name, description and tags; its tags are replaced as a whole.
+
+        Raises CodatNotFound, and TooManyTags if the existing tags leave too little room.
+        """
         body = self._company_body(customer_id, profile, existing_tags)
         # PATCH ignores null.
         body["description"] = profile.description or ""
@@ -69,7 +74,7 @@ class Codat:
         self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())).read(wire.Company))
 
     def restore_company(self, company_id: str, before: Mapping[str, Any]) -> None:
-        """Set name, description and tags back to the saved ones. PUT replaces all three."""
+        """Set name, description and tags back to those before an adoption, as its lease has them."""
         tags = dict(before["tags"])
         if before.get("taggedCustomerId"):
             tags[self._tag_key] = before["taggedCustomerId"]
@@ -77,7 +82,9 @@ class Codat:
         self._retry(lambda: self._send("PUT", "companies", company_id, json=body).read(wire.Company))
 
     def delete_company(self, company_id: str) -> None:
-        """Delete the company with its connections. Raises CodatNotFound if it is gone already.
+        """Delete the company with its connections.
+
+        Raises CodatNotFound if it is gone, also by an earlier attempt of this call whose answer was lost.
 
         The company is read afterwards, because a gateway can return 2xx too, and an empty body is no proof.
         """
@@ -86,6 +93,7 @@ class Codat:
             raise CodatInvalidResponse("Codat still returns the company after its deletion.")
 
     def company(self, company_id: str) -> Company | None:
+        """Return the company with its connections; None if Codat has none."""
         try:
             company, read_at = self._get(wire.Company, "companies", company_id)
         except CodatNotFound:
@@ -101,15 +109,18 @@ class Codat:
         return True
 
     def find_creation(self, customer_id: str, creation_id: str) -> list[str]:
-        """Return the ids of the companies that have both tags, oldest first. Codat's filter may lag behind.
+        """Return the ids of the companies that have both tags, oldest first, those without a time last.
 
-        Raises CodatInvalidResponse if a company can't be parsed, because it may be the requested one.
+        Codat's filter may lag behind. Raises CodatInvalidResponse if a company can't be parsed, because it may be the
+        requested one, and CodatRejectedCredentials if none is found under an untrusted key.
         """
         companies: list[tuple[str, str]] = []
         for entry, _ in self._entries("companies", tags=f"{CREATION_TAG}={creation_id}"):
             tagged = _parse(wire.TaggedCompany, entry)
             if tagged is None:
-                raise CodatInvalidResponse("A company that may be this creation's can't be parsed.")
+                raise CodatInvalidResponse(
+                    "Codat returned a company that can't be parsed, and that this call may have created."
+                )
             tags = tagged.tags or {}
             if (tags.get(self._tag_key), tags.get(CREATION_TAG)) == (customer_id, creation_id):
                 company = _parse(wire.Company, entry)
@@ -119,19 +130,20 @@ class Codat:
         return [company_id for _, company_id in sorted(companies)]
 
     def companies_of(self, customer_ids: Sequence[str]) -> list[Company]:
-        """Return the companies that are tagged with one of these customer ids, oldest first, with their connections.
+        """Return the companies that are tagged with one of these customer ids, with their connections.
 
-        Companies that can't be parsed are left out. `batches` limits the number of ids in a query.
+        The order is that of `find_creation`. Companies that can't be parsed are left out. An empty list proves nothing:
+        the filter lags behind, and the key may be untrusted. Pass at most one batch of `batches`.
         """
         if not all(map(customers.is_customer_id, customer_ids)):
             raise ValueError("not a customer id: it must not become part of a query")
         query = "||".join(f"{self._tag_key}={customer_id}" for customer_id in customer_ids)
         companies = self._parsed_companies(self._entries("companies", tags=query))
         tagged = [company for company in companies if company.tagged_customer_id in customer_ids]
-        return sorted(tagged, key=lambda company: (company.created_at, company.company_id))
+        return sorted(tagged, key=lambda company: (company.created_at or _UNKNOWN_TIME, company.company_id))
 
     def companies(self, page: int) -> tuple[list[Company], int]:
-        """Return a page of all companies at Codat with their connections, and how many of them can't be parsed.
+        """Return a page of all companies at Codat with their connections, and the number of unparseable companies.
 
         Pages count from 1.
         """
@@ -145,7 +157,7 @@ class Codat:
         return ceil(total / PAGE_SIZE)
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
-        """Split the ids into batches whose query stays within Codat's limit."""
+        """Split the ids into batches of one page of companies at most, whose query stays within Codat's limit."""
         batch: list[str] = []
         length = 0
         for customer_id in customer_ids:
@@ -160,13 +172,14 @@ class Codat:
             yield batch
 
     def access_token(self, company_id: str) -> AccessToken:
-        """Return a token for Codat's embedded Link component, valid for this company."""
+        """Return a token for Codat's embedded Link component, valid for this company. Raises CodatNotFound."""
         token, _ = self._get(wire.AccessToken, "companies", company_id, "accessToken")
         return AccessToken(token.access_token, token.expires_in, token.token_type)
 
     # Connections
 
     def create_connection(self, company_id: str, platform_key: str, idempotency_key: str) -> StatusUpdate:
+        """Send one request to create a connection, and return the connection with its link URL."""
         path = ("companies", company_id, "connections")
         response = self._send("POST", *path, json={"platformKey": platform_key}, idempotency_key=idempotency_key)
         created = response.read(wire.LinkableConnection)
@@ -179,9 +192,9 @@ class Codat:
         return connection.update(company_id, stamp(read_at, Precedence.READ), connection.link_url)
 
     def connections(self, company_id: str) -> tuple[list[StatusUpdate], list[Source]]:
-        """Return a company's connections, and the sources of those that can't be parsed, as far as they are readable.
+        """Return a company's connections, and what can be read of the sources of unparseable ones.
 
-        Codat's list may lag behind.
+        Codat's list may lag behind. Raises CodatNotFound.
         """
         updates, unparseable = [], []
         for entry, read_at in self._entries("companies", company_id, "connections"):
@@ -193,7 +206,7 @@ class Codat:
         return updates, unparseable
 
     def unlink(self, company_id: str, connection_id: str) -> StatusUpdate:
-        """Sever a Linked connection; Codat rejects any other."""
+        """Unlink a Linked connection. Raises CodatRejected for another status, and CodatNotFound."""
         path = ("companies", company_id, "connections", connection_id)
         body = {"status": "Unlinked"}
         # Each attempt has its own idempotency key: under the first one, Codat would replay a 500.
@@ -201,7 +214,7 @@ class Codat:
         return response.read(wire.DataConnection).update(company_id, stamp(response.changed_at, Precedence.OUR_CHANGE))
 
     def delete_connection(self, company_id: str, connection_id: str) -> Timestamp:
-        """Revoke and remove a connection, and return the time on Codat's clock. Raises CodatNotFound if it is gone."""
+        """Revoke and remove a connection, and return the time on Codat's clock. Raises as `delete_company`."""
         path = ("companies", company_id, "connections", connection_id)
         response = self._retry(lambda: self._send("DELETE", *path))
         try:
@@ -213,7 +226,10 @@ class Codat:
     # Platforms
 
     def platforms(self) -> list[Platform]:
-        """Return the platforms that are enabled in Codat's portal. Those that can't be parsed are left out."""
+        """Return the platforms that are enabled in Codat's portal, without unparseable ones.
+
+        Raises CodatInvalidResponse if none can be parsed.
+        """
         self.require_trusted_key()  # another Codat client has other platforms
         entries = [entry for entry, _ in self._entries("integrations", query="enabled=true")]
         parsed = [integration for entry in entries if (integration := _parse(wire.Integration, entry)) is not None]
@@ -224,27 +240,31 @@ class Codat:
     # The API key
 
     def require_trusted_key(self, company_id: str | None = None) -> None:
-        """Raise CodatRejectedCredentials unless the API key in use is trusted; `company_id` may prove it."""
+        """Raise CodatRejectedCredentials unless the API key in use is trusted, or proves itself.
+
+        A company of ours with this id is one of the proofs.
+        """
         self._require_trust(self, company_id)
 
     def api_key_fingerprint(self) -> str:
         return api_key_fingerprint(self._transport.api_key)
 
     def listed_fingerprints(self) -> frozenset[str]:
-        """Return the fingerprints of this Codat client's API keys; empty if Codat doesn't list them.
+        """Return the fingerprints of this Codat client's API keys; empty if the key may not list them.
 
         The response contains the keys themselves: it is neither logged nor stored.
         """
         try:
             entries = self._transport.send("GET", "apiKeys").read(wire.ApiKeys).results
         except CodatError as error:
-            if error.status == HTTPStatus.UNAUTHORIZED:
-                raise
-            return frozenset()
+            if error.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+                return frozenset()
+            raise
         parsed = (_parse(wire.ApiKey, entry) for entry in entries)
         return frozenset(api_key_fingerprint(entry.api_key) for entry in parsed if entry is not None)
 
     def can_read(self, company_id: str) -> bool:
+        """Return whether Codat returns the company under the key in use, trusted or not."""
         try:
             # Not `_send`: its rule on 404 needs this result.
             response = self._retry(lambda: self._transport.send("GET", "companies", company_id).read(wire.Company))

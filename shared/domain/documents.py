@@ -1,4 +1,4 @@
-"""The documents in API responses and change events."""
+"""The documents in API responses. Change events contain the connection's, without some fields."""
 
 from typing import Any
 

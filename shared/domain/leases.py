@@ -1,4 +1,4 @@
-"""Leases: the exclusive right, for a limited time, to create an object at Codat.
+"""Leases: the exclusive right, for a limited time, to create a company or connection at Codat, or to adopt a company.
 
 A lease is stored before the request is sent, so that the next owner can continue after a crash.
 """
@@ -16,7 +16,7 @@ class LeaseRequest:
 
     now: datetime
     duration: timedelta
-    """Longer than the owner can live."""
+    """Until the owner's invocation has ended, and a margin."""
     owner: str
     idempotency_key: str
     creation_id: str
@@ -24,27 +24,30 @@ class LeaseRequest:
 
 @dataclass(frozen=True, slots=True)
 class CreationLease:
-    """All times are on our clock."""
+    """A stored lease on one creation or adoption. All times are on our clock."""
 
     subject: str
-    """The object that is created, in words for a caller."""
+    """The company or connection, in words for a caller."""
     creation_id: str
     """Marks the creation at Codat. Takeovers and new idempotency keys leave it unchanged."""
     idempotency_key: str
-    """A random GUID. Codat replays its first response to it for 90 minutes."""
+    """A random GUID. Codat replays its first response to it for a limited time."""
     key_issued_at: datetime
-    """No request was sent under the key before this."""
+    """No request was sent under the idempotency key before this."""
     is_settled: bool
-    """True if no request under the key can still be running at Codat."""
+    """True if no request under the idempotency key can still be running at Codat, as far as the last owner knew."""
     last_sent_at: datetime | None
-    """No request was sent for this creation, under any key, after this. None if no request was sent at all."""
+    """When a request that may have had an effect was last sent, under any idempotency key; None if there was none.
+    While the lease is held, its owner may have sent later ones."""
     owner: str
-    """Identifies the process that holds the lease: a fencing token for all later writes."""
+    """Identifies this acquisition of the lease: a fencing token for all later writes."""
     lease_until: datetime
-    """After this, the owner is certainly no longer running."""
+    """The lease ends then: its owner's invocation has ended, or has released it."""
     key: tuple[str, str]
+    """The item's `pk` and `sk`."""
     payload: Mapping[str, Any] = field(repr=False)
-    """The original request. Codat rejects an idempotency key that is reused with another body."""
+    """The item's other attributes: the original request, and for an adoption the company as it was (`before`). Codat
+    rejects an idempotency key that is reused with another body."""
 
 
 def seconds_until(moment: datetime, now: datetime) -> int:

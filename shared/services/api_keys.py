@@ -31,8 +31,9 @@ class ApiKeyTrust:
     def require(self, codat: "Codat", company_id: str | None) -> None:
         """Raise CodatRejectedCredentials unless the API key in use is trusted, or becomes so by a proof.
 
-        The proof is that Codat lists a trusted key beside it, or that it can read a company that has a pointer here:
-        `company_id`, or one of a sample. A new deployment trusts the first key that Codat accepts.
+        The proof is that it can read a company that has a pointer here, `company_id` or one of a sample, or that Codat
+        lists a trusted key beside it. Raises Codat's errors if neither can be found out, and StoreUnavailable. A new
+        deployment trusts the first key that Codat accepts.
         """
         fingerprint = codat.api_key_fingerprint()
         if fingerprint in self.trusted:
@@ -51,10 +52,11 @@ class ApiKeyTrust:
         if not trusted and not self.customers.has_any():
             codat.company_pages()  # raises if Codat rejects the key, so that a mistyped one is not trusted
             return self.api_keys.trust_first(fingerprint, self.now())
-        if trusted & codat.listed_fingerprints():
-            proof = "listed beside a trusted key"
-        elif self._can_read_own_company(codat, company_id):
+        # The list comes second, so that it isn't needed if Codat fails to return it.
+        if self._can_read_own_company(codat, company_id):
             proof = "can read a company of ours"
+        elif trusted & codat.listed_fingerprints():
+            proof = "listed beside a trusted key"
         else:
             return False
         self.api_keys.trust(fingerprint, proof, self.now())

@@ -14,7 +14,7 @@ from shared.domain.timestamps import Timestamp
 from shared.services.context import CodatContext, Context
 
 MAX_CONFLICTS = 25
-"""Each conflict is another writer's success, so more than this in one call are a fault."""
+"""Each conflict is another writer's success, so more in one call point to a fault."""
 
 
 def record_update(
@@ -29,9 +29,11 @@ def record_update(
 ) -> Connection:
     """Store the connection after `update` together with its timeline entry, and return it.
 
-    `stored` is the connection as it was read last; an answer of Codat's is newer. `event_type` is the entry's type.
-    `ended` is the lease that ends with this update. Set `link_issued` if the caller receives a fresh link. A read gets
-    an entry only if it changes the status. Raises CompanyGone if no customer owns the company of a new connection.
+    `stored` is the connection as it was before the request; None if it was not read or is not stored. An answer of
+    Codat's counts as newer. `event_type` is the entry's type. `ended` is the lease that ends with this update. Set
+    `link_issued` if the caller receives a fresh link. A read gets an entry only if it changes the status or the
+    connection is new. Raises CompanyGone if the customer doesn't own the company (any more), CreationInProgress if
+    `ended` was lost, and StoreUnavailable.
     """
     if update.precedence is not Precedence.EVENT:
         at, precedence = connections.time_of(update.stamp), update.precedence
@@ -55,7 +57,10 @@ def record_update(
 def sync_connections(
     listed: Sequence[StatusUpdate], customer: Customer, context: CodatContext, *, event_type: str
 ) -> list[Connection]:
-    """Sync a company's connections with Codat's list, and return those that are not deleted, oldest first."""
+    """Store Codat's list of a company's connections, and return those that are not deleted, oldest first.
+
+    A stored connection that the list lacks is read by its id. Raises as `sync_connection`.
+    """
     stored = {each.connection_id: each for each in context.connections.of_company(customer.company_id)}
     updates = {update.connection_id: update for update in listed}
     synced = [
@@ -77,15 +82,16 @@ def sync_connection(
     stored: Connection | None,
     event_type: str,
 ) -> Connection | None:
-    """Store a connection as Codat has it, and return it; None if it is in neither Codat nor the table.
+    """Store a connection as Codat has it, and return it; None if neither Codat nor the table has it.
 
-    `listed` comes from a list of Codat's, which lags behind. If it differs from `stored`, the connection is read by its
-    id. Only a newer sync is taken from the list. `event_type` is the timeline entry's type if the connection is new.
+    A deleted one is returned unchanged. `listed` comes from a list of Codat's, which lags behind: only a newer
+    `lastSync` is taken from it. Unless it agrees with `stored`, the connection is read by its id. `event_type` is the
+    timeline entry's type if the connection is new. Raises CompanyGone, StoreUnavailable and Codat's errors.
     """
     if stored is not None and stored.is_deleted:
         return stored
-    is_ours = stored is not None and stored.customer_id == customer.customer_id
-    if stored is not None and listed is not None and is_ours and not listed.differs_from(stored):
+    has_same_customer = stored is not None and stored.customer_id == customer.customer_id
+    if stored is not None and listed is not None and has_same_customer and not listed.differs_from(stored):
         if not listed.has_newer_sync(stored):
             return stored
         # The list's status may be older than an event that is still to arrive.
@@ -102,7 +108,11 @@ def sync_connection(
 def record_deletion(
     stored: Connection, context: Context, *, deleted_at: Timestamp | None = None, event_type: str = "read"
 ) -> Connection:
-    """Store the connection as deleted by our request at `deleted_at`, on Codat's clock; after a 404, as deleted now."""
+    """Store the connection as deleted.
+
+    `deleted_at` is the time of our request, on Codat's clock; None after a 404, which means now. Raises as
+    `record_update`.
+    """
     precedence = Precedence.READ if deleted_at is None else Precedence.OUR_CHANGE
     update = StatusUpdate(
         stamp=connections.stamp(deleted_at or context.timestamp(), precedence),
@@ -118,7 +128,10 @@ def record_deletion(
 def record_initial_read(
     event: InitialReadEvent, connection_id: str, context: Context, *, customer_id: str, stored: Connection | None
 ) -> Connection:
-    """Store the event's initial read of this connection, in a placeholder if the connection is not stored yet."""
+    """Store the event's initial read of this connection, in a placeholder if the connection is not stored yet.
+
+    Raises CompanyGone and StoreUnavailable.
+    """
     read = event.reads[connection_id]
     return _save(
         (event.company_id, connection_id, customer_id),
@@ -130,7 +143,10 @@ def record_initial_read(
 
 
 def record_abandoned(stored: Connection, before: Timestamp, context: Context) -> Connection:
-    """Mark the connection's link as abandoned if it was issued `before`, so that the app gets one event about it."""
+    """Mark the connection as abandoned if it still waits for its authorisation, and its link is older than `before`.
+
+    Without a link its creation counts. The app gets one event about it.
+    """
     return _save(
         (stored.company_id, stored.connection_id, stored.customer_id),
         lambda connection, now: connections.with_abandoned_link(connection, now, before=before),
@@ -141,7 +157,7 @@ def record_abandoned(stored: Connection, before: Timestamp, context: Context) ->
 
 
 def record_connector(stored: Connection, context: Context) -> Connection:
-    """Store that the connection's platform needs a connector. The list was missing when the connection was new."""
+    """Store that the connection's platform needs a connector: it was stored while the list of platforms was missing."""
     return _save(
         (stored.company_id, stored.connection_id, stored.customer_id),
         connections.with_connector,
@@ -160,13 +176,16 @@ def _save(
     stored: Connection | None,
     ended: CreationLease | None = None,
 ) -> Connection:
-    """Change the connection and write it with its timeline entry, until no other process has written in between."""
+    """Change the connection and write it with its timeline entry. Repeat if another process has written in between.
+
+    Raises StoreUnavailable after MAX_CONFLICTS.
+    """
     company_id, connection_id, customer_id = identity
     for _ in range(MAX_CONFLICTS):
         now = context.timestamp()
         before = stored or connections.placeholder(company_id, connection_id, customer_id, now)
         if not before.is_tombstone:
-            # If the company has a new owner, so have its connections.
+            # A company's new owner also owns its connections.
             before = replace(before, customer_id=customer_id)
         after = change(before, now)
         visible = None if stored is None or stored.is_placeholder else stored
@@ -180,4 +199,4 @@ def _save(
         if saved is not None:
             return saved
         stored = context.connections.find(company_id, connection_id)
-    raise StoreUnavailable("Too many processes write this connection.")
+    raise StoreUnavailable("The connection is being changed too often. Repeat the call later.")

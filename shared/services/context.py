@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from shared.store.quarantine import Quarantine
 
 _LEASE_MARGIN = timedelta(seconds=3)
-"""A lease ends this long after its owner's process, so that no takeover happens while the owner still runs."""
+"""A lease ends this long after its owner's invocation, so that no takeover happens while the owner still runs."""
 
 
 class Telemetry(Protocol):
-    def count(self, metric: str, **dimensions: str) -> None: ...
+    def count(self, metric: str, **dimensions: str) -> None:
+        """Add 1 to the invocation's count."""
 
-    def measure(self, metric: str, value: float) -> None: ...
+    def measure(self, metric: str, value: float) -> None:
+        """Set the invocation's value; a later one replaces it."""
 
     def measure_seconds(self, metric: str, seconds: float) -> None: ...
 
@@ -39,7 +41,7 @@ class Telemetry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """For use cases that send no request to Codat."""
+    """What every use case has. `CodatContext` adds what requests to Codat need."""
 
     actor: Actor
     telemetry: Telemetry
@@ -58,19 +60,21 @@ class Context:
 class WebhookContext(Context):
     verifier: "WebhookVerifier"
     parse_event: Callable[[bytes, datetime], "Event"]
+    """Parses an authentic body at the current time. Raises UnparseableEvent."""
     company_in: Callable[[bytes], str | None]
-    """Returns the company that an unparseable body is about, if it can be read."""
+    """Returns the id of the company that an unparseable body is about, if it can be read."""
     quarantine: "Quarantine"
 
 
 @dataclass(frozen=True, slots=True)
 class CodatContext(Context):
     seconds_left: Callable[[], float]
-    """Until the process ends."""
+    """Until the invocation ends."""
     leases: "Leases"
     codat: "Codat"
 
     def lease_request(self) -> LeaseRequest:
+        """Return the inputs of a lease that outlasts this invocation, with a new owner and new ids each time."""
         return LeaseRequest(
             now=self.now(),
             duration=timedelta(seconds=self.seconds_left()) + _LEASE_MARGIN,

@@ -1,4 +1,4 @@
-"""One-time credentials for the customer: read from Codat and returned, but not stored."""
+"""One-time credentials for the customer, read from Codat and returned. The credentials are not stored."""
 
 from shared.domain.customers import AccessToken
 from shared.domain.errors import CodatInvalidResponse, CodatNotFound, CompanyGone, ConnectionIsDeleted
@@ -16,7 +16,10 @@ def company_link(customer_id: str, context: CodatContext) -> str:
 
 
 def connection_link(customer_id: str, connection_id: str, context: CodatContext) -> str:
-    """Return a link. Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors."""
+    """Return a fresh link, and store the connection as Codat returned it.
+
+    Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted and Codat's errors.
+    """
     stored = find_connection(customer_id, connection_id, context)
     if stored.is_deleted:
         raise ConnectionIsDeleted(connection_id)

@@ -324,6 +324,21 @@ def test_a_key_that_may_not_list_keys_is_proved_by_a_company(app: App, codat_wir
     assert len(fingerprints(app)) == 2
 
 
+def test_an_outage_is_not_reported_as_distrust(app: App, codat_wire: Proxy) -> None:
+    """GIVEN no customer, and a 503 for Codat's list of keys THEN codat-unavailable; afterwards the call succeeds."""
+
+    def without_list(exchange: Exchange) -> None:
+        (responds(503, b"") if exchange.operation == "GET /apiKeys" else passed_on)(exchange)
+
+    customer = {"customerId": "after-an-outage", "name": "Bank of Dave"}
+    codat_wire.always(without_list)
+    with rotated(app):
+        response = app.post("/customers", customer)
+        assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
+        codat_wire.heal()
+        assert app.post("/customers", customer).status_code == 201
+
+
 def test_a_gateways_200_proves_no_key(app: App, codat_wire: Proxy) -> None:
     """GIVEN an invalid key, and a gateway that answers 200 THEN the key is not trusted."""
     customer = app.customer()

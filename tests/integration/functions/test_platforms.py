@@ -1,6 +1,8 @@
 """GET /platforms, and the platforms that a connection may be created for."""
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from shared.bootstrap import codat, stores
 from shared.runtime.settings import read
 from tests.concurrently import concurrently
 from tests.conftest import App, Clock
+from tests.integration.faults.proxy import Exchange, Proxy
 from tests.integration.functions.calls import lose_webhooks, reconcile
 
 ENABLED = ["pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv"]
@@ -294,6 +297,27 @@ def test_without_a_list_codats_error_is_returned(app: App) -> None:
     assert connect(app, "qhyg")[1]["type"] == "codat-unavailable"
     app.codat.faults.clear()
     assert keys(app) == ENABLED
+
+
+@pytest.mark.parametrize("broken", [{"logoUrl": None}, {"enabled": "yes"}, {"key": "a/b"}, {"name": 5}])
+def test_a_malformed_platform_does_not_hide_the_others(app: App, codat_wire: Proxy, broken: dict[str, Any]) -> None:
+    """GIVEN an integration that breaks Codat's contract THEN the others are listed, and it can't be connected."""
+
+    def with_broken(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.operation == "GET /integrations":
+            document = json.loads(answer.body)
+            for integration in document["results"]:
+                if integration["key"] == "gbol":
+                    integration.update(broken)
+            answer = replace(answer, body=json.dumps(document).encode())
+        exchange.answer(answer)
+
+    codat_wire.always(with_broken)
+    app.start_afresh(is_new=True)
+    assert keys(app) == [key for key in ENABLED if key != "gbol"]
+    status, problem = connect(app, "gbol")
+    assert (status, problem["type"]) == (422, "unknown-platform")
 
 
 def test_a_rejected_api_key_is_reported(app: App) -> None:

@@ -275,6 +275,27 @@ def test_the_oldest_of_two_orphans_is_adopted(app: App) -> None:
     assert len(app.codat.state.companies()) == 2
 
 
+def test_an_orphan_without_a_creation_time_is_not_the_oldest(app: App, codat_wire: Proxy) -> None:
+    """GIVEN two orphans of one customer, one without the optional `created` THEN the other is adopted."""
+    customer_id = f"o-{uuid4()}"
+    undated, dated = (
+        app.codat.state.create_company(CompanyChange(name=name, tags={"uid": customer_id})) for name in ("1", "2")
+    )
+
+    def without_created(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        document = json.loads(answer.body or b"{}")
+        for company in document.get("results", []):
+            if company.get("id") == undated.id:
+                del company["created"]
+        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+
+    codat_wire.always(without_created)
+    with adopting_orphans():
+        assert reconcile(app)["straysAdopted"] == 1
+    assert app.get(f"/customers/{customer_id}").json()["companyId"] == dated.id
+
+
 def test_an_abandoned_link_is_reported_once(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a link that was not used for more than seven days THEN a single event is published."""
     pending = app.connection(app.customer()["customerId"])

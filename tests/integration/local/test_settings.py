@@ -27,6 +27,8 @@ def test_each_variable_replaces_a_default() -> None:
             "ADOPT_ORPHANS": "Yes",
             "APP_WEBHOOK_URL": "http://127.0.0.1:8080/events/",
             "APP_WEBHOOK_KEY": "app-key",
+            "PLATFORM_KEYS": "qhyg, gbol",
+            "SOURCE_TYPES": "Accounting,Banking",
             "PORT": "0",
         }
     )
@@ -39,6 +41,8 @@ def test_each_variable_replaces_a_default() -> None:
         adopt_orphans=True,
         app_webhook_url="http://127.0.0.1:8080/events/",
         app_webhook_key="app-key",
+        platform_keys=("qhyg", "gbol"),
+        source_types=("Accounting", "Banking"),
         port=0,
     )
 
@@ -60,6 +64,10 @@ def test_each_variable_replaces_a_default() -> None:
         ("ADOPT_STRAYS", "maybe"),
         ("APP_WEBHOOK_URL", "localhost:8080"),
         ("APP_WEBHOOK_KEY", "two words"),
+        ("PLATFORM_KEYS", "QuickBooks"),
+        ("PLATFORM_KEYS", "qhyg;gbol"),
+        ("SOURCE_TYPES", ","),
+        ("SOURCE_TYPES", "Accounting|Banking"),
         ("APP_WEBHOOK_KEY", "schlüssel"),
     ],
 )
