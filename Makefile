@@ -35,7 +35,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test unit coverage soak openapi python-client typescript-types check audit package archive sbom replay restore bench clean
+.PHONY: help demo run test unit coverage screenshots soak openapi python-client typescript-types check audit package archive sbom replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins
 .PHONY: protect check-change-set restore-table
 
@@ -48,14 +48,17 @@ demo: .venv/.synced ## run the main job end to end against the Codat simulator (
 run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 	@exec $(PYTHON) -m local.run
 
-test: .venv/.synced .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
+test: .venv/.synced .venv/.browser .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
 	$(PYTHON) -m pytest $(PARALLEL)
 
 unit: .venv/.synced ## run the unit tests: no server, a few seconds
 	$(PYTHON) -m pytest tests/unit
 
-coverage: .venv/.synced .sam/.synced ## run every test and report the branch coverage of shared/ and functions/
+coverage: .venv/.synced .venv/.browser .sam/.synced ## run every test and report the branch coverage of shared/ and functions/
 	$(PYTHON) -m pytest $(PARALLEL) --cov
+
+screenshots: .venv/.synced .venv/.browser ## images of the invitation's page for docs/; needs Chromium
+	@$(PYTHON) -m tests.e2e.invitations.screenshots
 
 soak: SECONDS := 60
 soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)
@@ -75,7 +78,7 @@ typescript-types: TO := clients/codat-customers.ts
 typescript-types: ## generate the API's types for TypeScript (TO=file); needs npm
 	@npx --yes openapi-typescript@7.13.0 docs/openapi.json --output $(TO)
 
-check: .venv/.synced .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, OpenAPI, template, secrets, vulnerabilities
+check: .venv/.synced .venv/.browser .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, OpenAPI, template, secrets, vulnerabilities
 	$(UV) lock --check --quiet --python "$$(cat .uv/$(UV_VERSION))"
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
@@ -177,6 +180,12 @@ clean: ## remove everything that make made
 .venv/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
 	@echo "Installing the project's packages in .venv (about 20 s) …"
 	@$(UV) sync --quiet --frozen --python "$$(cat .uv/$(UV_VERSION))"
+	@touch $@
+
+# What drives a browser, besides the project's packages. An update of those removes it again.
+.venv/.browser: .venv/.synced
+	@echo 'Installing Playwright in .venv …'
+	@$(UV) sync --quiet --frozen --group browser --python "$$(cat .uv/$(UV_VERSION))"
 	@touch $@
 
 # On Python 3.13 if it is installed: then `package` builds with this environment's interpreter and pip. pyenv's

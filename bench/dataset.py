@@ -27,6 +27,7 @@ from shared.services.platforms import PlatformCache, PlatformCatalog
 from shared.store.api_keys import ApiKeys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.invitations import Invitations
 from shared.store.platforms import Platforms
 from shared.store.table import Key, Table, Write
 
@@ -131,6 +132,7 @@ class Dataset:
             new_id=self._id,
             customers=customers,
             connections=Connections(table, timeline_lifetime=timedelta(days=400)),
+            invitations=Invitations(table),
             platforms=PlatformCatalog(Platforms(table), lambda: updated_at, PlatformCache(known, updated_at)),
         )
         for number in range(companies):

@@ -33,6 +33,7 @@ from shared.services.platforms import PlatformCache, PlatformCatalog
 from shared.store.api_keys import ApiKeys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.invitations import Invitations
 from shared.store.platforms import Platforms
 from shared.store.table import Key, Table, Write
 
@@ -78,6 +79,7 @@ def stored_items() -> dict[Key, dict[str, Any]]:
         new_id=lambda: "88888888-0000-4000-8000-000000000000",
         customers=customers,
         connections=Connections(table, timeline_lifetime=timedelta(days=400)),
+        invitations=Invitations(table),
         platforms=PlatformCatalog(Platforms(table), lambda: at, PlatformCache(known, at)),
     )
     context.platforms.store.save(known)

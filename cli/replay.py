@@ -16,6 +16,7 @@ from shared.services.context import WebhookContext
 from shared.services.platforms import PlatformCatalog
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.invitations import Invitations
 from shared.store.platforms import Platforms
 from shared.store.quarantine import Quarantine
 
@@ -32,6 +33,7 @@ def replay(table: Table, timeline_days: int) -> None:
         new_id=lambda: str(uuid4()),
         customers=Customers(table),
         connections=Connections(table, timeline_lifetime=timedelta(days=timeline_days)),
+        invitations=Invitations(table),
         platforms=PlatformCatalog(Platforms(table), clock.now),
         verifier=WebhookVerifier(_NoSecrets()),
         parse_event=parse_event,

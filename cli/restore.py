@@ -68,13 +68,15 @@ _CUSTOMERS: dict[str, Any] = {
     },
 }
 _OTHERS: dict[str, Any] = {
-    # Leases are outdated. Tombstones only keep late events away, and the pointer's condition does that here.
+    # Leases are outdated, and an invitation may have been revoked since. Tombstones only keep late events away, and the
+    # pointer's condition does that here.
     "FilterExpression": "NOT sk IN (:customer, :company) AND NOT begins_with(sk, :lease)"
-    " AND attribute_not_exists(tombstone)",
+    " AND NOT begins_with(sk, :invitation) AND attribute_not_exists(tombstone)",
     "ExpressionAttributeValues": {
         ":customer": {"S": keys.CUSTOMER},
         ":company": {"S": keys.COMPANY},
         ":lease": {"S": keys.connection_lease("", "")[1]},
+        ":invitation": {"S": keys.INVITATION},
     },
 }
 

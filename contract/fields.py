@@ -90,6 +90,19 @@ FIELDS: dict[str, Field] = {
         False,
     ),
     "beta": ("Whether Codat's integration is in beta.", False),
+    "invitationId": ("The id of the invitation.", "9e107d9d-372b-4ef3-a9a2-2f8f3a7b4c1d"),
+    "Invitation.platformKey": ("The platform to connect. Null if the person chooses.", "qhyg"),
+    "NewInvitation.platformKey": (
+        "The key of an available platform. Without it, or with null, the person chooses among the available platforms.",
+        "qhyg",
+    ),
+    "expiresInDays": ("Days until the invitation expires: 7 by default.", 14),
+    "expiresAt": ("When the invitation expires, on the service's clock.", "2026-12-10T21:22:30.1204460Z"),
+    "url": (
+        "The page to send to the person who authorises. A credential until it expires or is revoked.",
+        "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/connect/…",
+    ),
+    "invitations": ("The open invitations, oldest first.", None),
     "platforms": ("The available platforms.", None),
     "customers": ("The customers of this page. A page before the last can be short or empty.", None),
     "cursor": ("The `cursor` of the next page. Null on the last page.", "WyJDVVNUT01FUlMjMTUiXQ"),
@@ -111,9 +124,12 @@ FIELDS: dict[str, Field] = {
         "connection.connected",
     ),
     "at": ("When it happened, on Codat's clock.", "2026-11-26T21:22:48.0017380Z"),
-    "actor": ("Who caused it: a caller of the API, a webhook of Codat, or reconcile.", "webhook"),
+    "actor": (
+        "Who caused it: a caller of the API, the person who followed an invitation, a webhook of Codat, or reconcile.",
+        "webhook",
+    ),
     "actorId": (
-        "The ARN of the caller, or the webhook's id. Null for reconcile.",
+        "The ARN of the caller, or the id of the invitation or the webhook. Null for reconcile.",
         "msg_2mVoQf",
     ),
     "webhookId": (

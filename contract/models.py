@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from shared.domain.connections import NextAction, Status
-from shared.domain.timeline import CALLER, RECONCILE, WEBHOOK
+from shared.domain.timeline import CALLER, INVITATION, RECONCILE, WEBHOOK
 
 TIMESTAMP = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{7}Z$"
 
@@ -95,7 +95,7 @@ class TimelineEntry(Document):
     event_id: str
     event_type: str
     at: Timestamp
-    actor: Literal["caller", "webhook", "reconcile"]
+    actor: Literal["caller", "invitation", "webhook", "reconcile"]
     actor_id: str | None
     webhook_id: str | None
     previous_status: Status | None
@@ -104,7 +104,8 @@ class TimelineEntry(Document):
     applied: bool
 
 
-assert {CALLER, WEBHOOK, RECONCILE} == {"caller", "webhook", "reconcile"}  # noqa: S101 - a Literal takes no constants
+# A Literal takes no constants.
+assert {CALLER, INVITATION, WEBHOOK, RECONCILE} == {"caller", "invitation", "webhook", "reconcile"}  # noqa: S101
 
 
 class Timeline(Document):
@@ -144,6 +145,27 @@ class PlatformList(Document):
     """The available platforms."""
 
     platforms: list[Platform]
+
+
+class Invitation(Document):
+    """An open invitation."""
+
+    invitation_id: str
+    platform_key: str | None
+    created_at: Timestamp
+    expires_at: Timestamp
+
+
+class CreatedInvitation(Invitation):
+    """A new invitation with its URL, which can't be read again."""
+
+    url: Url
+
+
+class InvitationList(Document):
+    """A customer's open invitations, oldest first."""
+
+    invitations: list[Invitation]
 
 
 class Message(Document):

@@ -49,6 +49,7 @@ QUERY: Mapping[str, Object] = {
 _PATH: Mapping[str, Object] = {
     "customerId": {"description": "Your own id of the customer.", "example": "acme"},
     "connectionId": {"description": "Codat's id of the connection.", "example": CONNECTION},
+    "invitationId": {"description": "The id of the invitation.", "example": "9e107d9d-372b-4ef3-a9a2-2f8f3a7b4c1d"},
 }
 _HEADERS: Mapping[str, Object] = {
     "Location": {
@@ -109,6 +110,10 @@ def document(template: Template | None = None) -> Object:
         "tags": [
             {"name": "Customers", "description": "Your customers, each with one company at Codat."},
             {"name": "Connections", "description": "Connections to accounting platforms, links and tokens."},
+            {
+                "name": "Invitations",
+                "description": "Pages on which somebody who is not in the app connects a platform.",
+            },
             {"name": "Platforms", "description": "What a customer can connect."},
             {"name": "Codat's webhooks", "description": "For Codat, not for apps."},
         ],
@@ -182,7 +187,7 @@ def _request_body(operation: Operation) -> Object:
         content = {"schema": reference(operation.body.__name__), "example": dict(operation.example)}
     else:
         return {}
-    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+    return {"requestBody": {"required": operation.is_body_required, "content": {"application/json": content}}}
 
 
 def _answers(operation: Operation) -> dict[str, Object]:

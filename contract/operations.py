@@ -7,7 +7,7 @@ from types import MappingProxyType
 from pydantic import BaseModel
 
 from contract import models
-from shared.http.requests import ChangedCustomer, NewConnection, NewCustomer
+from shared.http.requests import ChangedCustomer, NewConnection, NewCustomer, NewInvitation
 
 EVERY_ROUTE = ("invalid-query", "validation-error", "internal-error", "store-unavailable")
 CODAT = (
@@ -39,6 +39,7 @@ class Operation:
     answers: Mapping[int, Answer]
     description: str = ""
     body: type[BaseModel] | None = None
+    is_body_required: bool = True
     example: Mapping[str, object] = field(default_factory=dict)
     """A body with which the call succeeds."""
     query: tuple[str, ...] = ()
@@ -60,7 +61,8 @@ class Operation:
         return (*self.problems, *self.common_problems)
 
 
-_CUSTOMERS, _CONNECTIONS, _PLATFORMS, _WEBHOOKS = "Customers", "Connections", "Platforms", "Codat's webhooks"
+_CUSTOMERS, _CONNECTIONS, _INVITATIONS = "Customers", "Connections", "Invitations"
+_PLATFORMS, _WEBHOOKS = "Platforms", "Codat's webhooks"
 _NOT_FOUND = ("customer-not-found",)
 _NEITHER_FOUND = ("customer-not-found", "connection-not-found")
 _IN_PROGRESS = ("creation-in-progress", "deletion-in-progress")
@@ -194,6 +196,33 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             {200: Answer("A page of the timeline.", models.Timeline)},
             query=_LISTS,
             problems=_NEITHER_FOUND,
+            calls_codat=False,
+        ),
+        "POST /customers/{customerId}/invitations": Operation(
+            "createInvitation",
+            _INVITATIONS,
+            "A URL for somebody who is not in the app",
+            {201: Answer("The invitation is new: each call makes another.", models.CreatedInvitation)},
+            "Whoever opens the URL can connect a platform to this customer.",
+            body=NewInvitation,
+            is_body_required=False,
+            example={"platformKey": "qhyg", "expiresInDays": 14},
+            problems=(*_NOT_FOUND, "too-many-invitations", "unknown-platform"),
+        ),
+        "GET /customers/{customerId}/invitations": Operation(
+            "listInvitations",
+            _INVITATIONS,
+            "The customer's open invitations, without their URLs",
+            {200: Answer("The invitations.", models.InvitationList)},
+            problems=_NOT_FOUND,
+            calls_codat=False,
+        ),
+        "DELETE /customers/{customerId}/invitations/{invitationId}": Operation(
+            "revokeInvitation",
+            _INVITATIONS,
+            "Revoke it, at once",
+            {204: Answer("The invitation is revoked, also when repeated.")},
+            problems=(*_NOT_FOUND, "invitation-not-found"),
             calls_codat=False,
         ),
         "GET /connections": Operation(

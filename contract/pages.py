@@ -102,7 +102,7 @@ def _statuses(operation: Operation) -> str:
 
 def _all_fields() -> str:
     schemas = openapi.document()["components"]["schemas"]
-    listed = (models.Customer, models.Connection, models.Platform, models.TimelineEntry)
+    listed = (models.Customer, models.Connection, models.Invitation, models.Platform, models.TimelineEntry)
     return "\n\n".join(
         f"### {_words(model.__name__)}\n\n{_table(('field', 'type', 'meaning'), _fields(schemas[model.__name__]))}"
         for model in listed

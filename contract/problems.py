@@ -6,6 +6,7 @@ from typing import Any
 
 from contract.fields import COMPANY, CONNECTION
 from shared.domain import errors
+from shared.domain.invitations import MAX_OPEN
 from shared.http.problems import (
     INTERNAL,
     INVALID,
@@ -84,6 +85,11 @@ _ALL = [
         "Use an id from `GET /customers/{customerId}/connections`.",
     ),
     _of(
+        errors.InvitationNotFound("acme", "9e107d9d-372b-4ef3-a9a2-2f8f3a7b4c1d"),
+        "The customer has no invitation of this id. It is unknown from 30 days after its end.",
+        "Use an id from `GET /customers/{customerId}/invitations`.",
+    ),
+    _of(
         errors.CustomerConflict("acme", ["name"]),
         "The id exists with another profile or company. Nothing was changed.",
         "Send the same content, or change the customer with `PATCH /customers/{customerId}`.",
@@ -117,6 +123,11 @@ _ALL = [
         errors.ConnectionIsDeleted(CONNECTION),
         "The connection was deleted, and its id is not used again.",
         "Create a connection with `POST /customers/{customerId}/connections`.",
+    ),
+    _of(
+        errors.TooManyInvitations("acme", MAX_OPEN),
+        "The customer has the most open invitations that are allowed.",
+        "Revoke one that is no longer needed.",
     ),
     Documented(
         "For webhooks only: the body has over 256 KiB.",
@@ -202,8 +213,8 @@ _ALL = [
 DOCUMENTED: Mapping[str, Documented] = {each.name: each for each in _ALL}
 """The problem types that a caller can get, by name."""
 
-UNREACHABLE = {"not-found"}
-"""API Gateway has no route that its function lacks."""
+UNREACHABLE = {"not-found", "invitation-expired", "invitation-revoked"}
+"""API Gateway has no route that its function lacks. The person who opens an invitation gets a page."""
 
 
 def statuses_of(names: Iterable[str]) -> dict[int, list[Documented]]:

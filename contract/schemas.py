@@ -22,6 +22,7 @@ _DESCRIPTIONS = {
     "NewCustomer": "A customer to create, or to adopt with `companyId`.",
     "ChangedCustomer": "The fields to change; the others stay as they are.",
     "NewConnection": "The platform to connect.",
+    "NewInvitation": "What the person connects, and until when. May be left out.",
 }
 
 

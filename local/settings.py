@@ -23,6 +23,10 @@ _EXPECTED = {
     "APP_WEBHOOK_URL": "an http or https URL",
     "APP_WEBHOOK_KEY": "printable ASCII characters without spaces",
     "PLATFORM_KEYS": "keys of four letters, comma-separated",
+    "APP_NAME": "1 to 60 characters without < and >",
+    "APP_ACCENT_COLOR": "a color such as #1f4fd8",
+    "APP_LOGO_URL": "an https URL or a data URI of an image",
+    "SHOW_PLATFORM_LOGOS": "true or false",
     "SOURCE_TYPES": "kinds such as Accounting, comma-separated",
     "PORT": "a number from 0 to 65535; 0 is any free port",
 }
@@ -81,6 +85,15 @@ class LocalSettings:
     # None keeps the template's default.
     platform_keys: Annotated[_PlatformKeys | None, Field(validation_alias="PLATFORM_KEYS")] = None
     source_types: Annotated[_SourceTypes | None, Field(validation_alias="SOURCE_TYPES")] = None
+    # The look of an invitation's page; None keeps the template's default.
+    app_name: Annotated[str | None, Field(validation_alias="APP_NAME", pattern=r"^[^<>\t\r\n]{1,60}\z")] = None
+    app_accent_color: Annotated[
+        str | None, Field(validation_alias="APP_ACCENT_COLOR", pattern=r"^#[0-9A-Fa-f]{6}\z")
+    ] = None
+    app_logo_url: Annotated[
+        str | None, Field(validation_alias="APP_LOGO_URL", pattern=r"^(https://|data:image/)[!#-~]+\z")
+    ] = None
+    show_platform_logos: Annotated[bool | None, Field(validation_alias="SHOW_PLATFORM_LOGOS")] = None
     port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 3000
 
     @classmethod

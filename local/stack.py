@@ -179,6 +179,14 @@ def _variables(settings: LocalSettings, template: Template, moto_url: str, codat
     }
     if settings.adopt_orphans is not None:
         variables["ADOPT_ORPHANS"] = str(settings.adopt_orphans).lower()
+    if settings.show_platform_logos is not None:
+        variables["SHOW_PLATFORM_LOGOS"] = str(settings.show_platform_logos).lower()
+    look = {
+        "APP_NAME": settings.app_name,
+        "APP_ACCENT_COLOR": settings.app_accent_color,
+        "APP_LOGO_URL": settings.app_logo_url,
+    }
+    variables |= {name: value for name, value in look.items() if value is not None}
     for name, values in (("PLATFORM_KEYS", settings.platform_keys), ("SOURCE_TYPES", settings.source_types)):
         if values is not None:
             variables[name] = ",".join(values)

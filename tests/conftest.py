@@ -48,6 +48,7 @@ hypothesis.settings.load_profile("any machine")
 parse_once.apply()
 
 pytest_plugins = [
+    "tests.browser",
     "tests.infrastructure.disclosure.plugin",
     "tests.infrastructure.permissions.plugin",
     "tests.infrastructure.contract.plugin",

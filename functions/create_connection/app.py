@@ -1,16 +1,18 @@
-"""Platforms and connections to them.
+"""Platforms, connections to them, and invitations to connect them.
 
-POST /customers/{customerId}/connections creates or reuses a connection, and returns a fresh link. GET /platforms is
-here, because reading the platforms may take a request to Codat, and no other read route has the API key.
+POST /customers/{customerId}/connections creates or reuses a connection, and returns a fresh link. An invitation names
+a platform, too. GET /platforms is here, because reading the platforms may take a request to Codat, and no other read
+route has the API key.
 """
 
 from http import HTTPStatus
 
 from shared.bootstrap import codat
-from shared.domain.documents import connection_document, platform_document
-from shared.http.requests import NewConnection
+from shared.domain.documents import connection_document, invitation_document, platform_document
+from shared.http.requests import NewConnection, NewInvitation
 from shared.http.router import Request, Response, http_handler, reads
 from shared.services.connections import create_connection
+from shared.services.invitations import create_invitation
 from shared.services.platforms import available_platform, available_platforms
 
 
@@ -26,10 +28,25 @@ def create(request: Request) -> Response:
     )
 
 
+@reads(body=True)
+def invite(request: Request) -> Response:
+    customer_id = request.customer_id
+    body = request.read(NewInvitation) if request.body else NewInvitation()
+    invitation, token = create_invitation(customer_id, body.platform_key, body.expires_in_days, codat.context(request))
+    document = {**invitation_document(invitation), "url": f"{request.base_url}/connect/{token}"}
+    return Response(HTTPStatus.CREATED, document)
+
+
 def platforms(request: Request) -> Response:
     documents = map(platform_document, available_platforms(codat.context(request)))
     return Response(HTTPStatus.OK, {"platforms": list(documents)})
 
 
-handler = http_handler({"POST /customers/{customerId}/connections": create, "GET /platforms": platforms})
+handler = http_handler(
+    {
+        "POST /customers/{customerId}/connections": create,
+        "POST /customers/{customerId}/invitations": invite,
+        "GET /platforms": platforms,
+    }
+)
 codat.initialize()

@@ -1,6 +1,6 @@
-"""DELETE: a customer with its company, or one connection.
+"""DELETE: a customer with its company, one connection, or one invitation.
 
-The answer is 204 also if the customer doesn't exist, or the connection is already deleted.
+The answer is 204 also if the customer doesn't exist, the connection is already deleted, or the invitation revoked.
 """
 
 from http import HTTPStatus
@@ -9,6 +9,7 @@ from shared.bootstrap import codat
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import delete_connection
 from shared.services.deletion import delete_customer
+from shared.services.invitations import revoke_invitation
 
 
 def remove_customer(request: Request) -> Response:
@@ -21,10 +22,16 @@ def remove_connection(request: Request) -> Response:
     return Response(HTTPStatus.NO_CONTENT)
 
 
+def remove_invitation(request: Request) -> Response:
+    revoke_invitation(request.customer_id, request.invitation_id, codat.context(request))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
 handler = http_handler(
     {
         "DELETE /customers/{customerId}": remove_customer,
         "DELETE /customers/{customerId}/connections/{connectionId}": remove_connection,
+        "DELETE /customers/{customerId}/invitations/{invitationId}": remove_invitation,
     }
 )
 codat.initialize()

@@ -1,13 +1,14 @@
-"""The read routes: a customer and its connections; the lists are in `lists`."""
+"""The read routes: a customer, its connections and its invitations; the lists are in `lists`."""
 
 from http import HTTPStatus
 
 from functions.read_customers import lists
 from shared.bootstrap import stores
-from shared.domain.documents import connection_document, customer_document
+from shared.domain.documents import connection_document, customer_document, invitation_document
 from shared.http.router import Request, Response, http_handler
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections
+from shared.services.invitations import open_invitations
 from shared.services.profile import get_customer
 
 
@@ -28,6 +29,11 @@ def connection(request: Request) -> Response:
     return Response(HTTPStatus.OK, connection_document(connection))
 
 
+def invitations(request: Request) -> Response:
+    listed = open_invitations(request.customer_id, stores.context(request))
+    return Response(HTTPStatus.OK, {"invitations": list(map(invitation_document, listed))})
+
+
 handler = http_handler(
     {
         "GET /customers": lists.customers,
@@ -35,6 +41,7 @@ handler = http_handler(
         "GET /customers/{customerId}/connections": connections,
         "GET /customers/{customerId}/connections/{connectionId}": connection,
         "GET /customers/{customerId}/connections/{connectionId}/events": lists.timeline,
+        "GET /customers/{customerId}/invitations": invitations,
         "GET /connections": lists.connections,
     }
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from local.gateway.invocation import Handler
 
 FAILED = 1
+SOURCE_TYPES = ("Accounting", "Banking")
 USAGE_ERROR = 2
 
 # The faults of --faults, in the syntax of simulator/codat_simulator/faults.py.
@@ -74,6 +75,7 @@ def run_demo(
     from local.demo.scenario import PLATFORMS, StepFailedError, run_scenario  # noqa: PLC0415
     from local.stack import running_stack  # noqa: PLC0415
 
+    settings = replace(settings, source_types=SOURCE_TYPES)
     exchanges = Exchanges()
     started = time.monotonic()
     printer.line(printer.bold("The main job on one machine"))

@@ -52,15 +52,16 @@ class Printer(Terminal):
 
 
 def document_lines(content: bytes) -> list[str]:
-    """Return a line for each field of a JSON document, with its link shortened."""
+    """Return a line for each field of a JSON document, with links and invitations' URLs shortened."""
     try:
         document = json.loads(content)
     except ValueError:
         return []
     if not isinstance(document, dict):
         return [json.dumps(document)]
-    if isinstance(document.get("linkUrl"), str):
-        document["linkUrl"] = shortened(document["linkUrl"])
+    for name in ("linkUrl", "url"):
+        if isinstance(document.get(name), str):
+            document[name] = shortened(document[name])
     width = max(map(len, document), default=0)
     return [
         f"{name:{width}}  {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
@@ -71,7 +72,7 @@ def document_lines(content: bytes) -> list[str]:
 def shortened(url: str) -> str:
     """Return enough of a link to recognise it, and too little to use it."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}{parts.path[:20]}…"
+    return f"{parts.scheme}://{parts.netloc}{parts.path[:14]}…"
 
 
 def status_path(statuses: Sequence[str]) -> str:

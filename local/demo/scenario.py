@@ -1,4 +1,7 @@
-"""The main job through the HTTP API, for five platforms; then a lost webhook and a reconcile. Each step is checked."""
+"""The main job through the HTTP API, for five platforms; then a lost webhook and a reconcile, an invitation and a bank.
+
+Each step is checked.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import secrets
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import httpx
@@ -27,7 +30,7 @@ _WEBHOOK_TIMEOUT = 5.0
 # Includes Codat's retries.
 _WEBHOOK_TIMEOUT_WITH_FAULTS = 30.0
 _MAX_ATTEMPTS = 12
-_OK, _CREATED, _NO_CONTENT, _UNAUTHORIZED = 200, 201, 204, 401
+_OK, _CREATED, _NO_CONTENT, _SEE_OTHER, _UNAUTHORIZED = 200, 201, 204, 303, 401
 _RETRYABLE = frozenset({429, 502, 503, 504})
 
 # The platforms of Codat's guide: key, name, and what the customer has to do first.
@@ -38,6 +41,10 @@ PLATFORMS = (
     ("akxx", "Oracle NetSuite", "authorize"),
     ("knfz", "Sage Intacct", "authorize"),
 )
+
+
+BANK = ("plad", "Plaid")
+_SCANS = 3
 
 
 class StepFailedError(Exception):
@@ -70,6 +77,10 @@ def run_scenario(api: httpx.Client, codat: CodatServer, exchanges: Exchanges, pr
         customers.append(customer)
     printer.heading("A webhook is lost, and reconcile corrects the state")
     customers[0].lose_webhook_and_reconcile()
+    printer.heading("Somebody else reconnects it, and a bank stands beside it")
+    customers[0].reconnect_by_invitation()
+    key, name = BANK
+    replace(customers[0], platform_key=key, platform=name, statuses=[]).connect_beside()
     _check_faults(codat, exchanges, printer)
 
 
@@ -161,10 +172,59 @@ class Customer:
         self._check_equal("the last status on the bus", statuses[-1:], ["Deauthorized"])
         self._check("Unlinked" in statuses, "the bus has no event with status Unlinked")
 
-    def _authorise(self, connection: dict[str, Any]) -> None:
+    def reconnect_by_invitation(self) -> None:
+        self._printed = len(self.exchanges.all())
+        self._step("The app invites the customer's bookkeeper, and sends the URL by e-mail")
+        path = f"/customers/{self.customer_id}/invitations"
+        invitation = self._call("POST", path, {"platformKey": self.platform_key}, status=_CREATED).json()
+        url = str(invitation.get("url"))
+        self._check(url.startswith(f"{self.api.base_url}"), "the response has no url of this API")
+
+        self._step("A mail scanner opens it three times, which consumes nothing")
+        for _ in range(_SCANS):
+            opened = self._open("GET", url)
+            self._check_equal("status of the page", opened.status_code, _OK)
+            self._check(f"Connect {self.platform}" in opened.text, "the page does not name the platform")
+
+        self._step("The bookkeeper opens it and presses the button")
+        followed = self._open("POST", url)
+        self._check_equal("status", followed.status_code, _SEE_OTHER)
+        self._authorise(
+            {"linkUrl": followed.headers.get("location")}, "The browser is led to Codat, and the bookkeeper authorises"
+        )
+        self._await_webhook("Codat's webhook makes it Linked again", "connection.reconnected", "Linked")
+
+    def connect_beside(self) -> None:
+        """Connect another platform of the same customer, which may be linked beside an accounting platform."""
+        self._step(f"The app connects a bank with {self.platform}")
+        path = f"/customers/{self.customer_id}/connections"
+        connection = self._call("POST", path, {"platformKey": self.platform_key}, status=_CREATED).json()
+        self._connection_id = str(connection["connectionId"])
+        self._path = f"{path}/{self._connection_id}"
+        self._authorise(connection)
+        self._await_webhook("Codat's webhook makes it Linked", "connection.connected", "Linked")
+        statuses = [each.get("status") for each in self._send("GET", path).json()["connections"]]
+        self._check_equal("the statuses of both connections", statuses, ["Linked", "Linked"])
+
+    def _open(self, method: str, url: str) -> httpx.Response:
+        """Open an invitation as a browser does. If Codat has faults, try again as the page says."""
+        for _ in range(_MAX_ATTEMPTS):
+            try:
+                response = self.api.request(method, url, timeout=_RESPONSE_TIMEOUT)
+            except httpx.HTTPError as error:
+                self._fail(f"{method} of the invitation: {type(error).__name__}")
+            self.printer.line(f"   {method} {shortened(url)}")
+            self.printer.line(f"   {self.printer.status(response.status_code)}")
+            if not self.retries or response.status_code not in _RETRYABLE:
+                break
+        return response
+
+    def _authorise(
+        self, connection: dict[str, Any], title: str = "The customer follows the link and authorises"
+    ) -> None:
         url = str(connection.get("linkUrl"))
         self._check(url.startswith("http"), "the response has no linkUrl")
-        self._step("The customer follows the link and authorises")
+        self._step(title)
         page = httpx.post(url, data={"action": "authorize"}, timeout=_RESPONSE_TIMEOUT, trust_env=False)
         self.printer.line(f"   POST {shortened(url)}  action=authorize")
         self.printer.line(f"   {self.printer.status(page.status_code)}")
@@ -183,7 +243,7 @@ class Customer:
             )
 
         timeout = _WEBHOOK_TIMEOUT_WITH_FAULTS if self.retries else _WEBHOOK_TIMEOUT
-        exchange = self.exchanges.wait_for(matches, timeout)
+        exchange = self.exchanges.wait_for(matches, timeout, after=self._printed)
         self._print_webhooks()
         if exchange is None:
             self._fail(f"no {event_type} arrived within {timeout:g} s")

@@ -82,7 +82,7 @@ class Gateway:
             self._on_exchange(
                 Exchange(
                     method=request.method,
-                    path=request.path,
+                    path=_without_token(request.path, matched[1] if matched else {}),
                     headers=dict(asgi_request.headers),
                     request_body=request.body,
                     status=response.status_code,
@@ -135,6 +135,11 @@ async def _read(request: Request) -> bytes | None:
         else:
             chunks.clear()
     return b"".join(chunks) if size <= MAX_BODY_BYTES else None
+
+
+def _without_token(path: str, parameters: Mapping[str, str]) -> str:
+    """Return the path without an invitation's token, because exchanges are printed."""
+    return path.replace(parameters["token"], "…") if "token" in parameters else path
 
 
 def _http_request(request: Request, body: bytes) -> HttpRequest:

@@ -51,8 +51,8 @@ class Exchanges:
         with self._added:
             return list(self._exchanges)
 
-    def wait_for(self, matches: Callable[[Exchange], bool], seconds: float) -> Exchange | None:
-        """Return the first matching exchange, or None after the timeout."""
+    def wait_for(self, matches: Callable[[Exchange], bool], seconds: float, *, after: int = 0) -> Exchange | None:
+        """Return the first matching exchange after the first `after` ones, or None after the timeout."""
         with self._added:
-            self._added.wait_for(lambda: any(map(matches, self._exchanges)), seconds)
-            return next(filter(matches, self._exchanges), None)
+            self._added.wait_for(lambda: any(map(matches, self._exchanges[after:])), seconds)
+            return next(filter(matches, self._exchanges[after:]), None)

@@ -18,6 +18,7 @@ from shared.services.context import Context
 from shared.services.platforms import PlatformCache, PlatformCatalog
 from shared.store.connections import Connections
 from shared.store.customers import Customers
+from shared.store.invitations import Invitations
 from shared.store.platforms import Platforms
 from shared.store.table import Table
 
@@ -40,6 +41,7 @@ def stores(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
         "new_id": lambda: str(uuid4()),
         "customers": Customers(limited),
         "connections": Connections(limited, timeline_lifetime=timedelta(days=settings().timeline_days)),
+        "invitations": Invitations(limited),
         "platforms": PlatformCatalog(Platforms(limited), clock.now, platform_cache(), _platform_filter()),
     }
 

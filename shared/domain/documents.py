@@ -4,6 +4,7 @@ from typing import Any
 
 from shared.domain.connections import Connection
 from shared.domain.customers import Customer
+from shared.domain.invitations import Invitation
 from shared.domain.platforms import Platform
 from shared.domain.timeline import WEBHOOK, TimelineEntry
 
@@ -52,6 +53,15 @@ def platform_document(platform: Platform) -> dict[str, Any]:
         "logoUrl": platform.logo_url,
         "needsConnector": platform.needs_connector,
         "beta": platform.beta,
+    }
+
+
+def invitation_document(invitation: Invitation) -> dict[str, Any]:
+    return {
+        "invitationId": invitation.invitation_id,
+        "platformKey": invitation.platform_key,
+        "createdAt": invitation.created_at,
+        "expiresAt": invitation.expires_at,
     }
 
 

@@ -129,6 +129,36 @@ class ConnectionIsDeleted(Refused):
         super().__init__(f"Connection {connection_id} was deleted and cannot come back. Create a new connection.")
 
 
+class InvitationNotFound(Refused):
+    def __init__(self, customer_id: str, invitation_id: str) -> None:
+        super().__init__(f"Customer {customer_id} has no invitation {invitation_id}.")
+
+
+class TooManyInvitations(Refused):
+    def __init__(self, customer_id: str, limit: int) -> None:
+        super().__init__(
+            f"Customer {customer_id} has {limit} open invitations, the most allowed. Revoke one with "
+            f"DELETE /customers/{customer_id}/invitations/{{invitationId}}."
+        )
+
+
+class InvitationUnknown(Refused):
+    """The person who opens an invitation sees a page in the app's words instead of these messages."""
+
+    def __init__(self) -> None:
+        super().__init__("There is no such invitation, or its customer was deleted.")
+
+
+class InvitationExpired(Refused):
+    def __init__(self) -> None:
+        super().__init__("The invitation has expired.")
+
+
+class InvitationRevoked(Refused):
+    def __init__(self) -> None:
+        super().__init__("The invitation was revoked.")
+
+
 class CodatError(CodatCustomersError):
     status: int | None = None
     """HTTP status; None without a response."""

@@ -6,12 +6,12 @@ from shared.domain.connections import Connection, Status, StatusUpdate, time_of
 from shared.domain.initial_reads import InitialRead
 from shared.domain.timestamps import Timestamp
 
-CALLER, WEBHOOK, RECONCILE = "caller", "webhook", "reconcile"
+CALLER, INVITATION, WEBHOOK, RECONCILE = "caller", "invitation", "webhook", "reconcile"
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The origin of an update: `caller` (with its ARN), `webhook` (with its webhook-id) or `reconcile`."""
+    """The origin of an update: `caller` (with its ARN), `invitation` and `webhook` (with their ids), or `reconcile`."""
 
     kind: str
     identity: str | None = None

@@ -60,6 +60,10 @@ KINDS: Mapping[type[errors.CodatCustomersError], ProblemType] = {
     ),
     errors.ConnectionNotLinked: ProblemType(409, "connection-not-linked", "The connection is not linked"),
     errors.ConnectionIsDeleted: ProblemType(409, "connection-deleted", "The connection was deleted"),
+    errors.InvitationNotFound: ProblemType(404, "invitation-not-found", "Invitation not found"),
+    errors.TooManyInvitations: ProblemType(409, "too-many-invitations", "The customer has too many open invitations"),
+    errors.InvitationExpired: ProblemType(410, "invitation-expired", "The invitation has expired"),
+    errors.InvitationRevoked: ProblemType(410, "invitation-revoked", "The invitation was revoked"),
     errors.CodatRejectedCredentials: ProblemType(
         502, "codat-rejected-credentials", "Codat does not accept the API key"
     ),

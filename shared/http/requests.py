@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from pydantic.alias_generators import to_camel
 
 from shared.domain.customers import CREATION_TAG, CUSTOMER_ID, MAX_TAGS, Profile, is_printable, normalize_company_id
+from shared.domain.invitations import DEFAULT_DAYS, MAX_DAYS
 
 
 class Body(BaseModel):
@@ -41,6 +42,7 @@ def _not_reserved(tags: dict[str, str], info: ValidationInfo) -> dict[str, str]:
 _TagKey = Annotated[str, Field(min_length=1, max_length=27), AfterValidator(_printable)]
 _TagValue = Annotated[str, Field(max_length=100), AfterValidator(_printable)]
 
+PlatformKey = Annotated[str, Field(max_length=100)]
 CustomerId = Annotated[str, Field(pattern=f"^{CUSTOMER_ID.pattern}$")]
 CompanyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$"), AfterValidator(normalize_company_id)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
@@ -76,4 +78,9 @@ class ChangedCustomer(Body):
 
 
 class NewConnection(Body):
-    platform_key: Annotated[str, Field(max_length=100)]
+    platform_key: PlatformKey
+
+
+class NewInvitation(Body):
+    platform_key: PlatformKey | None = None
+    expires_in_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = DEFAULT_DAYS

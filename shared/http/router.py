@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from shared.domain.customers import is_customer_id
-from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound
+from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound, InvitationNotFound
 from shared.http import query
 from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, RATE_LIMITED, Problem, problem_of
 from shared.runtime.clock import LambdaContext
@@ -29,6 +29,8 @@ class Response:
     status: int
     body: Any = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
+    text: str | None = field(default=None, repr=False)
+    """A body that is no JSON; `headers` contain its type."""
     is_logged: bool = True
     """Whether the router logs a line for this response. A route that returns False logs by itself."""
 
@@ -49,6 +51,10 @@ class Request:
         """The ARN that signed the request; None if the route needs no signature."""
         arn = self.event["requestContext"].get("authorizer", {}).get("iam", {}).get("userArn")
         return None if arn is None else str(arn)
+
+    @property
+    def method(self) -> str:
+        return str(self.event["requestContext"]["http"]["method"])
 
     @property
     def source_ip(self) -> str:
@@ -83,6 +89,20 @@ class Request:
         return connection_id
 
     @property
+    def invitation_id(self) -> str:
+        """Raises InvitationNotFound if the text can't be an id."""
+        invitation_id = str(self.event["pathParameters"]["invitationId"])
+        if not invitation_id or len(invitation_id) > MAX_ID:
+            raise InvitationNotFound(self.customer_id, invitation_id[:MAX_ID])
+        logger.thread_safe_append_keys(invitation_id=invitation_id)
+        return invitation_id
+
+    @property
+    def base_url(self) -> str:
+        """The API's URL as the caller wrote it. API Gateway answers a request only if `Host` is a domain of the API."""
+        return f"{self.headers['x-forwarded-proto']}://{self.headers['host']}"
+
+    @property
     def body(self) -> bytes:
         """The body as the caller sent it. API Gateway encodes binary bodies as base64. Raises Problem."""
         body = self.event.get("body") or ""
@@ -100,6 +120,13 @@ class Request:
 
 
 RouteFunction = Callable[[Request], Response]
+
+
+def problem_response(problem: Problem, request: Request, *, is_logged: bool = True) -> Response:
+    headers = {"content-type": "application/problem+json"}
+    if problem.retry_after is not None:
+        headers["retry-after"] = str(problem.retry_after)
+    return Response(problem.kind.status, problem.document(request.request_id), headers, is_logged=is_logged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +151,9 @@ def reads(*, query: Collection[str] | None = (), body: bool = False) -> Callable
     return lambda function: Route(function, query, body)
 
 
-def http_handler(routes: Mapping[str, RouteFunction]) -> Handler:
+def http_handler(
+    routes: Mapping[str, RouteFunction], respond_to_problem: Callable[[Problem, Request], Response] = problem_response
+) -> Handler:
     """Return the Lambda handler for `routes`: functions by API Gateway route key, such as "GET /platforms".
 
     A function without `reads` reads neither query parameters nor a body.
@@ -136,22 +165,25 @@ def http_handler(routes: Mapping[str, RouteFunction]) -> Handler:
         request = Request(event, context)
         started = monotonic()
         logger.thread_safe_append_keys(request_id=request.request_id, route=event.get("routeKey"))
-        response = _respond(declared, request)
+        response = _respond(declared, request, respond_to_problem)
         if response.is_logged:
             milliseconds = round((monotonic() - started) * 1000)
             logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
         content_type = {} if response.body is None else {"content-type": "application/json"}
+        body = "" if response.body is None else json.dumps(response.body, ensure_ascii=False)
         return {
             "statusCode": response.status,
             "headers": {**content_type, "cache-control": "no-store", **response.headers},
-            "body": "" if response.body is None else json.dumps(response.body, ensure_ascii=False),
+            "body": body if response.text is None else response.text,
             "isBase64Encoded": False,
         }
 
     return handler
 
 
-def _respond(routes: Mapping[str, Route], request: Request) -> Response:
+def _respond(
+    routes: Mapping[str, Route], request: Request, respond_to_problem: Callable[[Problem, Request], Response]
+) -> Response:
     try:
         return _route(routes, request)(request)
     except Problem as error:
@@ -165,14 +197,7 @@ def _respond(routes: Mapping[str, Route], request: Request) -> Response:
         problem = Problem(INTERNAL, "Repeat the call; if it fails again, report the requestId.")
     if problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR or problem.kind is RATE_LIMITED:
         Telemetry().count("Failed", problem=problem.kind.type)
-    return problem_response(problem, request)
-
-
-def problem_response(problem: Problem, request: Request, *, is_logged: bool = True) -> Response:
-    headers = {"content-type": "application/problem+json"}
-    if problem.retry_after is not None:
-        headers["retry-after"] = str(problem.retry_after)
-    return Response(problem.kind.status, problem.document(request.request_id), headers, is_logged)
+    return respond_to_problem(problem, request)
 
 
 def _route(routes: Mapping[str, Route], request: Request) -> Route:

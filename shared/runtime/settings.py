@@ -47,6 +47,16 @@ class WebhookSettings(_Environment):
     """Addresses that may send webhooks; all of them if it is empty."""
 
 
+class PageSettings(_Environment):
+    """How the page of an invitation looks."""
+
+    app_name: _Text
+    app_accent_color: Annotated[str, Field(pattern=r"^#[0-9A-Fa-f]{6}\z")]
+    app_logo_url: Annotated[str, Field(pattern=r"^((https://|data:image/)[!#-~]+)?\z")]
+    """Empty for none."""
+    show_platform_logos: bool
+
+
 class ChangesSettings(_Environment):
     event_bus_name: _Text
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from shared.domain import connections
 from shared.domain.connections import Connection, Precedence, Status, StatusUpdate
 from shared.domain.customers import Customer
-from shared.domain.errors import CodatNotFound, StoreUnavailable
+from shared.domain.errors import CodatNotFound, CompanyGone, StoreUnavailable
 from shared.domain.events import InitialReadEvent
 from shared.domain.leases import CreationLease
 from shared.domain.timeline import TimelineEntry, timeline_entry
@@ -184,6 +184,9 @@ def _save(
     for _ in range(MAX_CONFLICTS):
         now = context.timestamp()
         before = stored or connections.placeholder(company_id, connection_id, customer_id, now)
+        if before.is_tombstone and ended is not None:
+            # The company was deleted while its connection was created. Another write would remove the tombstone's TTL.
+            raise CompanyGone(customer_id)
         if not before.is_tombstone:
             # A company's new owner also owns its connections.
             before = replace(before, customer_id=customer_id)

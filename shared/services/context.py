@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shared.services.platforms import PlatformCatalog
     from shared.store.connections import Connections
     from shared.store.customers import Customers
+    from shared.store.invitations import Invitations
     from shared.store.leases import Leases
     from shared.store.quarantine import Quarantine
 
@@ -50,6 +51,7 @@ class Context:
     """Returns a random GUID."""
     customers: "Customers"
     connections: "Connections"
+    invitations: "Invitations"
     platforms: "PlatformCatalog"
 
     def timestamp(self) -> Timestamp:

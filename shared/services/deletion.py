@@ -1,8 +1,8 @@
 """Delete a customer, by an app's request or because its company was deleted at Codat.
 
 The order makes every interruption harmless. First the company's pointer is marked as ended, so that no late event adds
-a connection. Then the connections become tombstones. The customer is deleted last, so that a repeated call still finds
-the rest.
+a connection, and no late call an invitation. Then the invitations are deleted, and the connections become tombstones.
+The customer is deleted last, so that a repeated call still finds the rest.
 """
 
 from contextlib import suppress
@@ -61,5 +61,6 @@ def finish_deletion(deletion: Deletion, context: CodatContext) -> None:
 def close_company(company_id: str, customer_id: str, context: Context) -> None:
     """Delete the customer of a company that was deleted at Codat."""
     context.customers.close_company(company_id, customer_id)
+    context.invitations.erase(company_id)
     context.connections.tombstone(company_id, context.now())
     context.customers.delete(company_id, customer_id, context.now())

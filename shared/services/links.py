@@ -12,7 +12,7 @@ def company_link(customer_id: str, context: CodatContext) -> str:
     company = context.codat.company(get_customer(customer_id, context).company_id)
     if company is None:
         raise CompanyGone(customer_id)
-    return _require_link(company.link_url)
+    return require_link(company.link_url)
 
 
 def connection_link(customer_id: str, connection_id: str, context: CodatContext) -> str:
@@ -24,7 +24,7 @@ def connection_link(customer_id: str, connection_id: str, context: CodatContext)
     if stored.is_deleted:
         raise ConnectionIsDeleted(connection_id)
     _, answer = read_from_codat(stored, context, link_issued=True)
-    return _require_link(answer.link_url)
+    return require_link(answer.link_url)
 
 
 def access_token(customer_id: str, context: CodatContext) -> AccessToken:
@@ -35,7 +35,8 @@ def access_token(customer_id: str, context: CodatContext) -> AccessToken:
         raise CompanyGone(customer_id) from error
 
 
-def _require_link(url: str | None) -> str:
+def require_link(url: str | None) -> str:
+    """Return the link. Raises CodatInvalidResponse if Codat sent none."""
     if not url:
         raise CodatInvalidResponse("Codat returned an invalid response (no link).")
     return url

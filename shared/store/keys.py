@@ -12,6 +12,7 @@ CONNECTION_PREFIX = "CONNECTION#"
 CUSTOMERS = "CUSTOMERS"
 QUARANTINE = "UNREADABLE"
 ATTENTION = "ATTENTION"
+INVITATION = "INVITATION"
 API_KEYS = "APIKEYS"
 FIRST_API_KEY = "FIRST"
 API_KEY_PREFIX = "KEY#"
@@ -54,6 +55,23 @@ def quarantined(webhook_id: str, company_id: str | None) -> Key:
     """Return a key in the company's partition, so that it is deleted with the company, if the company is known."""
     digest = sha256(webhook_id.encode()).hexdigest()  # an id may be as long as a key
     return f"COMPANY#{company_id}" if company_id else f"{QUARANTINE}#", f"{QUARANTINE}#{digest}"
+
+
+def invitation_token(token_hash: str) -> Key:
+    return f"{INVITATION}#{token_hash}", INVITATION
+
+
+def invitation(company_id: str, invitation_id: str) -> Key:
+    return f"COMPANY#{company_id}", f"{INVITATION}#{invitation_id}"
+
+
+def invitation_count(company_id: str) -> Key:
+    return f"COMPANY#{company_id}", f"{INVITATION}S"
+
+
+def invitations(company_id: str) -> Key:
+    """Return the partition and prefix of a company's invitations with their count."""
+    return f"COMPANY#{company_id}", INVITATION
 
 
 def api_key(fingerprint: str) -> Key:

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from base64 import b64encode
@@ -45,13 +46,16 @@ def test_the_main_job_succeeds_and_no_link_is_printed_or_logged() -> None:
     assert process.stdout.count("PendingAuth → Linked → Unlinked") == 4
     assert "webhook connection.connected       answered 204" in process.stdout
     assert "webhook connection.deleted         answered 401" in process.stdout
+    assert process.stdout.count("GET http://127.0.0.1") == 3
     assert "otp=" not in process.stdout
+    assert not re.search(r"/connect/[\w-]{10}", process.stdout)
     assert '"level"' not in process.stdout
     assert "\x1b[" not in process.stdout
 
     log = (CACHE / "demo.log").read_text()
     assert '"status":201' in log
     assert '"connection_id":' in log
+    assert not re.search(r"/connect/\w", log)
     for private in ("otp=", "key-that-must", secret.removeprefix("whsec_"), "Bloom", "referenceCompany", "linkUrl"):
         assert private not in log
 
@@ -101,6 +105,7 @@ def with_status(status: int) -> Change:
         ("CodatWebhookFunction", with_status(500), "webhook makes it Linked", "is 500, not 204"),
         ("UnlinkConnectionFunction", with_body(status="Linked"), "The app unlinks", "'Linked', not 'Unlinked'"),
         ("ReadCustomersFunction", with_body(status="PendingAuth"), "webhook makes it Linked", "'PendingAuth'"),
+        ("OpenInvitationFunction", with_status(410), "A mail scanner opens it", "is 410, not 200"),
     ],
 )
 def test_a_wrong_result_fails_with_the_name_of_its_step(function: str, change: Change, step: str, reason: str) -> None:
@@ -178,6 +183,6 @@ def run(handlers: Mapping[str, Handler], faults: list[str] | None = None) -> tup
 def test_a_printed_link_has_no_token() -> None:
     """The query with the one-time token is removed, and the path is cut."""
     url = "https://link.codat.io/companies/3f0e/connections/77aa/start?otp=secret"
-    assert shortened(url) == "https://link.codat.io/companies/3f0e/conn…"
+    assert shortened(url) == "https://link.codat.io/companies/3f0…"
     [_, line] = document_lines(json.dumps({"status": "PendingAuth", "linkUrl": url}).encode())
     assert "secret" not in line

@@ -58,5 +58,7 @@ def test_a_route_without_a_method_is_not_found(app: App) -> None:
     """API Gateway answers 404."""
     for path, methods in json.loads(DOCUMENT.read_text("utf-8"))["paths"].items():
         for method in {"get", "put", "post", "delete", "patch"} - methods.keys():
-            response = app.http.request(method, path.format(customerId="acme", connectionId=CONNECTION))
+            response = app.http.request(
+                method, path.format(customerId="acme", connectionId=CONNECTION, invitationId="any")
+            )
             assert (response.status_code, response.json()) == (404, {"message": "Not Found"})

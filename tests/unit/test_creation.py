@@ -166,6 +166,7 @@ class Scenario:
             new_id=self._new_id,
             customers=nothing,
             connections=nothing,
+            invitations=nothing,
             platforms=nothing,
             seconds_left=seconds_left,
             leases=self.leases,

@@ -19,6 +19,7 @@ from codat_customers_client.api.connections import (
     unlink_connection,
 )
 from codat_customers_client.api.customers import change_customer, delete_customer, get_customer, list_customers
+from codat_customers_client.api.invitations import create_invitation, list_invitations, revoke_invitation
 from codat_customers_client.api.platforms import list_platforms
 from codat_customers_client.models import (
     AccountingConnectionExistsProblem,
@@ -28,6 +29,7 @@ from codat_customers_client.models import (
     InvalidQueryProblem,
     ListConnectionsStatus,
     NewConnection,
+    NewInvitation,
     NextAction,
     Status,
     ValidationErrorProblem,
@@ -68,6 +70,10 @@ assert isinstance(
 assert unlink_connection.sync(**ids).next_action is NextAction.RECONNECT
 assert create_connection_link.sync(**ids).issued_at.tzinfo is not None
 assert "unlinked" in {entry.event_type for entry in list_timeline.sync(**ids).events}
+invitation = create_invitation.sync(**acme, body=NewInvitation(expires_in_days=14))
+assert (invitation.platform_key, "/connect/" in invitation.url) == (None, True)
+assert [each.invitation_id for each in list_invitations.sync(**acme).invitations] == [invitation.invitation_id]
+assert revoke_invitation.sync_detailed(**acme, invitation_id=invitation.invitation_id).status_code == 204
 assert change_customer.sync(**acme, body=ChangedCustomer(name="Acme Group")).name == "Acme Group"
 assert len(list_connections_of_customer.sync(**acme).connections) == 1
 assert delete_connection.sync_detailed(**ids).status_code == 204

@@ -1,7 +1,6 @@
 """The TypeScript of docs/embedding.md compiles against the types of Codat's Link SDK."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from textwrap import dedent
@@ -9,10 +8,10 @@ from textwrap import dedent
 import pytest
 
 from tests.e2e.docs.markdown import ROOT, fenced
+from tests.npm import npm_packages
 
 PAGE = (ROOT / "docs" / "embedding.md").read_text()
 PACKAGES = ("@codat/sdk-link-types@1.10.1", "typescript@5.9.3")
-CACHE = ROOT / ".cache" / "link-sdk"
 MAX_LINES = 80
 
 # The JavaScript function of docs/calling.md.
@@ -22,18 +21,8 @@ OPTIONS = ("--noEmit", "--strict", "--target", "es2022", "--module", "esnext", "
 
 @pytest.fixture(scope="module")
 def compiler() -> Path:
-    """The TypeScript compiler, beside the types. npm installs both once."""
-    if not (shutil.which("npm") and shutil.which("node")):
-        pytest.skip("needs npm and node")
-    stamp = CACHE / ".complete"
-    if not stamp.exists() or stamp.read_text() != " ".join(PACKAGES):
-        install = ["npm", "install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix", str(CACHE)]
-        CACHE.mkdir(parents=True, exist_ok=True)
-        finished = subprocess.run([*install, *PACKAGES], capture_output=True, text=True, check=False)
-        if finished.returncode:
-            pytest.skip("needs npm's registry")
-        stamp.write_text(" ".join(PACKAGES))
-    return CACHE / "node_modules" / "typescript" / "bin" / "tsc"
+    """The TypeScript compiler, beside the types."""
+    return npm_packages(*PACKAGES) / "typescript" / "bin" / "tsc"
 
 
 def compile_page(compiler: Path, folder: Path, page: str) -> str:
@@ -44,7 +33,7 @@ def compile_page(compiler: Path, folder: Path, page: str) -> str:
         (folder / name).write_text(code)
         names.append(name)
     (folder / "call.d.ts").write_text(CALL)
-    (folder / "node_modules").symlink_to(CACHE / "node_modules")
+    (folder / "node_modules").symlink_to(compiler.parents[2])
     command = ["node", compiler, *OPTIONS, *names]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
 

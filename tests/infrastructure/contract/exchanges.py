@@ -91,6 +91,8 @@ def _accepted_but_invalid(event: Mapping[str, Any]) -> Iterator[str]:
         if body:
             yield "accepted a body"
         return
+    if not body and not operation["requestBody"]["required"]:
+        return
     schema = operation["requestBody"]["content"][JSON]["schema"]
     for error in _validator(json.dumps(schema)).iter_errors(json.loads(body or "null")):
         yield f"accepted a body with {error.message} at {_at(error)}"

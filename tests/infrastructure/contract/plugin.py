@@ -31,8 +31,8 @@ def pytest_configure() -> None:
     # Before a function imports it.
     http_handler = router.http_handler
 
-    def recording_handler(routes: Any) -> Any:
-        handler = http_handler(routes)
+    def recording_handler(routes: Any, *options: Any) -> Any:
+        handler = http_handler(routes, *options)
         HANDLED.update(
             {key: each if isinstance(each, router.Route) else router.Route(each) for key, each in routes.items()}
         )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PATTERNS = {
     "a link": re.compile(r"\botp=|\b[0-9a-f]{8}\.[0-9a-f]{16}\.[0-9a-f]{32}\b"),
+    "an invitation's token": re.compile(r"(?<![\w-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])[\w-]{43}(?![\w-])"),
     "a signing secret": re.compile(r"whsec_[\w+/]{8}"),
     "an access token or a key": re.compile(r"Basic \w|Bearer \w|\b(?=[\w-]*[A-Z])(?=[\w-]*\d)[A-Za-z0-9_-]{101,}\b"),
 }

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 import shared
 from local.settings import new_webhook_secret
 from shared.domain.customers import Profile
+from shared.domain.invitations import new_token
 from shared.runtime import clock
 from tests.infrastructure.disclosure.plugin import disclosed, personal_data_in, secrets_in
 
@@ -29,11 +30,12 @@ PUBLIC = {("Platform", "name"), ("Problem", "detail")}
     [
         LinkUrls(clock.now).of_connection("company", "connection"),
         LinkUrls(clock.now).mint("/company"),
+        f"/connect/{new_token()}",
         new_webhook_secret(),
         "Authorization: Basic a2V5",
         secrets.token_urlsafe(96),
     ],
-    ids=["link", "link's token", "signing secret", "API key", "access token"],
+    ids=["link", "link's token", "invitation's token", "signing secret", "API key", "access token"],
 )
 def test_secrets_are_recognized_by_their_format(text: str) -> None:
     assert disclosed(f'{{"message": "{text}"}}', {})

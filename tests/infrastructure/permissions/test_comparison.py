@@ -57,7 +57,7 @@ def test_unused_permissions_are_reported() -> None:
 def test_permissions_are_read_from_the_template() -> None:
     template = transformed()
     permitted, by_lambda = granted(template), needed_by_lambda(template)
-    assert len(permitted) == 11
+    assert len(permitted) == 12
     assert all(permitted.values())
     assert Permission("dynamodb:Query", "index/byStatus") in permitted["read_customers"]
     assert set(by_lambda) == {"publish_changes", "reconcile"}

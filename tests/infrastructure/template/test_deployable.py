@@ -310,7 +310,7 @@ def test_the_release_alarms_depend_on_no_function(template: dict[str, Any]) -> N
         for logical_id, function in properties(template, "AWS::Lambda::Function").items()
         if (name := function["FunctionName"]) and f"{logical_id}{ALIAS}" in json.dumps(template["Resources"]["Api"])
     }
-    assert len(names) == 8
+    assert len(names) == 9
     assert all(f'"{name}"' in errors for name in names)
 
 

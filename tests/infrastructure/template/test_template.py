@@ -9,7 +9,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from local.template import Template
-from shared.runtime.settings import WebhookSettings, read
+from shared.runtime.settings import PageSettings, WebhookSettings, read
 from tests.e2e.artifact.make import ROOT
 from tests.infrastructure.template.deployed import (
     ALIAS,
@@ -23,6 +23,8 @@ from tests.infrastructure.template.deployed import (
 )
 
 WEBHOOK = "POST /webhooks/codat"
+INVITATION_PAGE = [f"{method} /connect/{{token}}" for method in ("GET", "HEAD", "POST")]
+PUBLIC = {WEBHOOK, *INVITATION_PAGE}
 ROUTES = {
     "POST /customers": "CreateCompanyFunction",
     "GET /customers": "ReadCustomersFunction",
@@ -38,9 +40,13 @@ ROUTES = {
     "POST /customers/{customerId}/connections/{connectionId}/link": "CreateLinkFunction",
     "POST /customers/{customerId}/connections/{connectionId}/unlink": "UnlinkConnectionFunction",
     "GET /customers/{customerId}/connections/{connectionId}/events": "ReadCustomersFunction",
+    "POST /customers/{customerId}/invitations": "CreateConnectionFunction",
+    "GET /customers/{customerId}/invitations": "ReadCustomersFunction",
+    "DELETE /customers/{customerId}/invitations/{invitationId}": "DeleteCustomerFunction",
     "GET /connections": "ReadCustomersFunction",
     "GET /platforms": "CreateConnectionFunction",
     WEBHOOK: "CodatWebhookFunction",
+    **dict.fromkeys(INVITATION_PAGE, "OpenInvitationFunction"),
 }
 # Functions without a route, with their event sources.
 EVENT_SOURCES = {
@@ -65,6 +71,7 @@ ENVIRONMENT = {
 }
 OWN_ENVIRONMENT = {
     "CodatWebhookFunction": {"WEBHOOK_SOURCE_RANGES"},
+    "OpenInvitationFunction": {"APP_NAME", "APP_ACCENT_COLOR", "APP_LOGO_URL", "SHOW_PLATFORM_LOGOS"},
     "PublishChangesFunction": {"EVENT_BUS_NAME"},
     "PlanReconcileFunction": {"RECONCILE_QUEUE_URL"},
     "ReconcileFunction": {"ADOPT_ORPHANS", "ABANDONED_AFTER_DAYS"},
@@ -87,14 +94,14 @@ def test_every_function_has_a_route_or_an_event_source(template: dict[str, Any])
     assert functions == set(ROUTES.values()) | set(EVENT_SOURCES)
 
 
-def test_every_route_but_the_webhooks_requires_iam(template: dict[str, Any]) -> None:
-    """The webhook's function verifies Codat's signature."""
+def test_every_other_route_requires_iam(template: dict[str, Any]) -> None:
+    """The webhook's function verifies Codat's signature. An invitation's URL contains a token."""
     [api] = properties(template, "AWS::ApiGatewayV2::Api").values()
     scheme = api["Body"]["components"]["securitySchemes"]["AWS_IAM"]
     security = {route: operation.get("security") for route, operation in operations(template).items()}
 
     assert scheme["x-amazon-apigateway-authtype"] == "awsSigv4"
-    assert security.pop(WEBHOOK) == [{"NONE": []}]
+    assert all(security.pop(route) == [{"NONE": []}] for route in PUBLIC)
     assert security
     assert all(required == [{"AWS_IAM": []}] for required in security.values()), security
 
@@ -300,14 +307,15 @@ def test_secrets_are_not_parameters_and_are_not_overwritten(template: dict[str, 
         assert not re.search(r"api.?key|secret|token|password", parameter, re.IGNORECASE), parameter
 
 
-def test_many_webhooks_do_not_throttle_the_apps_calls(template: dict[str, Any]) -> None:
-    """Everyone can send unsigned requests, so the webhook's route and function have separate limits."""
+def test_many_public_requests_do_not_throttle_the_apps_calls(template: dict[str, Any]) -> None:
+    """Everyone can send unsigned requests, so these routes have separate limits, and so has the webhook's function."""
     [stage] = properties(template, "AWS::ApiGatewayV2::Stage").values()
     default, by_route = stage["DefaultRouteSettings"], stage["RouteSettings"]
     assert default["ThrottlingRateLimit"] == default["ThrottlingBurstLimit"] == {"Ref": "RequestsPerSecond"}
-    assert set(by_route) == {WEBHOOK}
-    webhooks = by_route[WEBHOOK]
-    assert webhooks["ThrottlingRateLimit"] == webhooks["ThrottlingBurstLimit"] == {"Ref": "WebhooksPerSecond"}
+    assert set(by_route) == PUBLIC
+    for route, limits in by_route.items():
+        parameter = "WebhooksPerSecond" if route == WEBHOOK else "InvitationRequestsPerSecond"
+        assert limits["ThrottlingRateLimit"] == limits["ThrottlingBurstLimit"] == {"Ref": parameter}
     reserved = {
         name: function["ReservedConcurrentExecutions"]
         for name, function in properties(template, "AWS::Lambda::Function").items()
@@ -364,6 +372,46 @@ def test_only_valid_ranges_of_addresses_are_accepted(
         read.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "is_allowed"),
+    [
+        ("AppName", "Bloom & Daughters", True),
+        ("AppName", "", False),
+        ("AppName", "<b>Bloom", False),
+        ("AppName", "x" * 61, False),
+        ("AppAccentColor", "#1f4FD8", True),
+        ("AppAccentColor", "red", False),
+        ("AppAccentColor", "#fff", False),
+        ("AppAccentColor", "#1f4fd8;}", False),
+        ("AppLogoUrl", "", True),
+        ("AppLogoUrl", "https://cdn.example.com/logo.svg?v=2", True),
+        ("AppLogoUrl", "data:image/png;base64,iVBORw0KGgo=", True),
+        ("AppLogoUrl", "http://cdn.example.com/logo.svg", False),
+        ("AppLogoUrl", "https://cdn.example.com/logo.svg' *", False),
+        ("AppLogoUrl", 'https://cdn.example.com/"onerror', False),
+        ("AppLogoUrl", "data:text/html;base64,AAAA", False),
+        ("AppLogoUrl", "javascript:alert(1)", False),
+    ],
+)
+def test_the_look_of_the_page_is_checked(
+    template: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str, text: str, *, is_allowed: bool
+) -> None:
+    """What CloudFormation accepts, the function accepts, too; and it reaches the page as it is."""
+    parameter = template["Parameters"][name]
+    assert parameter["ConstraintDescription"]
+    assert bool(re.fullmatch(parameter["AllowedPattern"].removeprefix("^").removesuffix("$"), text)) == is_allowed
+    variable = {"AppName": "APP_NAME", "AppAccentColor": "APP_ACCENT_COLOR", "AppLogoUrl": "APP_LOGO_URL"}[name]
+    for other, default in Template.load().functions["OpenInvitationFunction"].environment.items():
+        monkeypatch.setenv(other, default)
+    monkeypatch.setenv(variable, text)
+    if is_allowed:
+        read.cache_clear()
+        try:
+            assert getattr(read(PageSettings), variable.lower()) == text
+        finally:
+            read.cache_clear()
+
+
 def test_an_empty_list_of_ranges_reaches_the_function_as_an_empty_text(template: dict[str, Any]) -> None:
     variables = template["Resources"]["CodatWebhookFunction"]["Properties"]["Environment"]["Variables"]
     assert variables["WEBHOOK_SOURCE_RANGES"] == {"Fn::Join": [",", {"Ref": "WebhookSourceRanges"}]}
@@ -374,7 +422,7 @@ def test_the_defaults_fit_a_small_customer(template: dict[str, Any]) -> None:
     assert template["Parameters"]["WebhooksPerSecond"]["Default"] == 50
 
 
-def test_managed_policies_cover_every_route_but_the_webhooks(template: dict[str, Any]) -> None:
+def test_managed_policies_cover_every_signed_route(template: dict[str, Any]) -> None:
     """Every route is in exactly one of the policies for reading, writing, links and deleting."""
     stage = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${Api}/$default/"
     allowed = {}
@@ -385,14 +433,14 @@ def test_managed_policies_cover_every_route_but_the_webhooks(template: dict[str,
         assert all(pattern.startswith(stage) for pattern in patterns), name
         allowed[name] = [pattern.removeprefix(stage) for pattern in patterns]
         assert {"Ref": name} in [output["Value"] for output in template["Outputs"].values()]
-    for route in ROUTES:
+    for route in ROUTES.keys() - INVITATION_PAGE:
         method, _, path = route.partition(" ")
         request = method + path.replace("{", "").replace("}", "")
         policies = {
             name for name, patterns in allowed.items() if any(fnmatchcase(request, pattern) for pattern in patterns)
         }
         expected = {"GET": "ReadPolicy", "DELETE": "DeletePolicy"}.get(method, "WritePolicy")
-        if path.endswith(("/link", "/access-token")):
+        if method == "POST" and path.endswith(("/link", "/access-token", "/invitations")):
             expected = "LinkPolicy"
         assert policies == (set() if route == WEBHOOK else {expected}), route
 

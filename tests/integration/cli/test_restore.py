@@ -400,8 +400,8 @@ def test_items_that_appear_after_the_table_was_read_stay(
 
 
 def test_outdated_items_are_not_restored(app: App, restored_table: str) -> None:
-    """GIVEN a backup with leases, a tombstone, an expired entry and an unfinished customer THEN these are not restored,
-    but a quarantined webhook and an API key's fingerprint are.
+    """GIVEN a backup with leases, invitations, a tombstone, an expired entry and an unfinished customer THEN these are
+    not restored, but a quarantined webhook and an API key's fingerprint are.
     """
     linked = app.linked(app.customer()["customerId"])
     pk, expired = f"COMPANY#{linked['companyId']}", int(time()) - 60
@@ -412,6 +412,9 @@ def test_outdated_items_are_not_restored(app: App, restored_table: str) -> None:
         {"pk": "CUSTOMER#c-new", "sk": "CUSTOMER", "customerId": "c-new", **lease},
         {"pk": "CUSTOMER#c-half", "sk": "CUSTOMER", "customerId": "c-half", "companyId": "0", "state": "restoring"},
         {"pk": pk, "sk": "CREATING#gbol", **lease, "expiresAt": 4_000_000_000},
+        {"pk": pk, "sk": "INVITATION#1", "tokenHash": "0", "expiresAt": 4_000_000_000},
+        {"pk": pk, "sk": "INVITATIONS", "version": 1},
+        {"pk": "INVITATION#0", "sk": "INVITATION", "tokenHash": "0", "expiresAt": 4_000_000_000},
         {"pk": pk, "sk": "CONNECTION#0", "version": 1, "tombstone": True, "expiresAt": 4_000_000_000},
         {"pk": pk, "sk": "EVENT#0#0#0", "expiresAt": expired},
         {"pk": "COMPANY#reserved", "sk": "COMPANY", "customerId": "c-new", "reserved": True},

@@ -10,7 +10,7 @@ from codat_simulator.faults import Fault
 
 from tests.concurrently import concurrently
 from tests.conftest import App
-from tests.integration.faults.proxy import Exchange, Proxy
+from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer
 from tests.integration.functions.calls import lose_webhooks
 
 
@@ -209,6 +209,23 @@ def test_a_malformed_connection_matters_only_if_it_may_be_on_the_platform(
     codat_wire.always(unparseable)
     response = app.post(f"/customers/{customer['customerId']}/connections", {"platformKey": "qhyg"})
     assert response.status_code == status
+
+
+def test_a_customer_deleted_during_the_creation_leaves_tombstones_that_expire(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a deletion, and the webhook, before Codat's answer arrives THEN 404, and nothing stays for ever."""
+    customer = app.customer("acme")
+
+    def delete() -> None:
+        codat_wire.heal()
+        app.codat.wait_idle()
+        assert app.http.delete("/customers/acme").status_code == 204
+
+    codat_wire.always(before_the_answer("POST", delete))
+    response = app.post("/customers/acme/connections", {"platformKey": "qhyg"})
+    assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
+    left = app.items(f"COMPANY#{customer['companyId']}")
+    assert {item["sk"].partition("#")[0] for item in left} == {"COMPANY", "CONNECTION"}
+    assert all("expiresAt" in item for item in left)
 
 
 def test_concurrent_calls_create_a_single_connection(app: App) -> None:

@@ -47,13 +47,14 @@ def leave_every_trace(app: App) -> dict[str, Any]:
     unparseable["payload"]["connection"]["platformName"] = "Dave's own platform"
     assert app.deliver(unparseable).status_code == 204
     app.post(f"/customers/{CUSTOMER_ID}/connections", {"platformKey": "none"})
+    assert app.post(f"/customers/{CUSTOMER_ID}/invitations", {}).status_code == 201
     app.http.patch(f"/customers/{CUSTOMER_ID}", json={"description": PERSONAL["description"] + "!"})
     return dict(created.json())
 
 
 @pytest.mark.parametrize("deleted_by", ["the app", "Codat"])
 def test_nothing_of_a_deleted_customer_is_in_the_table(app: App, deleted_by: str) -> None:
-    """GIVEN a customer with connection, timeline, error, lease and quarantined webhook THEN only tombstones stay."""
+    """GIVEN a customer with connection, error, invitation and quarantined webhook THEN only tombstones stay."""
     customer = leave_every_trace(app)
     assert traces_in(stored(app)) == list(TRACES)
     if deleted_by == "the app":
@@ -64,6 +65,7 @@ def test_nothing_of_a_deleted_customer_is_in_the_table(app: App, deleted_by: str
     app.stack.events()
     items = stored(app)
     assert traces_in(items) == []
+    assert not [item for item in items if item["pk"].startswith("INVITATION#") or item["sk"].startswith("INVITATION")]
     kept = [item for item in items if item["pk"] == f"COMPANY#{customer['companyId']}"]
     assert kept
     assert all(item["expiresAt"] for item in kept)

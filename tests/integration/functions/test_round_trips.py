@@ -100,6 +100,32 @@ def test_reading(connection: dict[str, Any], count: Count, name: str) -> None:
     assert to_dynamodb <= 2
 
 
+@pytest.fixture
+def invitation_token(app: App, connection: dict[str, Any]) -> str:
+    """An invitation of a customer with a pending connection."""
+    assert connection
+    app.connection(app.customer("beta")["customerId"])
+    url: str = app.post("/customers/beta/invitations", {"platformKey": "qhyg"}).json()["url"]
+    return url.rpartition("/")[2]
+
+
+def test_inviting(count: Count, invitation_token: str) -> None:
+    assert invitation_token
+    assert count("create_connection", api_event("create_invitation", customerId="beta")) == (201, 3, 0)
+    assert count("read_customers", api_event("list_invitations", customerId="beta")) == (200, 2, 0)
+
+
+def test_opening_an_invitation(count: Count, invitation_token: str) -> None:
+    assert count("open_invitation", api_event("show_invitation", token=invitation_token)) == (200, 3, 0)
+    assert count("open_invitation", api_event("show_invitation", token="unknown")) == (404, 1, 0)
+
+
+def test_following_an_invitation(count: Count, invitation_token: str) -> None:
+    status, to_dynamodb, to_codat = count("open_invitation", api_event("follow_invitation", token=invitation_token))
+    assert (status, to_codat) == (303, 2)
+    assert to_dynamodb <= 11
+
+
 @pytest.mark.usefixtures("connection")
 def test_listing_platforms(count: Count) -> None:
     assert count("create_connection", api_event("list_platforms")) == (200, 0, 0)

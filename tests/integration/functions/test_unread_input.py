@@ -11,11 +11,16 @@ from tests.infrastructure.contract.plugin import HANDLED
 
 WEBHOOK = "/webhooks/codat"
 ROUTES = [route for route in Template.load().routes if route.iam]
-WITH_BODY = {"POST /customers", "PATCH /customers/{customerId}", "POST /customers/{customerId}/connections"}
+WITH_BODY = {
+    "POST /customers",
+    "PATCH /customers/{customerId}",
+    "POST /customers/{customerId}/connections",
+    "POST /customers/{customerId}/invitations",
+}
 
 
 def path_of(route: Route, linked: dict[str, Any]) -> str:
-    return route.path.format(**linked)
+    return route.path.format(**linked, invitationId="any")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.key)

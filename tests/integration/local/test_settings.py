@@ -29,6 +29,10 @@ def test_each_variable_replaces_a_default() -> None:
             "APP_WEBHOOK_KEY": "app-key",
             "PLATFORM_KEYS": "qhyg, gbol",
             "SOURCE_TYPES": "Accounting,Banking",
+            "APP_NAME": "Bloom & Daughters",
+            "APP_ACCENT_COLOR": "#0b6e4F",
+            "APP_LOGO_URL": "https://cdn.example.com/logo.svg",
+            "SHOW_PLATFORM_LOGOS": "true",
             "PORT": "0",
         }
     )
@@ -43,6 +47,10 @@ def test_each_variable_replaces_a_default() -> None:
         app_webhook_key="app-key",
         platform_keys=("qhyg", "gbol"),
         source_types=("Accounting", "Banking"),
+        app_name="Bloom & Daughters",
+        app_accent_color="#0b6e4F",
+        app_logo_url="https://cdn.example.com/logo.svg",
+        show_platform_logos=True,
         port=0,
     )
 
@@ -69,6 +77,12 @@ def test_each_variable_replaces_a_default() -> None:
         ("SOURCE_TYPES", ","),
         ("SOURCE_TYPES", "Accounting|Banking"),
         ("APP_WEBHOOK_KEY", "schlüssel"),
+        ("APP_NAME", "<b>"),
+        ("APP_NAME", "x" * 61),
+        ("APP_ACCENT_COLOR", "red"),
+        ("APP_LOGO_URL", "http://cdn.example.com/logo.svg"),
+        ("APP_LOGO_URL", "https://cdn.example.com/a b"),
+        ("SHOW_PLATFORM_LOGOS", "maybe"),
     ],
 )
 def test_an_invalid_value_is_an_error_with_the_variables_name(name: str, value: str) -> None:

@@ -132,6 +132,7 @@ def changing_a_customer(app: App) -> Scene:
 
 def deleting_a_customer(app: App) -> Scene:
     linked = app.linked(app.customer()["customerId"])
+    assert app.post(f"/customers/{linked['customerId']}/invitations", {}).status_code == 201
     event = api_event("delete_customer", customerId=linked["customerId"])
 
     def holds() -> None:
@@ -140,8 +141,22 @@ def deleting_a_customer(app: App) -> Scene:
         remaining = app.items(f"COMPANY#{linked['companyId']}")
         assert {item["sk"].partition("#")[0] for item in remaining} == {"COMPANY", "CONNECTION"}
         assert all(item["expiresAt"] and "customerId" not in item for item in remaining)
+        assert app.items("INVITATION#") == []
 
     return Scene("functions.delete_customer.app", event, (204,), holds)
+
+
+def inviting(app: App) -> Scene:
+    customer = app.customer()
+    event = api_event("create_invitation", customerId=customer["customerId"])
+
+    def holds() -> None:
+        by_hash = [item["invitationId"] for item in app.items("INVITATION#")]
+        listed = app.get(f"/customers/{customer['customerId']}/invitations").json()["invitations"]
+        assert sorted(by_hash) == sorted(invitation["invitationId"] for invitation in listed)
+        assert 1 <= len(listed) <= 3
+
+    return Scene("functions.create_connection.app", event, (201,), holds)
 
 
 def deleting_a_connection(app: App) -> Scene:
@@ -205,6 +220,7 @@ SCENES = [
     deleting_a_customer,
     deleting_a_connection,
     creating_a_link,
+    inviting,
     webhook_company_deleted,
     webhook_initial_read,
     creating_a_company,

@@ -74,13 +74,13 @@ def test_every_problem_that_a_caller_can_get_is_documented() -> None:
     assert problems.undocumented() == set()
 
 
-def test_the_routes_that_call_codat_are_those_whose_function_can() -> None:
+def test_a_route_calls_codat_only_if_its_function_can() -> None:
     for route in openapi._api_routes(Template.load()):
         folder = Template.load().functions[route.function].handler.split(".")[1]
         source = (ROOT / "functions" / folder / "app.py").read_text()
         operation = OPERATIONS[route.key]
-        if not operation.is_webhook:
-            assert operation.calls_codat == ("from shared.bootstrap import codat" in source), route.key
+        if operation.calls_codat and not operation.is_webhook:
+            assert "from shared.bootstrap import codat" in source, route.key
 
 
 def template_with(route: str) -> Template:

@@ -33,6 +33,10 @@ PROBLEMS: list[tuple[errors.CodatCustomersError, int, str]] = [
     (errors.AccountingConnectionExists("Xero", "connection"), 409, "accounting-connection-exists"),
     (errors.ConnectionNotLinked("connection", "Unlinked"), 409, "connection-not-linked"),
     (errors.ConnectionIsDeleted("connection"), 409, "connection-deleted"),
+    (errors.InvitationNotFound("c-1", "invitation"), 404, "invitation-not-found"),
+    (errors.TooManyInvitations("c-1", 20), 409, "too-many-invitations"),
+    (errors.InvitationExpired(), 410, "invitation-expired"),
+    (errors.InvitationRevoked(), 410, "invitation-revoked"),
     (codat_error(errors.CodatRejectedCredentials), 502, "codat-rejected-credentials"),
     (codat_error(errors.CodatAccountLimit), 502, "codat-account-limit"),
     (codat_error(errors.CodatNotFound), 502, "codat-not-found"),
@@ -46,9 +50,10 @@ PROBLEMS: list[tuple[errors.CodatCustomersError, int, str]] = [
     (errors.NotAuthentic("mismatch"), 401, "not-authentic"),
 ]
 
-# They end in an alarm, a retry or the quarantine, and never in an HTTP response.
+# They end in an alarm, a retry, the quarantine or a page, and never in a problem document.
 WITHOUT_CALLER = {
     errors.CodatBusy,
+    errors.InvitationUnknown,
     errors.QueueUnavailable,
     errors.NotReconciled,
     errors.UnparseableEvent,

@@ -27,6 +27,7 @@ ROUTES = [
     Route("GET", "/things/first", "First", iam=True),
     Route("GET", "/things/{thingId}", "F", iam=True),
     Route("GET", "/files/{rest+}", "F", iam=False),
+    Route("GET", "/connect/{token}", "F", iam=False),
 ]
 
 
@@ -198,6 +199,14 @@ def test_on_exchange_is_called_for_each_request() -> None:
     assert (first.method, first.path, first.request_body, first.status) == ("POST", "/things", b"in", 201)
     assert (second.method, second.path, second.status) == ("GET", "/nowhere", 404)
     assert response.headers["apigw-requestid"]
+
+
+def test_an_exchange_does_not_contain_an_invitations_token() -> None:
+    """Exchanges are printed."""
+    exchanges: list[Exchange] = []
+    with gateway(lambda *_: {"statusCode": 200, "body": "ok"}, on_exchange=exchanges.append) as client:
+        assert client.get("/connect/a-secret-token?a=1").status_code == 200
+    assert [exchange.path for exchange in exchanges] == ["/connect/…"]
 
 
 def test_headers_above_api_gateways_limit_reach_the_function() -> None:

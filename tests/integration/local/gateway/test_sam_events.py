@@ -56,6 +56,7 @@ CASES = [
     Case("cookies", "/platforms", headers=(("Cookie", "first=1; second=b"),)),
     # SAM parses cookies and formats the result.
     Case("odd cookies", "/platforms", headers=(("Cookie", 'a=1; a=2; quoted="x"; bare'),), differs=("cookies",)),
+    Case("without a signature", "/connect/Zp3_-token?utm_source=mail"),
     Case("path parameters", "/customers/bank-of-dave/connections/7f0a"),
     Case("encoded path parameters", "/customers/caf%C3%A9%20a%40b:c/connections/%25"),
     Case("an empty body", CREATE, "POST", (JSON,)),

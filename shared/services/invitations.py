@@ -1,0 +1,183 @@
+"""Invite a person who is not in the app to connect a customer's platform.
+
+The app gets a URL, and sends it by e-mail, for example. Opening it changes nothing, so mail scanners do no harm.
+Following it creates the connection if there is none, and fetches a fresh link from Codat. That link goes to the person
+alone: it is neither stored nor logged.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_fixed
+
+from shared.domain import errors
+from shared.domain.connections import Connection, Status
+from shared.domain.customers import Customer
+from shared.domain.invitations import Invitation, hash_of, new_token
+from shared.domain.platforms import ACCOUNTING, Platform
+from shared.domain.timeline import INVITATION, Actor
+from shared.domain.timestamps import timestamp_of
+from shared.services.connections import ConnectionResult, create_connection
+from shared.services.context import CodatContext, Context
+from shared.services.links import require_link
+from shared.services.platforms import available_platform, available_platforms
+from shared.services.profile import get_customer
+
+MAX_WAIT = 10.0
+"""Seconds to wait for another call that creates the same connection: people press a button twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedInvitation:
+    """What the page of an open invitation shows."""
+
+    customer_name: str = field(repr=False)
+    platforms: tuple[Platform, ...]
+    """The invitation's platform, or those to choose from."""
+    linked_platform: str | None
+    """The name of the platform that is connected already."""
+
+
+def create_invitation(
+    customer_id: str, platform_key: str | None, days: int, context: CodatContext
+) -> tuple[Invitation, str]:
+    """Return a new invitation and its token, which can't be returned again.
+
+    Raises CustomerNotFound, CompanyGone, UnknownPlatform and TooManyInvitations, and Codat's errors if a platform is
+    named and no list of platforms is stored.
+    """
+    customer = get_customer(customer_id, context)
+    if platform_key is not None:
+        available_platform(platform_key, context)
+    now, token = context.now(), new_token()
+    invitation = Invitation(
+        invitation_id=context.new_id(),
+        customer_id=customer_id,
+        company_id=customer.company_id,
+        platform_key=platform_key,
+        token_hash=hash_of(token),
+        created_at=timestamp_of(now),
+        expires_at=timestamp_of(now + timedelta(days=days)),
+    )
+    context.invitations.add(invitation, now)
+    context.telemetry.note(invitation_id=invitation.invitation_id)
+    _count("created", context)
+    return invitation, token
+
+
+def open_invitations(customer_id: str, context: Context) -> list[Invitation]:
+    """Return the customer's open invitations, oldest first. Raises CustomerNotFound."""
+    return context.invitations.open_of_company(get_customer(customer_id, context).company_id, context.now())
+
+
+def revoke_invitation(customer_id: str, invitation_id: str, context: Context) -> None:
+    """Revoke the invitation, unless it is revoked. Raises CustomerNotFound, InvitationNotFound."""
+    company_id = get_customer(customer_id, context).company_id
+    invitation = context.invitations.find(company_id, invitation_id, context.now())
+    if invitation is None:
+        raise errors.InvitationNotFound(customer_id, invitation_id)
+    if not invitation.is_revoked:
+        context.invitations.save(replace(invitation, is_revoked=True))
+
+
+def open_invitation(token: str, context: CodatContext) -> OpenedInvitation:
+    """Return what the page shows. It changes nothing.
+
+    Raises InvitationUnknown, InvitationExpired or InvitationRevoked; UnknownPlatform if its platform is no longer
+    available; and Codat's errors if no list of platforms is stored.
+    """
+    invitation, customer = _require_open(token, context)
+    opened = _opened(invitation, customer, context)
+    _count("opened" if opened.linked_platform is None else "connected", context)
+    return opened
+
+
+def follow_invitation(token: str, platform_key: str | None, context: CodatContext) -> str | OpenedInvitation:
+    """Return a fresh link from Codat, for the invitation's platform or else for `platform_key`.
+
+    Return what the page shows if the platform is connected already, or if `platform_key` is not available. Raises the
+    errors of `open_invitation`, CreationInProgress, and Codat's errors, after which a repeated call completes.
+    """
+    invitation, customer = _require_open(token, context)
+    context = replace(context, actor=Actor(INVITATION, invitation.invitation_id))
+    opened = _opened(invitation, customer, context)
+    chosen = invitation.platform_key or platform_key
+    platform = next((platform for platform in opened.platforms if platform.key == chosen), None)
+    if opened.linked_platform is None and platform is not None:
+        try:
+            result = _when_free(lambda: create_connection(customer.customer_id, platform, context), context)
+        except (errors.CompanyGone, errors.CustomerNotFound) as error:
+            raise _unknown(context) from error
+        except errors.AccountingConnectionExists:
+            result = None
+        # It may have been revoked meanwhile.
+        invitation, customer = _require_open(token, context)
+        if result is not None and result.connection.status is not Status.LINKED:
+            link_url = require_link(result.link_url)
+            _count("followed", context)
+            return link_url
+        opened = _opened(invitation, customer, context)
+    _count("opened" if opened.linked_platform is None else "connected", context)
+    return opened
+
+
+def _require_open(token: str, context: Context) -> tuple[Invitation, Customer]:
+    """Return the invitation with its active customer. Raises InvitationUnknown, …Expired or …Revoked."""
+    invitation = context.invitations.find_by_hash(hash_of(token), context.now())
+    if invitation is None:
+        raise _unknown(context)
+    context.telemetry.note(customer_id=invitation.customer_id, invitation_id=invitation.invitation_id)
+    if invitation.is_revoked:
+        _count("revoked", context)
+        raise errors.InvitationRevoked
+    if not invitation.is_open(context.timestamp()):
+        _count("expired", context)
+        raise errors.InvitationExpired
+    customer = context.customers.find(invitation.customer_id)
+    # A customer that was created again under the same id has another company.
+    if customer is None or customer.company_id != invitation.company_id:
+        raise _unknown(context)
+    context.telemetry.note(company_id=customer.company_id)
+    return invitation, customer
+
+
+def _unknown(context: Context) -> errors.InvitationUnknown:
+    _count("unknown", context)
+    return errors.InvitationUnknown()
+
+
+def _opened(invitation: Invitation, customer: Customer, context: CodatContext) -> OpenedInvitation:
+    if invitation.platform_key is None:
+        platforms = tuple(available_platforms(context))
+    else:
+        platforms = (available_platform(invitation.platform_key, context),)
+    # A customer has one linked accounting platform at a time.
+    is_for_accounting = invitation.platform_key is None or platforms[0].source_type == ACCOUNTING
+
+    def occupies(connection: Connection) -> bool:
+        is_other_accounting = is_for_accounting and connection.source.source_type == ACCOUNTING
+        return connection.source.platform_key == invitation.platform_key or is_other_accounting
+
+    linked = [each for each in context.connections.of_company(customer.company_id) if each.status is Status.LINKED]
+    occupying = next(filter(occupies, linked), None)
+    return OpenedInvitation(
+        customer_name=customer.profile.name,
+        platforms=platforms,
+        linked_platform=None if occupying is None else occupying.source.platform_name,
+    )
+
+
+def _when_free(create: Callable[[], ConnectionResult], context: CodatContext) -> ConnectionResult:
+    """Repeat the call while another one creates the connection."""
+    retrying = Retrying(
+        retry=retry_if_exception_type(errors.CreationInProgress),
+        wait=wait_fixed(0.5),
+        stop=stop_before_delay(min(MAX_WAIT, context.codat.seconds_left())),
+        reraise=True,
+    )
+    return retrying(create)
+
+
+def _count(outcome: str, context: Context) -> None:
+    context.telemetry.count("Invitation", outcome=outcome)
