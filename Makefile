@@ -37,7 +37,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 .DELETE_ON_ERROR:
 .PHONY: help demo run test unit coverage screenshots soak openapi python-client typescript-types check audit package archive sbom replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins
-.PHONY: protect check-change-set restore-table
+.PHONY: log-id protect check-change-set restore-table
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
@@ -135,12 +135,13 @@ retire-webhook-secret: ## keep the signing secret that Codat uses now and remove
 rotate-api-key: ## replace the Codat API key (STACK=…, DELETE_OLD=1: delete the old one, MANUAL=1: paste a key)
 trust-api-key: ## confirm the stored Codat API key if it can't prove itself (STACK=…)
 link-origins: ## allow your web app's origins to embed Codat's Link SDK (STACK=… ORIGINS=…, REPLACE=1)
-replay: ## process the quarantined webhooks again (TABLE_NAME=…)
+log-id: ## print how log lines name a customer, if ids are hashed (STACK=… CUSTOMER=…)
+replay: ## process the quarantined webhooks again (STACK=…)
 restore: ## put back lost items from a backup that was restored to another table (STACK=… FROM=…)
-restore-table: ## restore the stack's table, also a deleted one, under a new name (STACK=…)
+restore-table: ## restore the stack's table, also a deleted one, under a new name (STACK=…, TIME=…: an earlier state, TO=…: continue)
 protect: ## protect the stack and its data against replacement and deletion (STACK=…)
 check-change-set: ## fail if a change set would replace or delete data (STACK=… CHANGE_SET=…)
-webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins replay restore restore-table protect check-change-set: .venv/.synced
+webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins log-id replay restore restore-table protect check-change-set: .venv/.synced
 	@exec $(PYTHON) -m cli $@
 
 # Arguments are for one part: without BENCH, for the reconcile.

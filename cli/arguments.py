@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from argparse import ArgumentParser, ArgumentTypeError, Namespace, RawDescriptionHelpFormatter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -31,10 +32,12 @@ class Options(Namespace):
     table: str = ""
     source: str = ""
     to: str = ""
+    time: datetime | None = None
     change_set: str = ""
-    codat_base_url: str = CODAT_BASE_URL
-    timeline_days: int = TIMELINE_DAYS
+    codat_base_url: str = ""
+    timeline_days: int = 0
     origins: Sequence[str] = ()
+    customer: str = ""
     manual: bool = False
     delete_old: bool = False
     replace: bool = False
@@ -92,7 +95,7 @@ repeat every command, also after an interruption. Exit status: 0 success, 1 fail
 _READ_OUTPUTS = "cloudformation:DescribeStacks, if you give --stack"
 _UPDATE_ACCESS = "GetSecretValue and PutSecretValue on the secret"
 
-_COMMANDS = (
+COMMANDS = (
     _Command(
         "webhook-consumer",
         "register the webhook consumer at Codat and store its signing secret",
@@ -180,6 +183,19 @@ Use it before you embed the Link SDK, and when your app moves to another domain.
         variables="STACK=codat-customers-dev ORIGINS=https://app.example.com",
     ),
     _Command(
+        "log-id",
+        "print how log lines name a customer, if ids are hashed",
+        """\
+Print the hash that log lines contain instead of a customer's id, if HashIdsInLogs is true.
+
+Use it to search the logs for a customer.
+""",
+        (_READ_OUTPUTS, "GetSecretValue on the secret"),
+        ("secret_arn",),
+        required=("customer",),
+        variables="STACK=codat-customers-dev CUSTOMER=acme",
+    ),
+    _Command(
         "replay",
         "process the quarantined webhooks again",
         """\
@@ -217,10 +233,12 @@ Use it after items were lost. The API, webhooks and reconciles can run meanwhile
         "restore-table",
         "restore the stack's table, also a deleted one, under a new name",
         """\
-Restore the newest state of the stack's table to a new table, with stream, TTL, point-in-time recovery and
-deletion protection. Print the parameters that point the stack to it.
+Restore the stack's table to a new table, with stream, TTL, point-in-time recovery and deletion protection.
+Raise the versions of its items, so that the app accepts events about them. Print the parameters that point
+the stack to it. Without --time it restores the newest state.
 
-Use it after the table was deleted, or if its content can't be used any more.
+Use it after the table was deleted, or if its content is wrong since a time that you know. If it is
+interrupted, repeat it with the --to that it printed.
 """,
         (
             _READ_OUTPUTS,
@@ -228,7 +246,8 @@ Use it after the table was deleted, or if its content can't be used any more.
             "DescribeTable, UpdateTable, DescribeTimeToLive, UpdateTimeToLive and UpdateContinuousBackups",
             "Scan, Query, GetItem, PutItem, UpdateItem, DeleteItem and BatchWriteItem on the new table",
         ),
-        ("table", "to"),
+        ("table",),
+        ("to", "time"),
     ),
     _Command(
         "protect",
@@ -264,9 +283,17 @@ Use it before you execute a change set.
 
 
 def _codat_base_url(text: str) -> str:
-    if not _is_secure(text):
+    if text and not _is_secure(text):
         raise ArgumentTypeError("CODAT_BASE_URL must be an https URL, because the API key is sent to it")
     return text
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a time. Give it in UTC, such as 2026-11-22T09:00:00Z") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _webhook_url(text: str) -> str:
@@ -323,16 +350,28 @@ _OPTIONS: Mapping[str, tuple[str, str, str, Callable[[str], Any]]] = {
     ),
     "table": ("--table", "TABLE_NAME", "name of the deployment's table, instead of --stack", str),
     "source": ("--from", "FROM", "name of the table that the backup was restored to", str),
-    "to": ("--to", "TO", "name of the new table, STACK-restored by default", str),
+    "to": ("--to", "TO", "name of the new table, STACK-restored-… with the time by default", str),
+    "time": ("--time", "TIME", "time of the state to restore, such as 2026-11-22T09:00:00Z", _time),
     "change_set": (
         "--change-set",
         "CHANGE_SET",
         "name of the change set, or its ARN, which needs no --stack",
         str,
     ),
-    "codat_base_url": ("--codat-base-url", "CODAT_BASE_URL", f"another Codat than {CODAT_BASE_URL}", _codat_base_url),
+    "codat_base_url": (
+        "--codat-base-url",
+        "CODAT_BASE_URL",
+        f"another Codat than the stack's, or than {CODAT_BASE_URL} without --stack",
+        _codat_base_url,
+    ),
     "origins": ("--origins", "ORIGINS", "the origins of your web app, separated by commas", _origins),
-    "timeline_days": ("--timeline-days", "TIMELINE_DAYS", f"the stack's TimelineDays, if not {TIMELINE_DAYS}", int),
+    "customer": ("--customer", "CUSTOMER", "the customer's id", str),
+    "timeline_days": (
+        "--timeline-days",
+        "TIMELINE_DAYS",
+        f"days until a timeline entry expires, instead of the stack's, or of {TIMELINE_DAYS} without --stack",
+        int,
+    ),
 }
 """The flag, environment variable, help and type of each option."""
 
@@ -348,7 +387,7 @@ def parse(arguments: Sequence[str] | None, environment: Mapping[str, str]) -> Op
     """Return the options. Wrong usage is printed on stderr, and raises SystemExit with status 2."""
     parser = _Parser(prog=PROGRAM, description=_DESCRIPTION, epilog=_EPILOG)
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
+    for command in COMMANDS:
         subparser = subparsers.add_parser(
             command.name, help=command.summary, description=command.text, epilog=command.epilog
         )

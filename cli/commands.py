@@ -9,14 +9,15 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cli.change_set import check_change_set
-from cli.deployment import Deployment
+from cli.deployment import Deployment, aws_config
 from cli.errors import OperatorError
 from cli.link_origins import allow_origins
+from cli.log_id import print_log_id
 from cli.prompts import API_KEYS_PAGE
 from cli.protection import protect
 from cli.replay import replay
 from cli.restore import restore
-from cli.restore_table import restore_table
+from cli.restore_table import CONCURRENCY, restore_table
 from cli.rotate_api_key import enter_api_key, rotate_api_key
 from cli.rotation import retire_webhook_secret, rotate_webhook_secret, trust_api_key
 from cli.webhook_consumer import register_webhook_consumer
@@ -53,6 +54,7 @@ def run(options: Options, prompt: Prompt) -> int:
 
 def _run(options: Options, prompt: Prompt) -> None:
     deployment = Deployment(options)
+    deployment.check_options()
     commands: Mapping[str, Callable[[], None]] = {
         "webhook-consumer": lambda: register_webhook_consumer(deployment, prompt),
         "rotate-webhook-secret": lambda: rotate_webhook_secret(deployment, prompt),
@@ -64,10 +66,15 @@ def _run(options: Options, prompt: Prompt) -> None:
         ),
         "link-origins": lambda: allow_origins(deployment, options.origins, replace=options.replace),
         "trust-api-key": lambda: trust_api_key(deployment, prompt),
-        "replay": lambda: replay(deployment.table(), options.timeline_days),
+        "log-id": lambda: print_log_id(deployment, options.customer),
+        "replay": lambda: replay(deployment.table(), deployment.timeline_days),
         "restore": lambda: restore(options.stack, deployment.table_name, options.source),
         "restore-table": lambda: restore_table(
-            boto3.client("dynamodb"), deployment.table_name, options.to or f"{options.stack}-restored"
+            boto3.client("dynamodb", config=aws_config(attempts=10, max_pool_connections=CONCURRENCY)),
+            options.stack,
+            deployment.table_name,
+            to=options.to,
+            time=options.time,
         ),
         "protect": lambda: protect(options.stack),
         "check-change-set": lambda: check_change_set(options.stack, options.change_set),

@@ -112,7 +112,7 @@ class Restoration:
     def _pages(self, selection: Mapping[str, Any]) -> Iterator[tuple[list[Item], int]]:
         """Yield the selected items of the backup, each page with the time of its read, in milliseconds since 1970."""
         for page in self._scan.paginate(TableName=self._source, ConsistentRead=True, **selection):
-            now = _date(page) if self._now is None else self._now()
+            now = response_time(page) if self._now is None else self._now()
             yield [unmarshal(item) for item in page["Items"]], int(now * 1000)
 
     def _begin(self, customers: list[Item], *, now: int) -> list[str]:
@@ -232,7 +232,7 @@ def _next_version(item: Item, now: int) -> int:
     return max(int(item["version"]) + 1, now)
 
 
-def _date(response: Mapping[str, Any]) -> float:
+def response_time(response: Mapping[str, Any]) -> float:
     """Return DynamoDB's time, in whole seconds rounded down, because the operator's clock can be wrong."""
     return parsedate_to_datetime(response["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 

@@ -1,6 +1,6 @@
 """Invitations: a URL with which a person who is not in the app can connect a customer's platform.
 
-The URL contains a token. Only its hash is stored, so whoever reads the table can't open an invitation.
+The URL contains a token. Only its hash is stored, so a reader of the table can't open an invitation.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from secrets import token_urlsafe
 from shared.domain.timestamps import Timestamp
 
 TOKEN_BYTES = 32
-"""256 bits: no number of requests finds a token by chance."""
+"""256 bits: guessing a token would take longer than any invitation is open."""
 
 DEFAULT_DAYS = 7
 MAX_DAYS = 30

@@ -54,7 +54,11 @@ def _hashed(key: str, value: Any) -> Any:
 def digest(customer_id: str) -> str:
     """Return the start of the HMAC-SHA256 under the secret's `logKey`; `hidden` if that is missing or can't be read."""
     key = _log_key()
-    return hmac.new(key.encode(), customer_id.encode(), "sha256").hexdigest()[:_DIGITS] if key else "hidden"
+    return keyed_digest(key, customer_id) if key else "hidden"
+
+
+def keyed_digest(key: str, customer_id: str) -> str:
+    return hmac.new(key.encode(), customer_id.encode(), "sha256").hexdigest()[:_DIGITS]
 
 
 def _log_key() -> str:

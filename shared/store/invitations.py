@@ -1,4 +1,4 @@
-"""Invitations, each as two items: by its token's hash, for who opens it, and by its id in the company's partition."""
+"""Invitations, each as two items: by its token's hash, to open it, and by its id in the company's partition."""
 
 from datetime import datetime, timedelta
 
@@ -11,7 +11,7 @@ from shared.store.customers import owned_pointer
 from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, Table, check, delete, put
 
 KEPT_AFTER_EXPIRY = timedelta(days=30)
-"""Until then, who opens the URL reads that it has expired or was revoked."""
+"""Until then, the page says that the invitation has expired or was revoked."""
 
 MAX_CONFLICTS = 25
 """Each conflict is another invitation, and after `MAX_OPEN` of them the limit is reached."""

@@ -60,7 +60,7 @@ def stack(functions: dict[str, Emulator]) -> Iterator[Stack]:
 
 
 def test_main_job_through_every_built_function(app: App, functions: dict[str, Emulator]) -> None:
-    """GIVEN the artifact WHEN a customer is created, connected, changed and deleted THEN every function has run."""
+    """GIVEN the artifact WHEN a customer is created, connected, invited and deleted THEN every function has run."""
     customer_id = app.customer()["customerId"]
     path = f"/customers/{customer_id}"
 
@@ -75,6 +75,9 @@ def test_main_job_through_every_built_function(app: App, functions: dict[str, Em
     connection_path = f"{path}/connections/{connection['connectionId']}"
     assert "otp=" in app.post(f"{connection_path}/link").json()["linkUrl"]
     assert app.post(f"{connection_path}/unlink").json()["status"] == "Unlinked"
+    url = app.post(f"{path}/invitations", {"platformKey": "qhyg"}).json()["url"]
+    assert "Connect QuickBooks Online" in app.http.get(url).text
+    assert "otp=" in app.http.post(url).headers["location"]
     assert app.http.patch(path, json={"name": "Bank of Mary"}).json()["name"] == "Bank of Mary"
     app.codat.wait_idle()
 

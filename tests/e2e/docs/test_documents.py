@@ -17,7 +17,7 @@ LOCAL = (ROOT / "docs" / "local.md").read_text()
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 
 TASK_PAGES = (
-    *("get-started", "integrate", "calling", "app-webhook", "embedding", "local"),
+    *("get-started", "integrate", "calling", "app-webhook", "embedding", "invitations", "local"),
     *("deploy", "operations", "architecture"),
 )
 MAX_README_LINES = 160

@@ -16,7 +16,7 @@ from tests.e2e.docs.markdown import ROOT, Command, commands
 
 TERMINALS = (
     ("README.md",),
-    ("docs/get-started.md", "docs/integrate.md", "docs/invitations.md", "docs/local.md", "docs/api.md"),
+    ("docs/get-started.md", "docs/invitations.md", "docs/integrate.md", "docs/local.md", "docs/api.md"),
 )
 """The pages of a terminal, in order: each continues after the one before."""
 MIN_EXAMPLES = {1: 4, 5: 20}

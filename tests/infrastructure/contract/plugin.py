@@ -45,7 +45,7 @@ def pytest_configure() -> None:
 
         return compared
 
-    router.http_handler = recording_handler
+    router.http_handler = recording_handler  # type: ignore[assignment]
 
 
 def _compare(event: dict[str, Any], answer: dict[str, Any]) -> None:

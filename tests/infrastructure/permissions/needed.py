@@ -13,7 +13,7 @@ _OTHER_OPERATIONS = {
     "PutEvents": ("events:PutEvents", "bus"),
     "SendMessageBatch": ("sqs:SendMessage", "queue"),
 }
-_TRANSACTION_ACTIONS = {
+TRANSACTION_ACTIONS = {
     "ConditionCheck": "ConditionCheckItem",
     "Delete": "DeleteItem",
     "Put": "PutItem",
@@ -39,7 +39,7 @@ def needed(operation: str, params: Mapping[str, Any]) -> Iterator[Permission]:
         case "TransactWriteItems":
             parts = [part for item in params["TransactItems"] for part in item.items()]
             prefixes = {_prefix(part.get("Item") or part["Key"]) for _, part in parts}
-            for action in sorted({_TRANSACTION_ACTIONS[part_type] for part_type, _ in parts}):
+            for action in sorted({TRANSACTION_ACTIONS[part_type] for part_type, _ in parts}):
                 yield _on_table(action, prefixes)
         case "BatchGetItem":
             [reads] = params["RequestItems"].values()

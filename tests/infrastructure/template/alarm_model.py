@@ -25,7 +25,8 @@ MORE_PERIODS = (0, 3)
 It does not document their number. An alarm that fires has to fire with none, and one that doesn't, with some.
 """
 _SETTINGS = {
-    *("AlarmActions", "AlarmDescription", "ComparisonOperator", "DatapointsToAlarm", "Dimensions", "EvaluationPeriods"),
+    *("AlarmActions", "OKActions", "AlarmDescription", "ComparisonOperator", "DatapointsToAlarm", "Dimensions"),
+    "EvaluationPeriods",
     *("ExtendedStatistic", "MetricName", "Metrics", "Namespace", "Period", "Statistic", "Threshold"),
     "TreatMissingData",
 }

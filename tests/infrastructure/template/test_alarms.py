@@ -443,6 +443,7 @@ SITUATIONS = [
     Row("FunctionErrors", "publishing fails", function_crashes("PublishChangesFunction", *range(20, 30)), FIRES),
     Row("FunctionErrors", "one crash", function_crashes("ReconcileFunction", 5), QUIET),
     Row("ReleaseErrors", "a new version can't be started", function_crashes(f"{STACK}-codat-webhook", 5, 5, 5), FIRES),
+    Row("ReleaseErrors", "a new version can't publish", function_crashes(f"{STACK}-publish-changes", 5, 5, 5), FIRES),
     Row("ReleaseErrors", "one timeout a minute", function_crashes(f"{STACK}-create-company", 5, 6, 7), QUIET),
     Row("ReleaseBugs", "three calls meet a bug", calls_meet_a_bug(3), FIRES),
     Row("ReleaseBugs", "one call meets a bug", calls_meet_a_bug(1), QUIET),

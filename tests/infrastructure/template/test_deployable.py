@@ -20,6 +20,7 @@ from tests.infrastructure.template.deployed import (
 
 SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 STAGES = ("dev", "staging", "prod")
+MAX_METRICS_OF_AN_ALARM = 10
 ENVIRONMENTS = {stage: SAMCONFIG[stage]["deploy"]["parameters"] for stage in STAGES}
 # The property that names a resource, as CloudFormation's reference lists it for each type. A name is unique in an
 # account and region; for IAM in an account, for S3 everywhere. None: the name is generated, or unique in a parent only.
@@ -305,13 +306,35 @@ def test_the_release_alarms_depend_on_no_function(template: dict[str, Any]) -> N
             r'"(?:Ref|Fn::GetAtt)": \[?"(\w+)', json.dumps(template["Resources"][alarm])
         )
     errors = json.dumps(template["Resources"]["ReleaseErrorsAlarm"])
-    names = {
-        name["Fn::Sub"]
+    watched = {
+        logical_id
         for logical_id, function in properties(template, "AWS::Lambda::Function").items()
-        if (name := function["FunctionName"]) and f"{logical_id}{ALIAS}" in json.dumps(template["Resources"]["Api"])
+        if f'"{function["FunctionName"]["Fn::Sub"]}"' in errors
     }
-    assert len(names) == 9
-    assert all(f'"{name}"' in errors for name in names)
+    # The two that run once a day don't run during most releases, and CloudWatch allows ten metrics.
+    daily = {"PlanReconcileFunction", "ReconcileFunction"}
+    assert watched == properties(template, "AWS::Lambda::Function").keys() - daily
+    assert errors.count('"MetricStat"') == len(watched) <= MAX_METRICS_OF_AN_ALARM
+
+
+def test_codedeploy_may_only_release_this_stacks_functions(template: dict[str, Any]) -> None:
+    """Another stack's name may begin with this one's."""
+    [release] = properties(template, "AWS::IAM::Role")["ReleaseRole"]["Policies"]
+    names = {
+        resource["Fn::Sub"].partition(":function:")[2]
+        for statement in release["PolicyDocument"]["Statement"]
+        if "lambda:UpdateAlias" in statement["Action"]
+        for resource in statement["Resource"]
+    }
+    functions = properties(template, "AWS::Lambda::Function").values()
+    assert names == {f"{function['FunctionName']['Fn::Sub']}*" for function in functions}
+
+
+def test_the_services_assume_roles_only_for_this_account(template: dict[str, Any]) -> None:
+    """Both services document the condition. SAM writes the roles of functions and schedules."""
+    for role in ("ReleaseRole", "AppWebhookRole"):
+        [trusted] = properties(template, "AWS::IAM::Role")[role]["AssumeRolePolicyDocument"]["Statement"]
+        assert trusted["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 
 def test_a_function_is_published_if_its_code_changes() -> None:

@@ -69,6 +69,7 @@ def test_alarms_are_sent_to_the_topic_and_link_to_the_runbook(template: dict[str
     assert alarms
     for name, alarm in alarms.items():
         assert alarm["AlarmActions"][0]["Fn::If"][0] == "HasAlarmTopic"
+        assert alarm["OKActions"] == alarm["AlarmActions"]
         _, _, anchor = alarm["AlarmDescription"].partition("docs/operations.md#")
         assert anchor.strip() in runbook, name
         assert len(metrics_of(alarm)) <= MAX_METRICS_OF_AN_ALARM

@@ -20,7 +20,6 @@ DELIVERY = DOCUMENTS["delivery.yml"]
 [DEPLOY] = DOCUMENTS["deploy.yml"]["jobs"].values()
 ENVIRONMENTS = ("dev", "staging", "prod")
 PINNED = r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+"
-NOT_FOR_PULL_REQUESTS = "github.event_name != 'pull_request'"
 OF_A_DEPLOYMENT = {"contents": "read", "id-token": "write", "attestations": "read"}
 CYCLONEDX = "https://cyclonedx.org/bom"
 
@@ -81,29 +80,66 @@ def test_permissions_are_minimal() -> None:
     } == expected
 
 
+def run(event: str = "push", environments: str = "", failing: str = "") -> dict[str, str]:
+    """Return the result of each job of the delivery, as GitHub evaluates `needs` and `if`.
+
+    A condition without a status function, such as failure(), also requires that all jobs before it succeeded.
+    """
+    results: dict[str, str] = {}
+    ancestors: dict[str, set[str]] = {}
+    for name, job in DELIVERY["jobs"].items():  # in the order of their needs
+        needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+        ancestors[name] = {*needs}.union(*(ancestors[need] for need in needs))
+        before = [results[ancestor] for ancestor in ancestors[name]]
+        condition = str(job.get("if", "true")).removeprefix("${{").removesuffix("}}").strip()
+        has_status = "failure()" in condition
+        values = {
+            "failure()": "failure" in before,
+            "cancelled()": False,
+            "github.event_name != 'pull_request'": event != "pull_request",
+            "needs.attest.result == 'success'": results.get("attest") == "success",
+            **{f"contains(vars.ENVIRONMENTS, '{each}')": each in environments for each in ENVIRONMENTS},
+            "true": True,
+        }
+        terms = [(term.removeprefix("!"), term.startswith("!")) for term in condition.split(" && ")]
+        is_met = all(values[term] is not negated for term, negated in terms)
+        runs = is_met and (has_status or all(result == "success" for result in before))
+        results[name] = ("failure" if name == failing else "success") if runs else "skipped"
+    return results
+
+
+def deployed(**settings: str) -> list[str]:
+    results = run(**settings)
+    return [environment for environment in ENVIRONMENTS if results[environment] == "success"]
+
+
 def test_pull_requests_neither_sign_nor_deploy() -> None:
-    """GIVEN a pull request THEN no job with permissions runs: prod and staging wait for the job before them."""
-    for name in ("attest", "dev"):
-        assert DELIVERY["jobs"][name]["if"] == NOT_FOR_PULL_REQUESTS
-    assert "dev" in DELIVERY["jobs"]["staging"]["needs"]
-    assert "staging" in DELIVERY["jobs"]["prod"]["needs"]
+    results = run("pull_request", "dev staging prod")
+    assert {name for name, result in results.items() if result == "skipped"} == {"attest", *ENVIRONMENTS}
     assert DOCUMENTS["deploy.yml"][True].keys() == {"workflow_call"}  # YAML 1.1 reads the key `on` as True
+
+
+@pytest.mark.parametrize("environments", ["", "dev", "staging", "prod", "dev prod", "staging prod", "dev staging prod"])
+def test_the_named_environments_are_deployed(environments: str) -> None:
+    """GIVEN a fork without the variable THEN nothing is deployed, and its first push succeeds."""
+    assert deployed(environments=environments) == environments.split()
+    assert "failure" not in run(environments=environments).values()
+
+
+@pytest.mark.parametrize("failing", DELIVERY["jobs"])
+def test_nothing_is_deployed_after_a_failure(failing: str) -> None:
+    """GIVEN a job that fails THEN the environments after it stay as they are."""
+    environments = "dev staging prod"
+    before = ENVIRONMENTS[: ENVIRONMENTS.index(failing)] if failing in ENVIRONMENTS else ()
+    assert deployed(environments=environments, failing=failing) == list(before)
+    if failing not in ENVIRONMENTS:
+        assert deployed(environments="prod", failing=failing) == []
 
 
 def test_an_environment_has_one_deployment_at_a_time() -> None:
     assert DEPLOY["environment"] == "${{ inputs.environment }}"
     assert DEPLOY["environment"] in DEPLOY["concurrency"]["group"]
     assert DEPLOY["concurrency"]["cancel-in-progress"] is False
-
-
-def test_a_deployment_waits_for_every_other_job() -> None:
-    assert set(DELIVERY["jobs"]["dev"]["needs"]) == DELIVERY["jobs"].keys() - set(ENVIRONMENTS)
-
-
-def test_staging_and_prod_are_deployed_on_request() -> None:
-    """GIVEN a repository without the variable THEN only dev is deployed: GitHub creates a missing environment."""
-    for environment in ("staging", "prod"):
-        assert DELIVERY["jobs"][environment]["if"] == f"contains(vars.ENVIRONMENTS, '{environment}')"
 
 
 def test_every_environment_gets_the_same_package() -> None:

@@ -23,6 +23,7 @@ def examples_in(document: str, *headings: str) -> dict[str, str]:
     return {example.line: example.shown for text in sections for example in commands(text)}
 
 
+@pytest.mark.usefixtures("described_stack")
 def test_the_documents_show_the_real_output(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN the examples of the documents THEN the commands print the same, except ids, URLs, names and times."""
     examples = examples_in("docs/deploy.md", "Steps") | examples_in(

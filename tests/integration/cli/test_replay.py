@@ -13,6 +13,7 @@ from shared.services import webhooks
 from shared.services.connection_state import record_update
 from shared.store import customers, quarantine
 from tests.conftest import App
+from tests.integration.cli.conftest import DescribedStack, Operator
 from tests.integration.faults.proxy import Exchange, Proxy, dropped, passed_on
 from tests.payloads import webhook_about
 
@@ -55,12 +56,20 @@ def test_webhooks_that_can_be_parsed_now_are_stored(
     assert "0 stored, 1 still in quarantine." in replay(app, capsys)
 
 
-def test_a_timeline_entry_expires_after_the_given_days(
-    app: App, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("variables", [{"TIMELINE_DAYS": "30"}, {"STACK": "s"}], ids=["given", "the stack's"])
+def test_a_timeline_entry_expires_after_the_stacks_days(
+    app: App,
+    operator: Operator,
+    described_stack: DescribedStack,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
 ) -> None:
+    described_stack.parameters = {"TimelineDays": "30"}
     company_id = deliver_event_of_the_future(app, monkeypatch, str(uuid4()))
-    assert main(["replay", "--timeline-days", "30"], {"TABLE_NAME": app.stack.table_name}) == 0
-    assert "1 stored" in capsys.readouterr().out
+    operator.environment |= variables
+    status, output = operator.run("replay")
+    assert status == 0
+    assert "1 stored" in output
     [entry] = [item for item in app.items(f"COMPANY#{company_id}") if item["sk"].startswith("EVENT#")]
     expected = clock.now() + timedelta(days=30)
     assert abs(int(entry["expiresAt"]) - expected.timestamp()) < timedelta(hours=2).total_seconds()

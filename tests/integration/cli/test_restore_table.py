@@ -1,13 +1,18 @@
 """`make restore-table` restores a table under a new name, with everything that the stack needs of it."""
 
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.client import BaseClient
 
 from cli import restore_table
 from cli.__main__ import main
 from local.template import Template
+from shared.runtime import clock
 from tests.conftest import App
 
 
@@ -26,13 +31,19 @@ def lost(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             client.delete_table(TableName=table)
 
 
-def restore(lost: str) -> int:
-    return main(["restore-table"], {"TABLE_NAME": lost, "TO": f"{lost}-restored"})
+def restore(lost: str, **variables: str) -> int:
+    return main(["restore-table"], {"TABLE_NAME": lost, **variables})
+
+
+def restored_tables(app: App, lost: str) -> list[str]:
+    return [name for name in app.stack.dynamodb.list_tables()["TableNames"] if name.startswith(f"{lost}-restored")]
 
 
 def assert_usable(app: App, lost: str, output: str) -> None:
     """The restored table has the items, the indexes and all that DynamoDB doesn't restore."""
-    client, name = app.stack.dynamodb, f"{lost}-restored"
+    client = app.stack.dynamodb
+    [name] = restored_tables(app, lost)
+    assert re.fullmatch(rf"{lost}-restored-\d{{8}}T\d{{4}}", name)
     table = client.describe_table(TableName=name)["Table"]
     assert client.get_item(TableName=name, Key={"pk": {"S": "CUSTOMER#acme"}, "sk": {"S": "CUSTOMER"}})["Item"]
     assert {index["IndexName"] for index in table["GlobalSecondaryIndexes"]} == {
@@ -76,16 +87,108 @@ def test_a_deleted_table_is_restored_from_its_newest_backup(
     assert_usable(app, lost, capsys.readouterr().out)
 
 
-def test_an_interrupted_restore_is_completed(app: App, lost: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """GIVEN a restored table without stream and TTL THEN a repeated command adds them and restores nothing again."""
-    client = app.stack.dynamodb
-    backup = client.create_backup(TableName=lost, BackupName="backup")["BackupDetails"]["BackupArn"]
-    client.restore_table_from_backup(TargetTableName=f"{lost}-restored", BackupArn=backup)
-
-    assert restore(lost) == restore(lost) == 0
+def test_an_interrupted_restore_is_completed(
+    app: App, lost: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a restored table without stream and TTL THEN the command that was printed adds them, and restores nothing
+    again.
+    """
+    app.stack.dynamodb.create_backup(TableName=lost, BackupName="backup")
+    app.stack.dynamodb.delete_table(TableName=lost)
+    with monkeypatch.context() as patch:
+        patch.setattr(restore_table, "_wait_until_active", interrupt)
+        assert restore(lost) == 1
+    [to] = re.findall(r"repeat it with TO=(\S+)", capsys.readouterr().out)
+    assert restore(lost, TO=to) == restore(lost, TO=to) == 0
     output = capsys.readouterr().out
     assert "Restoring" not in output
+    assert f"Continuing the restore to {to}, with the state of 20" in output
     assert_usable(app, lost, output)
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_an_older_restore_is_not_taken_for_the_new_one(
+    app: App, lost: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a restore of last week THEN another has another name. GIVEN one of this minute THEN it has to be named."""
+    app.stack.dynamodb.create_backup(TableName=lost, BackupName="backup")
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now - timedelta(days=7))
+    assert restore(lost) == 0
+    monkeypatch.setattr(clock, "now", lambda: now)
+    app.stack.dynamodb.delete_table(TableName=lost)
+    assert restore(lost) == 0
+    assert len(restored_tables(app, lost)) == 2
+    capsys.readouterr()
+    assert restore(lost) == 1
+    assert f"exists. If its restore was interrupted, give TO={lost}-restored-" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["itself", "another"])
+def test_only_a_restore_of_the_table_is_continued(
+    app: App, lost: str, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    """GIVEN the live table, or a table that was not restored from it THEN nothing is changed."""
+    other = lost if kind == "itself" else f"{lost}-another"
+    if other != lost:
+        app.stack.dynamodb.create_table(**{**Template.load().table().definition, "TableName": other})
+    before = app.stack.dynamodb.describe_table(TableName=other)["Table"]
+    assert restore(lost, TO=other) == 1
+    assert "another" in capsys.readouterr().err
+    assert app.stack.dynamodb.describe_table(TableName=other)["Table"] == before
+
+
+def test_an_earlier_state_is_restored_on_request(
+    app: App, lost: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GIVEN a table THEN DynamoDB gets the time. (moto keeps no history, so the test reads the request.)"""
+    app.stack.dynamodb.update_continuous_backups(
+        TableName=lost, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
+    )
+    requests: list[Any] = []
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def recording(client: BaseClient, operation: str, params: Any) -> Any:
+        requests.extend([params] if operation == "RestoreTableToPointInTime" else [])
+        return real(client, operation, params)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", recording)
+    assert restore(lost, TIME="2026-11-22T09:00:00Z") == 0
+    [request] = requests
+    assert request["RestoreDateTime"] == datetime(2026, 11, 22, 9, tzinfo=UTC)
+    assert "UseLatestRestorableTime" not in request
+    assert_usable(app, lost, capsys.readouterr().out)
+
+
+def test_a_deleted_table_is_restored_from_the_newest_backup_before_the_time(
+    app: App, lost: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.stack.dynamodb.create_backup(TableName=lost, BackupName="backup")
+    app.stack.dynamodb.delete_table(TableName=lost)
+    assert restore(lost, TIME="2020-01-01T00:00:00") == 1
+    assert "nor a backup of it from before 2020-01-01T00:00:00+00:00." in capsys.readouterr().err
+    assert restore(lost, TIME=(clock.now() + timedelta(minutes=1)).isoformat()) == 0
+
+
+def test_the_app_accepts_events_about_restored_items(app: App, lost: str) -> None:
+    """GIVEN versions of the backup THEN they are raised above all that were published since, also by a repeated run."""
+    client = app.stack.dynamodb
+    old, ahead = "1700000000000", "9700000000000"
+    for customer, version in (("old", old), ("ahead", ahead)):
+        key = {"pk": {"S": f"CUSTOMER#{customer}"}, "sk": {"S": "CUSTOMER"}}
+        client.put_item(TableName=lost, Item={**key, "version": {"N": version}})
+    client.create_backup(TableName=lost, BackupName="backup")
+    client.delete_table(TableName=lost)
+    before = int(clock.now().timestamp()) * 1000
+    assert restore(lost) == 0
+    [name] = restored_tables(app, lost)
+    items = client.scan(TableName=name)["Items"]
+    versions = {item["pk"]["S"]: int(item.get("version", {}).get("N", 0)) for item in items}
+    assert before <= versions.pop("CUSTOMER#old") <= before + 60_000
+    assert versions == {"CUSTOMER#ahead": int(ahead), "CUSTOMER#acme": 0}
 
 
 @pytest.mark.usefixtures("app")

@@ -66,6 +66,7 @@ def test_the_wait_covers_the_longest_invocation() -> None:
     assert max(function.timeout for function in functions) == MAX_INVOCATION_SECONDS
 
 
+@pytest.mark.usefixtures("described_stack")
 def test_a_new_key_replaces_the_stored_one(operator: Operator, waits: list[float]) -> None:
     """GIVEN a stored key THEN a named key is stored; the old one stays, and other content of the secret too."""
     operator.store_secret({**operator.stored_secret, "owner": {"team": None}})

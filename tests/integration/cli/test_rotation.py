@@ -17,7 +17,7 @@ from local.settings import new_webhook_secret
 from shared.bootstrap.codat import trusted_api_keys
 from shared.runtime import secrets
 from tests.e2e.docs.markdown import ROOT
-from tests.integration.cli.conftest import Operator
+from tests.integration.cli.conftest import DescribedStack, Operator
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, dropped, passed_on, responds
 from tests.integration.webhook_security.posting import post_webhook
 from tests.payloads import signed
@@ -220,35 +220,50 @@ def test_a_put_that_fails_changes_nothing(operator: Operator, monkeypatch: pytes
     assert "Stored" not in output
 
 
-def stack_with(outputs: dict[str, str]) -> Behaviour:
-    """Answer as CloudFormation does for a stack with these outputs."""
-    members = "".join(
-        f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
-        for key, value in outputs.items()
-    )
-    answer = (
-        '<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/"><DescribeStacksResult>'
-        f"<Stacks><member><StackName>s</StackName><Outputs>{members}</Outputs></member></Stacks>"
-        "</DescribeStacksResult></DescribeStacksResponse>"
-    )
-    return responds(200, answer.encode())
-
-
-def test_options_are_read_from_the_outputs_of_the_stack(operator: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    outputs = {
+@pytest.fixture
+def elsewhere(operator: Operator) -> dict[str, str]:
+    """GIVEN a stack with these outputs, and none of them in the environment."""
+    operator.app.codat.webhooks.consumers.clear()
+    return {
         "SecretArn": operator.environment.pop("SECRET_ARN"),
         "WebhookUrl": operator.environment.pop("WEBHOOK_URL"),
+        "TableName": operator.environment.pop("TABLE_NAME"),
     }
-    del operator.environment["TABLE_NAME"]
-    operator.environment["STACK"] = "s"
-    operator.app.codat.webhooks.consumers.clear()
-    with Proxy(operator.app.stack.url) as cloudformation:
-        cloudformation.always(stack_with(outputs))
-        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", cloudformation.url)
-        assert operator.run("webhook-consumer", new_webhook_secret())[0] == 0
-        status, output = operator.run("trust-api-key")
-    assert [consumer.url for consumer in operator.app.codat.webhooks.consumers.values()] == [outputs["WebhookUrl"]]
+
+
+def test_options_are_read_from_the_outputs_of_the_stack(
+    operator: Operator, elsewhere: dict[str, str], described_stack: DescribedStack
+) -> None:
+    described_stack.outputs = elsewhere
+    del described_stack.outputs["TableName"]
+    assert operator.run("webhook-consumer", new_webhook_secret(), STACK="s")[0] == 0
+    status, output = operator.run("trust-api-key", STACK="s")
+    assert [consumer.url for consumer in operator.app.codat.webhooks.consumers.values()] == [elsewhere["WebhookUrl"]]
     assert (status, output) == (1, "The stack s has no output TableName. Check the stack's name.\n")
+
+
+def test_codats_url_is_read_from_the_parameters_of_the_stack(
+    operator: Operator, elsewhere: dict[str, str], described_stack: DescribedStack
+) -> None:
+    described_stack.outputs = elsewhere
+    described_stack.parameters = {"CodatBaseUrl": operator.environment.pop("CODAT_BASE_URL")}
+    assert operator.run("trust-api-key", "trust", STACK="s")[0] == 0
+
+
+@pytest.mark.parametrize("variable", ["SECRET_ARN", "TABLE_NAME"])
+def test_another_stacks_resource_is_refused(operator: Operator, described_stack: DescribedStack, variable: str) -> None:
+    """GIVEN a shell that exports a resource of another stack THEN the command names it, and changes nothing."""
+    described_stack.outputs = {
+        "SecretArn": operator.environment["SECRET_ARN"],
+        "TableName": operator.environment["TABLE_NAME"],
+    }
+    before = operator.raw_secret
+    own = operator.environment[variable]
+    operator.environment[variable] = "another-stacks"
+    status, output = operator.run("rotate-api-key", STACK="s")
+    assert (status, operator.raw_secret) == (1, before)
+    assert f"{variable} is another-stacks, but the stack s has {own}" in output
+    assert f"unset {variable}" in output
 
 
 def test_a_terminal_does_not_show_the_entered_secret(operator: Operator) -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from cli.__main__ import main
-from cli.arguments import CODAT_BASE_URL, TIMELINE_DAYS, parse
+from cli.arguments import TIMELINE_DAYS, parse
 from local.template import Template
 from tests.e2e.docs.markdown import ROOT
 
@@ -18,9 +18,10 @@ COMPLETE = {
     "rotate-api-key": ["--secret-arn", "arn", "--table", "t"],
     "trust-api-key": ["--secret-arn", "arn", "--table", "t"],
     "link-origins": ["--secret-arn", "arn", "--origins", "https://app.example.com"],
+    "log-id": ["--secret-arn", "arn", "--customer", "acme"],
     "replay": ["--table", "t"],
     "restore": ["--table", "t", "--from", "restored"],
-    "restore-table": ["--table", "t", "--to", "restored"],
+    "restore-table": ["--table", "t"],
     "protect": ["--stack", "s"],
     "check-change-set": ["--change-set", "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/c/1"],
 }
@@ -46,6 +47,7 @@ def assert_usage_error(
         (["restore", "--no-such-option"], "unrecognized arguments: --no-such-option"),
         (["restore", "--stack"], "expected one argument"),
         (["replay", "--table", "t", "--timeline-days", "many"], "invalid int value: 'many'"),
+        (["restore-table", "--table", "t", "--time", "yesterday"], "'yesterday' is not a time. Give it in UTC"),
     ],
 )
 def test_wrong_arguments_print_the_usage(
@@ -70,7 +72,18 @@ def test_a_missing_option_is_named(command: str, missing: str, capsys: pytest.Ca
 def test_empty_variables_are_missing(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """GIVEN variables without a value, as of `make replay TABLE_NAME=` THEN the error names the options."""
     empty = dict.fromkeys(
-        ("STACK", "SECRET_ARN", "WEBHOOK_URL", "TABLE_NAME", "FROM", "CHANGE_SET", "CODAT_BASE_URL", "ORIGINS"), ""
+        (
+            "STACK",
+            "SECRET_ARN",
+            "WEBHOOK_URL",
+            "TABLE_NAME",
+            "FROM",
+            "CHANGE_SET",
+            "CODAT_BASE_URL",
+            "ORIGINS",
+            "CUSTOMER",
+        ),
+        "",
     )
     assert_usage_error([command], capsys, "Give --", environment=empty)
 
@@ -154,7 +167,7 @@ def test_options_default_to_variables() -> None:
     options = parse(["rotate-api-key", "--table", "given"], environment)
     assert (options.stack, options.table, options.codat_base_url) == ("s", "given", "https://other.example")
     options = parse(["rotate-api-key", "--stack", "s"], {})
-    assert (options.table, options.codat_base_url) == ("", CODAT_BASE_URL)
+    assert (options.table, options.codat_base_url) == ("", "")
 
 
 def test_the_default_of_timeline_days_is_the_templates() -> None:

@@ -21,7 +21,7 @@ from shared.runtime.settings import read
 from tests.concurrently import concurrently
 from tests.conftest import App, Clock
 from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer
-from tests.integration.functions.calls import measured
+from tests.integration.functions.calls import lose_webhooks, measured, reconcile
 from tests.integration.functions.test_api_keys import another_client, fingerprints, rotated
 from tests.integration.functions.test_invitations import URL, invite, stored
 from tests.intensity import examples
@@ -339,15 +339,19 @@ def test_deleted_while_a_link_is_fetched(app: App, codat_wire: Proxy, customer: 
     assert app.get("/customers").json()["customers"] == []
 
 
-@pytest.mark.parametrize("deleted_by", ["the app", "Codat"])
+@pytest.mark.parametrize("deleted_by", ["the app", "Codat", "Codat, and its webhook is lost"])
 def test_the_customer_is_deleted(app: App, customer: dict[str, Any], deleted_by: str) -> None:
     """THEN it ends at once, nothing of it stays, and it doesn't work for a later customer with the same id."""
     urls = [invite(app, platformKey="qhyg")["url"] for _ in range(3)]
     if deleted_by == "the app":
         assert app.http.delete("/customers/acme").status_code == 204
-    else:
+    elif deleted_by == "Codat":
         app.codat.state.delete_company(customer["companyId"])
         app.codat.wait_idle()
+    else:
+        lose_webhooks(app)
+        app.codat.state.delete_company(customer["companyId"])
+        assert reconcile(app)["companiesDeleted"] == 1
     assert stored(app) == []
     assert not [item for item in app.items() if "INVITATION" in item["pk"] + item["sk"]]
     app.customer("acme")

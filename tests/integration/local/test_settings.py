@@ -27,12 +27,12 @@ def test_each_variable_replaces_a_default() -> None:
             "ADOPT_ORPHANS": "Yes",
             "APP_WEBHOOK_URL": "http://127.0.0.1:8080/events/",
             "APP_WEBHOOK_KEY": "app-key",
-            "PLATFORM_KEYS": "qhyg, gbol",
-            "SOURCE_TYPES": "Accounting,Banking",
             "APP_NAME": "Bloom & Daughters",
             "APP_ACCENT_COLOR": "#0b6e4F",
             "APP_LOGO_URL": "https://cdn.example.com/logo.svg",
             "SHOW_PLATFORM_LOGOS": "true",
+            "PLATFORM_KEYS": "qhyg, gbol",
+            "SOURCE_TYPES": "Accounting,Banking",
             "PORT": "0",
         }
     )
@@ -45,12 +45,12 @@ def test_each_variable_replaces_a_default() -> None:
         adopt_orphans=True,
         app_webhook_url="http://127.0.0.1:8080/events/",
         app_webhook_key="app-key",
-        platform_keys=("qhyg", "gbol"),
-        source_types=("Accounting", "Banking"),
         app_name="Bloom & Daughters",
         app_accent_color="#0b6e4F",
         app_logo_url="https://cdn.example.com/logo.svg",
         show_platform_logos=True,
+        platform_keys=("qhyg", "gbol"),
+        source_types=("Accounting", "Banking"),
         port=0,
     )
 
