@@ -1,4 +1,4 @@
-"""What each route does: one entry for a route of template.yaml, which has a page's worth of words in OpenAPI."""
+"""What each route does: an entry for each route of template.yaml, with its words, answers and problems."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
