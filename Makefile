@@ -1,6 +1,10 @@
 # Every target sets up what it needs on first use: Python 3.11 or newer and make are all it asks for.
 # `package` also needs Python 3.13, the version that Lambda runs.
 
+ifneq ($(firstword $(sort 3.81 $(MAKE_VERSION))),3.81)
+$(error This needs GNU make 3.81 or newer: `apt install make`, `brew install make`, or gmake on BSD)
+endif
+
 # uv installs everything else, so pip installs uv itself by hash, of a wheel: a source would be built with packages that
 # no hash covers. To update it, write its version into this command:
 # echo uv==… | .uv/bin/uv pip compile --generate-hashes --no-header --no-annotate - --output-file uv-requirements.txt
@@ -35,18 +39,34 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test unit coverage screenshots soak openapi python-client typescript-types check audit package archive sbom replay restore bench clean
+.PHONY: help demo run screenshots test unit coverage soak openapi python-client typescript-types check audit package archive sbom replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins
 .PHONY: log-id protect check-change-set restore-table
 
+# Progress on a terminal, nothing when piped.
+QUIET := $(shell test -t 2 || echo --quiet)
+# Printed below the error of pip or uv.
+EXPLAIN := { echo 'Nothing was installed. Check the network, HTTPS_PROXY or UV_DEFAULT_INDEX, and run make again.' >&2; exit 1; }
+
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-21s %s\n", $$1, $$2 }' Makefile
+	@if [ -t 1 ] && [ -z "$$NO_COLOR" ]; then bold=$$(printf '\033[1m') cyan=$$(printf '\033[36m') off=$$(printf '\033[0m'); fi; \
+	awk -F ':.*## ' -v bold="$$bold" -v cyan="$$cyan" -v off="$$off" \
+		'/^##@ / { printf "\n%s%s%s\n", bold, substr($$0, 5), off } \
+		/^[a-z-]+:.*## / { printf "  %smake %-21s%s %s\n", cyan, $$1, off, $$2 }' Makefile
+
+##@ Try it
 
 demo: .venv/.synced ## run the main job end to end against the Codat simulator (FAULTS=1: with faults)
 	@exec $(PYTHON) -m local.demo $(if $(filter-out 0,$(FAULTS)),--faults)
 
 run: .venv/.synced ## serve the API on 127.0.0.1:3000 (PORT=…) until Ctrl-C
 	@exec $(PYTHON) -m local.run
+
+screenshots: .venv/.synced .venv/.browser ## the pictures of the documents, drawn with Chromium
+	@$(PYTHON) -m tests.e2e.console.screenshots
+	@$(PYTHON) -m tests.e2e.invitations.screenshots
+
+##@ Check
 
 test: .venv/.synced .venv/.browser .sam/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## run every test (DYNAMODB_LOCAL=1: on DynamoDB Local too)
 	$(PYTHON) -m pytest $(PARALLEL)
@@ -56,9 +76,6 @@ unit: .venv/.synced ## run the unit tests: no server, a few seconds
 
 coverage: .venv/.synced .venv/.browser .sam/.synced ## run every test and report the branch coverage of shared/ and functions/
 	$(PYTHON) -m pytest $(PARALLEL) --cov
-
-screenshots: .venv/.synced .venv/.browser ## images of the invitation's page for docs/; needs Chromium
-	@$(PYTHON) -m tests.e2e.invitations.screenshots
 
 soak: SECONDS := 60
 soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local/.complete) ## a random adversary against every promise (SECONDS=…, SEED=… replays, DYNAMODB_LOCAL=1)
@@ -98,6 +115,18 @@ check: .venv/.synced .venv/.browser .sam/.synced .scan/.synced shared/requiremen
 audit: .scan/.synced shared/requirements.txt ## look up the deployed packages in the advisories
 	.scan/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement shared/requirements.txt
 
+# Arguments are for one part: without BENCH, for the reconcile.
+BENCH := $(if $(ARGS),reconcile,cold reconcile)
+bench: .venv/.synced $(if $(filter reconcile load,$(BENCH)),.cache/dynamodb-local/.complete) ## measure cold starts and a reconcile (BENCH=cold|warm|reconcile|load, ARGS=--help)
+	@$(foreach part,$(BENCH),$(PYTHON) -m bench.$(patsubst cold,cold_starts,$(part)) $(ARGS) &&) :
+
+clean: ## remove everything that make made
+	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
+	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find functions shared contract local cli simulator tests tools bench -name __pycache__ -prune -exec rm -rf {} +
+
+##@ Package
+
 # Lambda's disk is read-only and `sam build` ships no byte code, so every cold start would compile everything again.
 # The layer is trimmed first: over half of it would be data of AWS's other services.
 # Nothing is reused from an earlier build: SAM would not notice that an interrupted build left a package out.
@@ -129,6 +158,8 @@ sbom: | .uv/$(UV_VERSION) ## list the deployed packages in CycloneDX
 	@mkdir -p $(dir $(SBOM))
 	@$(UV) export --quiet --frozen --no-dev --no-emit-project --format cyclonedx1.5 --output-file $(SBOM)
 
+##@ Operate a stack
+
 webhook-consumer: ## register the webhook consumer at Codat and store its signing secret (STACK=…)
 rotate-webhook-secret: ## store a new signing secret beside the old one (STACK=…)
 retire-webhook-secret: ## keep the signing secret that Codat uses now and remove the others (STACK=…)
@@ -143,16 +174,6 @@ protect: ## protect the stack and its data against replacement and deletion (STA
 check-change-set: ## fail if a change set would replace or delete data (STACK=… CHANGE_SET=…)
 webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins log-id replay restore restore-table protect check-change-set: .venv/.synced
 	@exec $(PYTHON) -m cli $@
-
-# Arguments are for one part: without BENCH, for the reconcile.
-BENCH := $(if $(ARGS),reconcile,cold reconcile)
-bench: .venv/.synced $(if $(filter reconcile load,$(BENCH)),.cache/dynamodb-local/.complete) ## measure cold starts and a reconcile (BENCH=cold|warm|reconcile|load, ARGS=--help)
-	@$(foreach part,$(BENCH),$(PYTHON) -m bench.$(patsubst cold,cold_starts,$(part)) $(ARGS) &&) :
-
-clean: ## remove everything that make made
-	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
-	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find functions shared contract local cli simulator tests tools bench -name __pycache__ -prune -exec rm -rf {} +
 
 # The environments. The stamp is written last, so that an interrupted set-up is repeated. --quiet still prints errors.
 
@@ -173,20 +194,20 @@ clean: ## remove everything that make made
 	echo "Setting up uv $(UV_VERSION) in .uv"; \
 	new=.uv/new-$$$$ && \
 	"$$python" -m venv $$new && \
-	$$new/bin/python -m pip install --quiet --no-deps --only-binary=:all: --require-hashes \
-		--requirement $(UV_REQUIREMENTS) && \
+	{ $$new/bin/python -m pip install $(QUIET) --no-deps --only-binary=:all: --require-hashes \
+		--requirement $(UV_REQUIREMENTS) || $(EXPLAIN); } && \
 	mkdir -p .uv/bin && mv $$new/bin/uv $(UV) && rm -rf .uv/new-* && \
 	"$$python" -c 'import sys; print(sys.executable)' >$@
 
 .venv/.synced: uv.lock pyproject.toml | .uv/$(UV_VERSION)
 	@echo "Installing the project's packages in .venv (about 20 s) …"
-	@$(UV) sync --quiet --frozen --python "$$(cat .uv/$(UV_VERSION))"
+	@$(UV) sync $(QUIET) --frozen --python "$$(cat .uv/$(UV_VERSION))" || $(EXPLAIN)
 	@touch $@
 
 # What drives a browser, besides the project's packages. An update of those removes it again.
 .venv/.browser: .venv/.synced
 	@echo 'Installing Playwright in .venv …'
-	@$(UV) sync --quiet --frozen --group browser --python "$$(cat .uv/$(UV_VERSION))"
+	@$(UV) sync $(QUIET) --frozen --group browser --python "$$(cat .uv/$(UV_VERSION))" || $(EXPLAIN)
 	@touch $@
 
 # On Python 3.13 if it is installed: then `package` builds with this environment's interpreter and pip. pyenv's

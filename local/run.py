@@ -33,6 +33,8 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     stopped = threading.Event()
     try:
         settings = LocalSettings.from_environment(environment)
+        if settings.codat_port and not settings.codat_base_url:
+            bind_or_explain(settings.codat_port).close()
         listener = bind_or_explain(settings.port)
         with _stopping_on(stopped, signal.SIGINT, signal.SIGTERM), function_logs("run", environment) as logs:
             terminal.line("Starting …")
@@ -60,12 +62,12 @@ def serve(
 
 def print_introduction(stack: Stack, terminal: Terminal, logs: str) -> None:
     if stack.codat:
-        codat = f"{stack.codat_url}  the simulator; /platform revokes connections, /_control/faults injects faults"
+        codat = f"{stack.codat_url}  the simulator; the console and /_control/ make it fail"
     else:
         codat = f"{stack.codat_url}  from CODAT_BASE_URL; send its webhooks to {stack.url}/webhooks/codat"
     rows = [
+        ("Console", f"{stack.url}/  open it in a browser: everything by buttons, live"),
         ("API", f"{stack.url}  routes of template.yaml; requests need no signature"),
-        ("Console", f"{stack.url}/_local/  customers, links, states"),
         ("Events", f"{stack.url}/_local/events  events for the app; POST {stack.url}/_local/reconcile runs reconcile"),
         ("Table", f"{stack.url}/_local/table  {stack.table_name} in {stack.settings.dynamodb_endpoint or 'memory'}"),
         ("Codat", codat),
@@ -79,11 +81,24 @@ def print_introduction(stack: Stack, terminal: Terminal, logs: str) -> None:
     if not stack.codat and not stack.settings.own_webhook_secrets:
         terminal.line()
         terminal.line("  CODAT_WEBHOOK_SECRETS is not set: every webhook from that Codat will be rejected with 401.")
-    body = json.dumps({"customerId": "acme", "name": "Acme Ltd"})
-    command = f"curl -i {stack.url}/customers -H 'content-type: application/json' -d '{body}'"
-    terminal.line(f"\nCreate a customer:\n\n  {command}\n")
+    terminal.line("\nCreate a customer, connect it (open the linkUrl to authorise), read its state:\n")
+    for command in example_commands(stack.url):
+        terminal.line(f"  {command}")
+    terminal.line()
     terminal.line(terminal.dim("Requests are listed below. Ctrl-C stops everything."))
     terminal.line()
+
+
+def example_commands(url: str) -> list[str]:
+    """Return three lines to copy into another terminal."""
+    customer = json.dumps({"customerId": "acme", "name": "Acme Ltd"})
+    connection = json.dumps({"platformKey": "qhyg"})
+    header = "-H 'content-type: application/json'"
+    return [
+        f"curl -i {url}/customers {header} -d '{customer}'",
+        f"curl -i {url}/customers/acme/connections {header} -d '{connection}'",
+        f"curl -i {url}/customers/acme",
+    ]
 
 
 def request_line(exchange: Exchange, terminal: Terminal, logs: str) -> str:

@@ -28,7 +28,8 @@ _EXPECTED = {
     "APP_LOGO_URL": "an https URL or a data URI of an image",
     "SHOW_PLATFORM_LOGOS": "true or false",
     "SOURCE_TYPES": "kinds such as Accounting, comma-separated",
-    "PORT": "a number from 0 to 65535; 0 is any free port",
+    "ONE_TIME_LINKS": "true or false",
+    "PORT": "a number from 0 to 65534; 0 is any free port",
 }
 
 
@@ -94,7 +95,14 @@ class LocalSettings:
         str | None, Field(validation_alias="APP_LOGO_URL", pattern=r"^(https://|data:image/)[!#-~]+\z")
     ] = None
     show_platform_logos: Annotated[bool | None, Field(validation_alias="SHOW_PLATFORM_LOGOS")] = None
-    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65535)] = 3000
+    # The Codat simulator's setting.
+    one_time_links: Annotated[bool, Field(validation_alias="ONE_TIME_LINKS")] = False
+    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65534)] = 3000
+
+    @property
+    def codat_port(self) -> int:
+        """The Codat simulator's port: the next one, or any free port."""
+        return self.port and self.port + 1
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> LocalSettings:

@@ -14,6 +14,7 @@ import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from local.aws.app_webhook import AppWebhook
 from local.aws.background import Background
 from local.aws.moto_server import ACCESS_KEY_ID, ENDPOINT_VARIABLES, SECRET_ACCESS_KEY, moto_server
 from local.aws.resources import create_secret, create_table
+from local.gateway.activity import Activity
 from local.gateway.app import Gateway, application
 from local.gateway.console_routes import console_routes, table_items
 from local.gateway.exchanges import WEBHOOK_PATH
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from codat_simulator.server import CodatServer
     from mypy_boto3_dynamodb import DynamoDBClient
+    from starlette.types import ASGIApp
 
     from local.gateway.exchanges import Exchange
     from local.gateway.invocation import Handler
@@ -82,6 +85,7 @@ def running_stack(
         listener = listener or bind(settings.port)
         cleanup.callback(listener.close)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
+        activity = Activity()
         app_webhook = None
         if settings.app_webhook_url:
             app_webhook = AppWebhook(settings.app_webhook_url, settings.app_webhook_key)
@@ -89,10 +93,10 @@ def running_stack(
         background = Background(
             template,
             polls=settings.dynamodb_endpoint is not None,
-            on_event=app_webhook.send if app_webhook else None,
+            on_event=partial(_observe_event, activity, app_webhook),
         )
         moto_url = cleanup.enter_context(moto_server(background.middleware))
-        codat = None if settings.codat_base_url else cleanup.enter_context(_codat_simulator(settings, url))
+        codat = None if settings.codat_base_url else cleanup.enter_context(_codat_simulator(settings, url, activity))
         codat_url = codat.base_url if codat else str(settings.codat_base_url)
         cleanup.enter_context(_environment(_variables(settings, template, moto_url, codat_url)))
         dynamodb, is_new = _create_resources(template, settings)
@@ -102,12 +106,21 @@ def running_stack(
         cleanup.enter_context(background.running(handlers, dynamodb, from_now=not is_new))
         table_name = template.table().name
         gateway = Gateway(
-            routes=template.routes, functions=template.functions, handlers=handlers, on_exchange=on_exchange
+            routes=template.routes,
+            functions=template.functions,
+            handlers=handlers,
+            on_exchange=partial(_observe_exchange, activity, on_exchange),
         )
         console = console_routes(
-            table=lambda: table_items(dynamodb, table_name), events=background.events, reconcile=background.reconcile
+            activity=activity,
+            table=lambda: table_items(dynamodb, table_name),
+            events=background.events,
+            reconcile=background.reconcile,
+            simulator=_simulator_controls(codat) if codat else None,
+            routes=[route.key for route in template.routes],
         )
         cleanup.enter_context(serving(application(gateway, console), listener))
+        cleanup.callback(activity.close)
         yield Stack(url, settings, template, table_name, codat_url, codat, dynamodb, background)
 
 
@@ -127,18 +140,43 @@ def clear_caches() -> None:
         aws.close_clients()
 
 
-def _codat_simulator(settings: LocalSettings, url: str) -> CodatServer:
+def _observe_exchange(activity: Activity, on_exchange: Callable[[Exchange], None] | None, exchange: Exchange) -> None:
+    if exchange.is_background_read:
+        return
+    activity.add_exchange(exchange)
+    if on_exchange:
+        on_exchange(exchange)
+
+
+def _observe_event(activity: Activity, app_webhook: AppWebhook | None, event: dict[str, Any]) -> None:
+    activity.add_event(event)
+    if app_webhook:
+        app_webhook.send(event)
+
+
+def _simulator_controls(codat: CodatServer) -> ASGIApp:
+    from codat_simulator.control import Control  # noqa: PLC0415 - as below
+
+    return Control(codat).app()
+
+
+def _codat_simulator(settings: LocalSettings, url: str, activity: Activity) -> CodatServer:
     # Imported here: a stack with CODAT_BASE_URL needs no simulator.
     from codat_simulator.server import CodatServer  # noqa: PLC0415
     from codat_simulator.settings import Settings  # noqa: PLC0415
 
-    return CodatServer(
+    codat = CodatServer(
         Settings(
             api_keys=(settings.codat_api_key,),
             webhook_urls=(url + WEBHOOK_PATH,),
             webhook_secrets=settings.webhook_secrets[:1],
-        )
+            one_time_links=settings.one_time_links,
+        ),
+        port=settings.codat_port,
     )
+    codat.observe_call = activity.add_codat_call
+    codat.webhooks.observe_fault = activity.add_webhook_fault
+    return codat
 
 
 def _create_resources(template: Template, settings: LocalSettings) -> tuple[DynamoDBClient, bool]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 AXE = "axe-core@4.14.1"
+NO_PLAYWRIGHT = "needs Playwright: make .venv/.browser installs it"
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -26,7 +27,7 @@ def browser() -> Iterator[Browser]:
     executable = find_chromium()
     if executable is None:
         pytest.skip("needs Chromium on the PATH, for example by apt install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright: make .venv/.browser installs it")
+    playwright = pytest.importorskip("playwright.sync_api", reason=NO_PLAYWRIGHT)
     with playwright.sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=executable)
         yield launched

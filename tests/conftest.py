@@ -91,6 +91,7 @@ def stack() -> Iterator[Stack]:
         codat_api_key="test-api-key-that-must-never-be-logged",
         webhook_secrets=(new_webhook_secret(), new_webhook_secret()),
         own_webhook_secrets=True,
+        one_time_links=True,
         # None means moto.
         dynamodb_endpoint=os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"),
         port=0,

@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None, environment: Mapping[str, str] 
         return USAGE_ERROR
     try:
         # Any free port, so that the demo runs beside `make run`.
-        settings = replace(LocalSettings.from_environment(environment), port=0)
+        settings = replace(LocalSettings.from_environment(environment), port=0, one_time_links=True)
         with function_logs("demo", environment) as logs:
             return run_demo(settings, printer, logs, faults=FAULTS if options.faults else ())
     except (SettingsError, TemplateError) as error:

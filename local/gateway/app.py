@@ -87,6 +87,7 @@ class Gateway:
                     request_body=request.body,
                     status=response.status_code,
                     seconds=time.monotonic() - started,
+                    response_body=bytes(response.body),
                 )
             )
         await response(scope, receive, send)
@@ -110,9 +111,10 @@ class Gateway:
 
 
 def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
-    """Return the gateway with the reference and `console` under /_local/."""
+    """Return the gateway with the reference and `console` under /_local/, and the root redirected to the console."""
     application = Starlette(
         routes=[
+            AsgiRoute("/", lambda _: RedirectResponse("/_local/")),
             AsgiRoute("/_local", lambda _: RedirectResponse("/_local/")),
             *reference_routes(),
             Mount("/_local", app=console),

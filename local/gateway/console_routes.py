@@ -1,4 +1,4 @@
-"""Routes under /_local/, which no deployed API has: the web console, the table, the events, reconcile."""
+"""Routes under /_local/, which no deployed API has: the web console, table, events, reconcile, the simulator."""
 
 from __future__ import annotations
 
@@ -11,47 +11,128 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 from starlette.applications import Starlette
-from starlette.responses import FileResponse, JSONResponse
-from starlette.routing import Route
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from local.gateway.invocation import FunctionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from local.gateway.activity import Activity
 
 logger = logging.getLogger("local.gateway")
 
-_PAGE = Path(__file__).with_name("console.html")
+_FILES = Path(__file__).parents[1] / "console"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
+_HEADERS = {
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
 
 
 def console_routes(
     *,
+    activity: Activity,
     table: Callable[[], list[dict[str, Any]]],
     events: Callable[[], list[dict[str, Any]]],
     reconcile: Callable[[], dict[str, Any]],
+    simulator: ASGIApp | None = None,
+    routes: Sequence[str] = (),
 ) -> Starlette:
-    """Starlette runs each route in a thread."""
+    """Starlette runs each route that isn't a coroutine in a thread.
+
+    `simulator` has the controls of the simulated Codat. `routes` are the API's, so that the page offers what exists.
+    """
 
     def run_reconcile(_: Request) -> Response:
         try:
-            return JSONResponse(reconcile())
+            counts = reconcile()
         except FunctionError as error:
             logger.exception("Reconcile failed")
             problem = {"type": "about:blank", "title": "Bad Gateway", "status": 502, "detail": f"{error}; see the log."}
             return JSONResponse(problem, 502, media_type="application/problem+json")
+        activity.add("console", "reconcile", response=counts)
+        return JSONResponse(counts)
 
+    async def stream(request: Request) -> Response:
+        # The parameter is for a page that opens a new stream instead of letting the browser reconnect.
+        last_id = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        content = activity.stream(last_id, isSimulated=simulator is not None, routes=list(routes))
+        return StreamingResponse(content, media_type="text/event-stream", headers=_HEADERS)
+
+    controls = [Mount("/codat", app=_Recorded(simulator, activity))] if simulator else []
     return Starlette(
         routes=[
-            Route("/", lambda _: FileResponse(_PAGE, headers={"cache-control": "no-store"})),
             Route("/table", lambda _: JSONResponse(table())),
             Route("/events", lambda _: JSONResponse(events())),
+            Route("/stream", stream),
             Route("/reconcile", run_reconcile, methods=["POST"]),
-        ]
+            *controls,
+            Mount("/", app=_with_headers(StaticFiles(directory=_FILES, html=True))),
+        ],
+        middleware=[Middleware(_SameOrigin)],
     )
+
+
+class _SameOrigin:
+    """Reject what another website sends: the browser of a developer reaches this server.
+
+    The host is checked because a website can let its name resolve to 127.0.0.1.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        is_read = request.method in {"GET", "HEAD"}
+        if host.partition(":")[0] in _LOOPBACK and (is_read or origin in {None, f"http://{host}"}):
+            await self._app(scope, receive, send)
+            return
+        detail = "Open the console at http://127.0.0.1 or http://localhost: other websites may not use it."
+        problem = {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": detail}
+        await JSONResponse(problem, 403, media_type="application/problem+json")(scope, receive, send)
+
+
+class _Recorded:
+    """Add each change of the simulator to the activity, so that every open page sees it."""
+
+    def __init__(self, app: ASGIApp, activity: Activity) -> None:
+        self._app, self._activity = app, activity
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def recording(message: Message) -> None:
+            await send(message)
+            if message["type"] == "http.response.start" and scope["method"] != "GET":
+                path = scope["path"].removeprefix(scope["root_path"])
+                self._activity.add("console", f"{scope['method']} {path}", status=message["status"])
+
+        await self._app(scope, receive, recording)
+
+
+def _with_headers(app: ASGIApp) -> ASGIApp:
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                added = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+                message = {**message, "headers": [*message["headers"], *added]}
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    return call
 
 
 def table_items(client: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:

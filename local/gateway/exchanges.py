@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 WEBHOOK_PATH = "/webhooks/codat"
+BACKGROUND_READ_HEADER = "x-background-read"
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request, and the status and duration of its response."""
+    """A request and its response."""
 
     method: str
     path: str
@@ -23,10 +24,20 @@ class Exchange:
     request_body: bytes
     status: int
     seconds: float
+    response_body: bytes = b""
+
+    @property
+    def is_webhook(self) -> bool:
+        return self.path == WEBHOOK_PATH
+
+    @property
+    def is_background_read(self) -> bool:
+        """Return whether the console refreshes itself, which it does after every change."""
+        return self.method == "GET" and BACKGROUND_READ_HEADER in self.headers
 
     def webhook_event(self) -> dict[str, Any] | None:
         """Return the event of a webhook, or None for other requests and invalid events."""
-        if self.path != WEBHOOK_PATH:
+        if not self.is_webhook:
             return None
         try:
             event = json.loads(self.request_body)

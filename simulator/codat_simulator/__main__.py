@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--list-lag", "list_lag", _seconds, "SECONDS", "lists return the state from this long ago")
     add("--retry-scale", "retry_scale", _seconds, "FACTOR", f"multiplies retry delays; default: {Settings.retry_scale}")
     add("--fault", "faults", _fault, "FAULT", "add a fault, as below")
+    stable = "links work more than once and don't expire"
+    parser.add_argument("--stable-links", dest="one_time_links", action="store_false", help=stable)
     omit = "leave integrationKey out of connections"
     parser.add_argument("--omit-integration-key", action="store_true", help=omit)
     return parser

@@ -1,6 +1,7 @@
 """The log of API calls, from which tests count them."""
 
 from collections import deque
+from collections.abc import Callable
 from threading import Lock
 
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +26,10 @@ class Call(BaseModel):
     idempotency_key: str | None
     status: int | None = None
     replayed: bool = False
+
+
+# Called with the call, its duration in seconds, and the bodies of request and response.
+ObserveCall = Callable[[Call, float, bytes, bytes], None]
 
 
 class CallLog:

@@ -1,10 +1,13 @@
 """The controls under `/_control`, which Codat doesn't have.
 
     POST   /_control/companies/{companyId}/connections/{connectionId}/{authorize|cancel|revoke}
+    POST   /_control/companies/{companyId}/connections/{connectionId}/forge
+                                send a connection.deleted with a wrong signature, as an attacker would
     POST   /_control/companies/{companyId}/connections/{connectionId}/read
                                 send read.completed.initial: {"failed": ["invoices"], "status": "FetchError"}
+    POST   /_control/open-link  open a link URL and close the browser: {"url": "http://..."}
     GET    /_control/settings   get the settings that can change while the simulator runs
-    PATCH  /_control/settings   change them: {"listLag": 2.5, "omitIntegrationKey": true}
+    PATCH  /_control/settings   change them: {"listLag": 2.5, "oneTimeLinks": false, "omitIntegrationKey": true}
     GET    /_control/faults     list the active faults and how often each fired
     POST   /_control/faults     add a fault: {"kind": "status", "status": 503, "when": "after", ...}
     DELETE /_control/faults     remove all faults
@@ -21,6 +24,7 @@ They need no authorization, because the simulator listens on 127.0.0.1 only.
 
 import asyncio
 from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic.alias_generators import to_camel
@@ -31,8 +35,11 @@ from starlette.routing import Route
 
 from codat_simulator.errors import ApiError
 from codat_simulator.faults import Fault
+from codat_simulator.link_urls import InvalidLinkError
+from codat_simulator.models import Connection
 from codat_simulator.settings import Duration, Seconds, WebhookSecret
 from codat_simulator.simulator import SimulatedCodat
+from codat_simulator.state import Event
 
 
 class _Body(BaseModel):
@@ -43,6 +50,7 @@ class _SettingsChange(_Body):
     """The settings to change. None keeps the current value."""
 
     list_lag: Seconds | None = None
+    one_time_links: bool | None = None
     omit_integration_key: bool | None = None
 
 
@@ -53,6 +61,10 @@ class _InitialRead(_Body):
 
 class _ClockChange(_Body):
     advance_seconds: Duration
+
+
+class _Link(_Body):
+    url: str
 
 
 class _Secrets(_Body):
@@ -68,6 +80,7 @@ class Control:
         routes = [
             Route(f"{connection}/read", self.finish_initial_read, methods=["POST"]),
             Route(f"{connection}/{{action}}", self.change_connection, methods=["POST"]),
+            Route("/open-link", self.open_link, methods=["POST"]),
             Route("/settings", self.get_settings, methods=["GET"]),
             Route("/settings", self.change_settings, methods=["PATCH"]),
             Route("/faults", self.list_faults, methods=["GET"]),
@@ -85,11 +98,26 @@ class Control:
 
     async def change_connection(self, request: Request) -> Response:
         state, ids = self._codat.state, dict(request.path_params)
-        actions = {"authorize": state.link, "cancel": state.cancel, "revoke": state.revoke}
+        actions = {"authorize": state.link, "cancel": state.cancel, "revoke": state.revoke, "forge": self._forge}
         action = actions.get(ids.pop("action"))
         if action is None:
-            raise ApiError(404, "The actions are authorize, cancel, read and revoke.")
+            raise ApiError(404, "The actions are authorize, cancel, forge, read and revoke.")
         return JSONResponse(self._codat.serializer.connection(action(**ids)))
+
+    def _forge(self, company_id: str, connection_id: str) -> Connection:
+        company = self._codat.state.company(company_id)
+        connection = self._codat.state.connection(company_id, connection_id)
+        payload = self._codat.serializer.connection_payload(company, connection)
+        self._codat.webhooks.forge(Event("connection.deleted", company.id, dict(company.tags), payload))
+        return connection
+
+    async def open_link(self, request: Request) -> Response:
+        url = urlsplit(_Link.model_validate_json(await request.body()).url)
+        try:
+            self._codat.links.use(url.path, parse_qs(url.query).get("otp", [""])[0])
+        except InvalidLinkError as error:
+            raise ApiError(410, f"This link doesn't work: it is {error.reason}.") from error
+        return Response(status_code=204)
 
     async def finish_initial_read(self, request: Request) -> Response:
         body = _InitialRead.model_validate_json(await request.body() or b"{}")
@@ -104,6 +132,7 @@ class Control:
     async def get_settings(self, _: Request) -> Response:
         settings = {
             "listLag": self._codat.state.list_lag,
+            "oneTimeLinks": self._codat.links.one_time,
             "omitIntegrationKey": self._codat.serializer.omit_integration_key,
         }
         return JSONResponse(settings)
@@ -112,6 +141,8 @@ class Control:
         change = _SettingsChange.model_validate_json(await request.body())
         if change.list_lag is not None:
             self._codat.state.list_lag = change.list_lag
+        if change.one_time_links is not None:
+            self._codat.links.one_time = change.one_time_links
         if change.omit_integration_key is not None:
             self._codat.serializer.omit_integration_key = change.omit_integration_key
         return await self.get_settings(request)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 from email.utils import format_datetime
 from hashlib import sha256
 from hmac import compare_digest
@@ -45,13 +46,20 @@ class ApiEndpoint:
         key = request.headers.get("Idempotency-Key") if request.method in _METHODS_WITH_KEY else None
         call = Call(method=request.method, path=request.url.path, query=request.url.query, idempotency_key=key)
         self._codat.calls.add(call)
+        started = time.monotonic()
         try:
             response = await self._respond(api_request, call, request.headers.get("Authorization", ""))
         except DropConnection:
+            self._observe(call, started, api_request.body, b"")
             await drop_connection(scope, receive)
             return
         call.status = response.status_code
+        self._observe(call, started, api_request.body, bytes(response.body))
         await with_headers(self._codat, response)(scope, receive, send)
+
+    def _observe(self, call: Call, started: float, request_body: bytes, response_body: bytes) -> None:
+        if self._codat.observe_call:
+            self._codat.observe_call(call, time.monotonic() - started, request_body, response_body)
 
     async def _respond(self, request: ApiRequest, call: Call, authorization: str) -> Response:
         if outage := self._outage("before", request):

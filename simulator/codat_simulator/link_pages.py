@@ -1,7 +1,7 @@
 """The pages of link URLs.
 
-Opening a page uses up its token. The page's form has another token, its session, which also works once. A program
-can skip the page and POST to the link URL itself.
+With one-time links, opening a page uses up its token. The page's form has another token, its session, which also
+works once. A program can skip the page and POST to the link URL itself.
 """
 
 from itertools import islice

@@ -1,4 +1,4 @@
-"""One-time link URLs: each opens once and expires after a day.
+"""Link URLs. One-time links open once and expire after a day; without them, a connection has one stable URL.
 
 A token contains its expiry, a nonce and a keyed hash over them and its path. So a listing can create a
 token for every row and store nothing; only the nonces of used tokens are stored, until they expire.
@@ -24,10 +24,14 @@ class InvalidLinkError(Exception):
 
 
 class LinkUrls:
-    """`base_url` is the address of this server. The server sets it once it listens."""
+    """`base_url` is the address of this server. The server sets it once it listens.
+
+    `one_time` is Codat's setting for a client. If it is off, URLs have no token and work always.
+    """
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.base_url = "http://127.0.0.1"
+        self.one_time = True
         self._now = now
         self._key = secrets.token_bytes(32)
         self._used: dict[str, float] = {}
@@ -47,6 +51,8 @@ class LinkUrls:
 
     def use(self, path: str, token: str) -> None:
         """Mark the token as used. Raise InvalidLinkError if it is forged, used or over a day old."""
+        if not self.one_time:
+            return
         expires, _, rest = token.partition(".")
         nonce, _, digest = rest.partition(".")
         if not compare_digest(digest.encode(), self._hash(path, expires, nonce).encode()):
@@ -68,7 +74,7 @@ class LinkUrls:
             self._key = secrets.token_bytes(32)
 
     def _url(self, path: str) -> str:
-        return f"{self.base_url}{path}?otp={self.mint(path)}"
+        return f"{self.base_url}{path}" + (f"?otp={self.mint(path)}" if self.one_time else "")
 
     def _hash(self, path: str, expires: str, nonce: str) -> str:
         return blake2b(f"{path}\n{expires}\n{nonce}".encode(), key=self._key, digest_size=16).hexdigest()

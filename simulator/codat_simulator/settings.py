@@ -58,6 +58,7 @@ class Settings:
     initial_read: seconds between each authorisation of a connection and its `read.completed.initial`.
     list_lag: `GET /companies`, its tag filter and `GET /companies/{id}/connections` return the state from
         this many seconds ago, by Codat's clock. Reads by id return the current state.
+    one_time_links: a link URL works once and for a day. If False, URLs are stable.
     omit_integration_key: leave `integrationKey` out of connections, in responses and in events.
     """
 
@@ -72,4 +73,5 @@ class Settings:
     delivery_timeout: float = 15.0
     initial_read: float = 0.2
     list_lag: float = 0.0
+    one_time_links: bool = True
     omit_integration_key: bool = False

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from codat_simulator.api_keys import ApiKeyStore
 from codat_simulator.background_jobs import BackgroundJobs
-from codat_simulator.call_log import CallLog
+from codat_simulator.call_log import CallLog, ObserveCall
 from codat_simulator.clock import Clock, in_seconds
 from codat_simulator.faults import Faults
 from codat_simulator.idempotency import IdempotencyCache
@@ -27,6 +27,8 @@ class SimulatedCodat:
         self.api_key_store = ApiKeyStore(self.clock.now)
         self.allowed_origins: tuple[str, ...] = ()
         self.calls = CallLog()
+        # Gets each call with its bodies, which the log doesn't store. It runs on the event loop, so it must be quick.
+        self.observe_call: ObserveCall | None = None
         self.faults = Faults()
         self.background = BackgroundJobs()
         self.idempotency = IdempotencyCache(self.clock.now)
@@ -87,6 +89,7 @@ class SimulatedCodat:
         self.allowed_origins = ()
         self.state.company_limit = self.settings.company_limit
         self.state.list_lag = self.settings.list_lag
+        self.links.one_time = self.settings.one_time_links
         self.serializer.omit_integration_key = self.settings.omit_integration_key
         self.quota.limit = self.settings.quota
         self.webhooks.secrets = self.settings.webhook_secrets

@@ -11,7 +11,7 @@ import hmac
 import json
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,7 +26,7 @@ import httpx
 from codat_simulator.background_jobs import BackgroundJobs
 from codat_simulator.clock import Clock, EventDates
 from codat_simulator.errors import not_found, not_valid
-from codat_simulator.faults import Faults
+from codat_simulator.faults import Fault, Faults, WebhookFault
 from codat_simulator.models import Consumer
 from codat_simulator.state import Event
 
@@ -43,7 +43,8 @@ class Delivery:
     """The delivery of a message to a consumer.
 
     `number` is in order of creation. `statuses` has an entry for each attempt: an HTTP status, "timeout" or
-    "unreachable". `resent` marks a copy, which the fault `webhook-duplicate` doesn't copy again.
+    "unreachable". `resent` marks a copy, which the fault `webhook-duplicate` doesn't copy again. `forged` marks a
+    message of an attacker: another secret signs it, and it is not sent again.
     """
 
     number: int
@@ -55,6 +56,7 @@ class Delivery:
     statuses: list[int | str] = field(default_factory=list)
     state: str = "pending"
     resent: bool = False
+    forged: bool = False
 
     @property
     def event_type(self) -> str:
@@ -82,6 +84,8 @@ class Webhooks:
         self.secrets: tuple[str, ...] = ()
         self.consumers: dict[str, Consumer] = {}
         self.deliveries: deque[Delivery] = deque(maxlen=_MAX_DELIVERIES)
+        # Gets each message that a fault loses, delays or duplicates. It must be quick.
+        self.observe_fault: Callable[[Delivery, WebhookFault], None] | None = None
         self._clock = clock
         self._dates = EventDates()
         self._faults = faults
@@ -112,6 +116,17 @@ class Webhooks:
 
     def publish(self, event: Event) -> None:
         """Send the event in the background to every consumer that subscribes to it."""
+        self._publish(event)
+
+    def forge(self, event: Event) -> None:
+        """Send an event that didn't happen, signed with another secret, as an attacker would."""
+        self._publish(event, forged=True)
+
+    def resend(self, delivery: Delivery) -> None:
+        """Send the same event as a new message, as "recover" in the portal does."""
+        self._send(delivery.event, delivery.company_id, [delivery.consumer], resent=True)
+
+    def _publish(self, event: Event, *, forged: bool = False) -> None:
         envelope = {
             "id": str(uuid4()),
             "eventType": event.type,
@@ -120,14 +135,16 @@ class Webhooks:
         }
         consumers = [c for c in list(self.consumers.values()) if c.subscribes_to(event.type, event.tags)]
         if consumers:
-            self._send(envelope, event.company_id, consumers)
-
-    def resend(self, delivery: Delivery) -> None:
-        """Send the same event as a new message, as "recover" in the portal does."""
-        self._send(delivery.event, delivery.company_id, [delivery.consumer], resent=True)
+            self._send(envelope, event.company_id, consumers, forged=forged)
 
     def _send(
-        self, envelope: dict[str, Any], company_id: str, consumers: list[Consumer], *, resent: bool = False
+        self,
+        envelope: dict[str, Any],
+        company_id: str,
+        consumers: list[Consumer],
+        *,
+        resent: bool = False,
+        forged: bool = False,
     ) -> None:
         body = json.dumps(envelope, ensure_ascii=False, separators=(",", ":")).encode()
         message_id = f"msg_{secrets.token_urlsafe(20)}"
@@ -140,9 +157,10 @@ class Webhooks:
                 consumer=consumer,
                 body=body,
                 resent=resent,
+                forged=forged,
             )
             self.deliveries.append(delivery)
-            if self._faults.for_event("webhook-drop", delivery.event_type):
+            if self._fault("webhook-drop", delivery):
                 delivery.state = "dropped"
             else:
                 self._background.spawn(partial(self._deliver, delivery))
@@ -157,12 +175,11 @@ class Webhooks:
             yield
 
     async def _deliver(self, delivery: Delivery) -> None:
-        event_type = delivery.event_type
-        if fault := self._faults.for_event("webhook-delay", event_type):
+        if fault := self._fault("webhook-delay", delivery):
             await asyncio.sleep(fault.seconds)
-        if fault := self._faults.for_event("webhook-reorder", event_type):
+        if fault := self._fault("webhook-reorder", delivery):
             await self._wait_until_overtaken(delivery, fault.seconds)
-        duplicate = None if delivery.resent else self._faults.for_event("webhook-duplicate", event_type)
+        duplicate = None if delivery.resent else self._fault("webhook-duplicate", delivery)
         async with self._company_locks.setdefault((delivery.consumer.id, delivery.company_id), asyncio.Lock()):
             is_delivered = await self._attempt(delivery)
         self._release_overtaken(delivery)
@@ -171,7 +188,7 @@ class Webhooks:
         elif duplicate:
             is_delivered = await self._attempt(delivery) or is_delivered
         for seconds in RETRY_DELAYS:
-            if is_delivered or delivery.consumer.id not in self.consumers:
+            if is_delivered or delivery.forged or delivery.consumer.id not in self.consumers:
                 break
             await asyncio.sleep(seconds * self._retry_scale)
             is_delivered = await self._attempt(delivery)
@@ -195,8 +212,15 @@ class Webhooks:
         delivery.statuses.append(response.status_code)
         return response.is_success
 
+    def _fault(self, kind: WebhookFault, delivery: Delivery) -> Fault | None:
+        # A forged message is not Codat's, so Codat's faults don't apply.
+        fault = None if delivery.forged else self._faults.for_event(kind, delivery.event_type)
+        if fault and self.observe_fault:
+            self.observe_fault(delivery, kind)
+        return fault
+
     def _headers(self, delivery: Delivery) -> dict[str, str]:
-        is_wrong = self._faults.for_event("webhook-wrong-secret", delivery.event_type)
+        is_wrong = delivery.forged or self._faults.for_event("webhook-wrong-secret", delivery.event_type)
         signing_secrets = (_WRONG_SECRET,) if is_wrong else self.secrets
         now = self._clock.now()
         signatures = [sign(secret, delivery.message_id, now, delivery.body) for secret in signing_secrets]

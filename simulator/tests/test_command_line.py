@@ -35,7 +35,7 @@ def usage_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_command_serves_until_interrupted() -> None:
-    arguments = ["--company-limit", "0", "--list-lag", "2.5", "--omit-integration-key"]
+    arguments = ["--company-limit", "0", "--list-lag", "2.5", "--omit-integration-key", "--stable-links"]
     with running(*arguments, "--fault", "kind=status,method=GET,path=/companies,times=1") as process:
         assert process.stdout is not None
         lines = [process.stdout.readline().partition(":")[2].strip() for _ in range(5)]
@@ -47,7 +47,7 @@ def test_command_serves_until_interrupted() -> None:
         _, errors = process.communicate(timeout=60)
 
     assert (statuses, rejected) == ([503, 200], 402)
-    assert settings == {"listLag": 2.5, "omitIntegrationKey": True}
+    assert settings == {"listLag": 2.5, "oneTimeLinks": False, "omitIntegrationKey": True}
     assert (process.returncode, errors) == (0, "")
 
 

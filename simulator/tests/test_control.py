@@ -1,11 +1,14 @@
 """The control routes."""
 
+import json
 from typing import Any
 
 import httpx
 import pytest
+from codat_simulator.faults import Fault
 from codat_simulator.server import CodatServer
 from receiver import Receiver
+from standardwebhooks import Webhook, WebhookVerificationError
 
 Json = dict[str, Any]
 
@@ -20,6 +23,69 @@ def test_connection_changes_its_status(api: httpx.Client, company: Json, connect
     assert api.post(f"{path}/authorize").json()["status"] == "Linked"
     assert api.post(f"{path}/revoke").json()["status"] == "Deauthorized"
     assert api.post(f"{path}/smile").status_code == 404
+
+
+def test_forged_webhook_is_sent_once_with_a_wrong_signature(
+    api: httpx.Client, codat: CodatServer, receiver: Receiver, company: Json, connection: Json
+) -> None:
+    codat.wait_idle()
+    receiver.statuses.append(401)
+    path = f"/_control/companies/{company['id']}/connections/{connection['id']}/forge"
+
+    assert api.post(path).json()["status"] == "PendingAuth"
+    codat.wait_idle()
+
+    forged = [message for message in receiver.received if message.type == "connection.deleted"]
+    assert len(forged) == 1
+    with pytest.raises(WebhookVerificationError):
+        Webhook(codat.webhooks.secrets[0]).verify(forged[0].body, forged[0].headers)
+    assert api.get(f"/companies/{company['id']}/connections/{connection['id']}").status_code == 200
+
+
+def test_link_is_opened_and_the_browser_closed(
+    api: httpx.Client, codat: CodatServer, receiver: Receiver, company: Json, connection: Json
+) -> None:
+    codat.wait_idle()
+    messages = len(receiver.received)
+
+    opened = [api.post("/_control/open-link", json={"url": connection["linkUrl"]}).status_code for _ in range(2)]
+    codat.wait_idle()
+
+    assert opened == [204, 410]
+    assert len(receiver.received) == messages
+    read = api.get(f"/companies/{company['id']}/connections/{connection['id']}").json()
+    assert read["status"] == "PendingAuth"
+    assert "dataConnectionErrors" not in read
+
+
+def test_calls_are_observed_with_their_bodies(api: httpx.Client, codat: CodatServer) -> None:
+    seen: list[tuple[Any, ...]] = []
+    codat.observe_call = lambda call, seconds, request, response: seen.append((call, seconds, request, response))
+    codat.faults.add(Fault(kind="drop", path="/profile"))
+
+    api.post("/companies", json={"name": "Observed"})
+    with pytest.raises(httpx.TransportError):
+        api.get("/profile")
+
+    (created, seconds, request, response), (dropped, *_) = seen
+    assert (created.method, created.path, created.status) == ("POST", "/companies", 200)
+    assert json.loads(request) == {"name": "Observed"}
+    assert json.loads(response)["name"] == "Observed"
+    assert 0 < seconds < 10
+    assert (dropped.path, dropped.status) == ("/profile", None)
+
+
+def test_faults_of_webhooks_are_observed(api: httpx.Client, codat: CodatServer, receiver: Receiver) -> None:
+    seen: list[tuple[str, str]] = []
+    codat.webhooks.observe_fault = lambda delivery, kind: seen.append((delivery.event_type, kind))
+    codat.faults.add(Fault(kind="webhook-drop", times=1))
+
+    for name in ("Lost", "Delivered"):
+        api.post("/companies", json={"name": name})
+    codat.wait_idle()
+
+    assert seen == [("company.created", "webhook-drop")]
+    assert len(receiver.received) == 1
 
 
 def test_initial_read_is_sent(
@@ -50,14 +116,15 @@ def test_impossible_initial_read_is_rejected(
 
 
 def test_settings_are_changed_separately(api: httpx.Client) -> None:
-    assert api.get("/_control/settings").json() == {"listLag": 0.0, "omitIntegrationKey": False}
+    assert api.get("/_control/settings").json() == {"listLag": 0.0, "oneTimeLinks": True, "omitIntegrationKey": False}
 
     api.patch("/_control/settings", json={"listLag": 2.5})
+    api.patch("/_control/settings", json={"oneTimeLinks": False})
     changed = api.patch("/_control/settings", json={"omitIntegrationKey": True}).json()
 
-    assert changed == {"listLag": 2.5, "omitIntegrationKey": True}
+    assert changed == {"listLag": 2.5, "oneTimeLinks": False, "omitIntegrationKey": True}
     api.post("/_control/reset")
-    assert api.get("/_control/settings").json() == {"listLag": 0.0, "omitIntegrationKey": False}
+    assert api.get("/_control/settings").json() == {"listLag": 0.0, "oneTimeLinks": True, "omitIntegrationKey": False}
 
 
 @pytest.mark.parametrize("body", ['{"listLag": -1}', '{"listLag": NaN}', '{"listLag": "1"}', '{"colour": 1}', "{"])

@@ -39,6 +39,23 @@ def test_program_authorises_without_the_page(
     assert status(api, connection, company) == "Linked"
 
 
+def test_stable_link_can_be_opened_again(
+    api: httpx.Client, browser: httpx.Client, codat: CodatServer, company: Json, connection: Json
+) -> None:
+    """GIVEN one-time links are off THEN opening a URL doesn't use it up, and each read returns the same URL."""
+    codat.links.one_time = False
+    path = f"/companies/{company['id']}/connections/{connection['id']}"
+    url = api.get(path).json()["linkUrl"]
+    assert api.get(path).json()["linkUrl"] == url
+
+    pages = [browser.get(url).status_code for _ in range(2)]
+    codat.clock.advance(timedelta(days=2))
+    done = browser.post(form_action(browser.get(url)), data={"action": "authorize"})
+
+    assert (pages, done.status_code) == ([200, 200], 200)
+    assert status(api, connection, company) == "Linked"
+
+
 def test_person_cancels(api: httpx.Client, browser: httpx.Client, company: Json, connection: Json) -> None:
     assert browser.post(connection["linkUrl"], data={"action": "cancel"}).status_code == 200
 

@@ -43,26 +43,32 @@ def running(**variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.kill()
 
 
+def curls(output: str) -> list[list[str]]:
+    commands = re.findall(r"^ +(curl .*)$", output, re.MULTILINE)
+    assert commands, output
+    return [shlex.split(command) for command in commands]
+
+
 def first_curl(output: str) -> list[str]:
-    match = re.search(r"^ +(curl .*)$", output, re.MULTILINE)
-    assert match, output
-    return shlex.split(match.group(1))
+    return curls(output)[0]
+
+
+def run_curl(command: list[str]) -> httpx.Response:
+    if "-d" not in command:
+        return httpx.get(command[2], timeout=20)
+    headers = dict([command[command.index("-H") + 1].split(": ")])
+    return httpx.post(command[2], content=command[command.index("-d") + 1], headers=headers, timeout=20)
 
 
 def test_it_serves_until_ctrl_c() -> None:
-    """WHEN the printed curl command is run THEN a customer is created. Ctrl-C ends the process with 0."""
+    """WHEN the three printed lines are run THEN a customer is created and connected. Ctrl-C ends the process with 0."""
     with running() as (process, output):
-        command = first_curl(output)
-        response = httpx.post(
-            command[2],
-            content=command[command.index("-d") + 1],
-            headers=dict([command[command.index("-H") + 1].split(": ")]),
-            timeout=20,
-        )
-        assert response.status_code == 201, response.text
-        url = command[2].removesuffix("/customers")
-        assert httpx.get(f"{url}/customers/acme").json()["customerId"] == "acme"
-        assert "codat-customers" in httpx.get(f"{url}/_local/").text
+        create, connect, read = curls(output)
+        assert run_curl(create).status_code == 201
+        assert run_curl(connect).json()["status"] == "PendingAuth"
+        assert run_curl(read).json()["connections"][0]["platformName"] == "QuickBooks Online"
+        url = create[2].removesuffix("/customers")
+        assert "codat-customers" in httpx.get(f"{url}/", follow_redirects=True).text
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=20)
     assert process.returncode == 0, rest
@@ -105,6 +111,15 @@ def test_a_port_in_use_is_an_error_with_its_number() -> None:
         message = error_of(PORT=str(port))
     assert f"PORT {port}" in message
     assert "make run" in message
+
+
+def test_the_simulated_codat_has_the_next_port() -> None:
+    """GIVEN it is in use THEN the message names it. Otherwise Codat listens there."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert f"PORT {port} " in error_of(PORT=str(port - 1))
+    with running(PORT=str(port - 1)) as (_, output):
+        assert f"http://127.0.0.1:{port}  the simulator" in output
 
 
 @pytest.mark.parametrize(

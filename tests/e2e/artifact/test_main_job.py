@@ -47,6 +47,7 @@ def stack(functions: dict[str, Emulator]) -> Iterator[Stack]:
         settings = LocalSettings(
             codat_api_key="test-api-key-that-must-never-be-logged",
             webhook_secrets=(new_webhook_secret(),),
+            one_time_links=True,
             dynamodb_endpoint=parts.enter_context(running_dynamodb_local()) if dynamodb_local_is_asked_for() else None,
             port=0,
         )

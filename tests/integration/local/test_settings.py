@@ -11,6 +11,7 @@ def test_defaults() -> None:
     """The Codat simulator, moto, port 3000, random secrets. A blank variable counts as unset."""
     first, second = LocalSettings.from_environment({}), LocalSettings.from_environment({"PORT": " "})
     assert (first.codat_base_url, first.dynamodb_endpoint, first.adopt_orphans, first.port) == (None, None, None, 3000)
+    assert (first.codat_port, first.one_time_links) == (3001, False)
     assert first.webhook_secrets != second.webhook_secrets
     assert first.codat_api_key != second.codat_api_key
     assert len(base64.b64decode(first.webhook_secrets[0].removeprefix("whsec_"), validate=True)) == 24
@@ -27,6 +28,7 @@ def test_each_variable_replaces_a_default() -> None:
             "ADOPT_ORPHANS": "Yes",
             "APP_WEBHOOK_URL": "http://127.0.0.1:8080/events/",
             "APP_WEBHOOK_KEY": "app-key",
+            "ONE_TIME_LINKS": "true",
             "APP_NAME": "Bloom & Daughters",
             "APP_ACCENT_COLOR": "#0b6e4F",
             "APP_LOGO_URL": "https://cdn.example.com/logo.svg",
@@ -45,6 +47,7 @@ def test_each_variable_replaces_a_default() -> None:
         adopt_orphans=True,
         app_webhook_url="http://127.0.0.1:8080/events/",
         app_webhook_key="app-key",
+        one_time_links=True,
         app_name="Bloom & Daughters",
         app_accent_color="#0b6e4F",
         app_logo_url="https://cdn.example.com/logo.svg",
@@ -61,6 +64,8 @@ def test_each_variable_replaces_a_default() -> None:
         ("PORT", "http"),
         ("PORT", "70000"),
         ("PORT", "-1"),
+        ("PORT", "65535"),
+        ("ONE_TIME_LINKS", "once"),
         ("CODAT_BASE_URL", "api.codat.io"),
         ("CODAT_BASE_URL", "ftp://api.codat.io"),
         ("CODAT_WEBHOOK_SECRETS", "b25l"),

@@ -167,6 +167,7 @@ def test_with_codat_base_url_the_simulator_is_not_imported(monkeypatch: pytest.M
         assert stack.codat is None
         assert os.environ["CODAT_BASE_URL"] == "http://127.0.0.1:9"
         assert not any(name.startswith("codat_simulator") for name in sys.modules)
+        assert httpx.get(f"{stack.url}/_local/codat/faults").status_code == 404
 
 
 def test_another_dynamodb_is_used_with_the_users_access_key(

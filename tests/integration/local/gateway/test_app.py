@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
+from local.gateway.activity import Activity
 from local.gateway.app import Gateway, application
 from local.gateway.console_routes import console_routes
 from local.gateway.exchanges import Exchange
@@ -52,7 +53,7 @@ def gateway(
         on_exchange=on_exchange,
         integration_timeout=integration_timeout,
     )
-    console = console_routes(table=list, events=list, reconcile=dict)
+    console = console_routes(activity=Activity(), table=list, events=list, reconcile=dict)
     with serving(application(app, console), bind(0)) as url, httpx.Client(base_url=url, timeout=20) as client:
         yield client
 
@@ -71,7 +72,7 @@ def test_the_most_specific_route_is_used() -> None:
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/nowhere"), ("GET", "/things/"), ("GET", "/things/a/b"), ("DELETE", "/things/a")],
+    [("POST", "/"), ("GET", "/nowhere"), ("GET", "/things/"), ("GET", "/things/a/b"), ("DELETE", "/things/a")],
 )
 def test_a_request_without_a_route_gets_api_gateways_404(method: str, path: str) -> None:
     """The path or the method is unknown."""
@@ -227,12 +228,40 @@ def test_a_client_that_disconnects_is_ignored() -> None:
 def test_the_console_routes_are_beside_the_api() -> None:
     """The console, the table, the bus and reconcile."""
     with gateway(echo) as client:
-        page = client.get("/_local", follow_redirects=True)
+        page = client.get("/", follow_redirects=True)
         assert "<title>codat-customers on one machine</title>" in page.text
         assert client.get("/_local/table").json() == []
         assert client.get("/_local/events").json() == []
         assert client.post("/_local/reconcile").json() == {}
         assert client.get("/_local/nowhere").status_code == 404
+
+
+def test_the_console_may_run_nothing_from_elsewhere() -> None:
+    """Its files aren't cached, because a restarted stack may have others."""
+    with gateway(echo) as client:
+        for path in ("/_local/", "/_local/console.js"):
+            headers = client.get(path).headers
+            assert "default-src 'none'" in headers["content-security-policy"]
+            assert headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", "/_local/table", {"host": "127.0.0.1:3000"}, 200),
+        ("GET", "/_local/table", {"host": "localhost"}, 200),
+        ("GET", "/_local/table", {"host": "evil.example"}, 403),
+        ("POST", "/_local/reconcile", {"origin": "https://evil.example"}, 403),
+        ("POST", "/_local/reconcile", {"host": "localhost:3000", "origin": "http://localhost:3000"}, 200),
+        ("POST", "/_local/reconcile", {"host": "localhost:3000", "origin": "http://localhost:5173"}, 403),
+        ("POST", "/_local/reconcile", {"origin": "null"}, 403),
+        ("POST", "/_local/reconcile", {}, 200),
+    ],
+)
+def test_another_website_may_not_use_the_console(method: str, path: str, headers: dict[str, str], status: int) -> None:
+    """Neither by a request of a page, nor by a name that resolves to 127.0.0.1."""
+    with gateway(echo) as client:
+        assert client.request(method, path, headers=headers).status_code == status
 
 
 def test_successful_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
