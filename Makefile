@@ -39,7 +39,7 @@ PARALLEL := --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run screenshots test unit coverage soak check audit package archive sbom replay restore bench clean
+.PHONY: help demo run screenshots test unit coverage soak openapi python-client typescript-types check audit package archive sbom replay restore bench clean
 .PHONY: webhook-consumer rotate-webhook-secret retire-webhook-secret rotate-api-key trust-api-key link-origins
 .PHONY: log-id protect check-change-set restore-table
 
@@ -82,12 +82,26 @@ soak: .venv/.synced $(if $(filter-out 0,$(DYNAMODB_LOCAL)),.cache/dynamodb-local
 	@SECONDS=$(SECONDS) FIRST_SEED=$$(date +%s) SEED=$(SEED) $(PYTHON) -m pytest tests/properties/adversary/test_driver.py \
 		--numprocesses=0 --quiet --show-capture=no -p no:logging
 
-check: .venv/.synced .venv/.browser .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, template, secrets, vulnerabilities
+openapi: .venv/.synced ## write docs/openapi.json and the pages that are generated with it
+	@$(PYTHON) -m contract
+
+# Both are written for your app, and not committed here.
+python-client: TO := clients/python
+python-client: .venv/.synced ## generate a Python client of the API (TO=folder)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/openapi-python-client generate --path docs/openapi.json \
+		--output-path $(TO) --overwrite
+
+typescript-types: TO := clients/codat-customers.ts
+typescript-types: ## generate the API's types for TypeScript (TO=file); needs npm
+	@npx --yes openapi-typescript@7.13.0 docs/openapi.json --output $(TO)
+
+check: .venv/.synced .venv/.browser .sam/.synced .scan/.synced shared/requirements.txt ## format, lint, types, import contracts, OpenAPI, template, secrets, vulnerabilities
 	$(UV) lock --check --quiet --python "$$(cat .uv/$(UV_VERSION))"
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	$(PYTHON) -m mypy
 	.venv/bin/lint-imports
+	$(PYTHON) -m contract --check
 	$(SAM) validate --lint --region us-east-1
 	.sam/bin/cfn-lint template.yaml
 	.scan/bin/checkov --config-file .checkov.yaml
@@ -109,7 +123,7 @@ bench: .venv/.synced $(if $(filter reconcile load,$(BENCH)),.cache/dynamodb-loca
 clean: ## remove everything that make made
 	rm -rf .uv .venv .sam .scan .ric .aws-sam .cache shared/requirements.txt
 	rm -rf .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find functions shared local cli simulator tests tools bench -name __pycache__ -prune -exec rm -rf {} +
+	find functions shared contract local cli simulator tests tools bench -name __pycache__ -prune -exec rm -rf {} +
 
 ##@ Package
 

@@ -51,6 +51,7 @@ pytest_plugins = [
     "tests.browser",
     "tests.infrastructure.disclosure.plugin",
     "tests.infrastructure.permissions.plugin",
+    "tests.infrastructure.contract.plugin",
 ]
 
 

@@ -7,7 +7,7 @@ from functions.codat_webhook.refusals import refusals
 from shared.bootstrap import webhook
 from shared.domain.errors import NotAuthentic
 from shared.http.problems import TOO_LARGE, Problem, problem_of
-from shared.http.router import Request, Response, http_handler, problem_response
+from shared.http.router import Request, Response, http_handler, problem_response, reads
 from shared.runtime import clock
 from shared.runtime.observability import Telemetry, logger
 from shared.runtime.settings import WebhookSettings, read
@@ -17,6 +17,7 @@ MAX_BODY_BYTES = 256 * 1024
 _BASE64_OVERHEAD = 4 / 3
 
 
+@reads(query=None, body=True)
 def accept(request: Request) -> Response:
     try:
         _require_allowed_source(request)

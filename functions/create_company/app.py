@@ -5,11 +5,12 @@ from http import HTTPStatus
 from shared.bootstrap import codat
 from shared.domain.documents import customer_document
 from shared.http.requests import NewCustomer
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, http_handler, reads
 from shared.runtime.settings import settings
 from shared.services.customers import create_customer
 
 
+@reads(body=True)
 def create(request: Request) -> Response:
     body = request.read(NewCustomer, tag_key=settings().codat_tag_key)
     context = codat.context(request)

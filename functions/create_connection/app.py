@@ -10,12 +10,13 @@ from http import HTTPStatus
 from shared.bootstrap import codat
 from shared.domain.documents import connection_document, invitation_document, platform_document
 from shared.http.requests import NewConnection, NewInvitation
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, http_handler, reads
 from shared.services.connections import create_connection
 from shared.services.invitations import create_invitation
 from shared.services.platforms import available_platform, available_platforms
 
 
+@reads(body=True)
 def create(request: Request) -> Response:
     customer_id = request.customer_id
     platform_key, context = request.read(NewConnection).platform_key, codat.context(request)
@@ -27,6 +28,7 @@ def create(request: Request) -> Response:
     )
 
 
+@reads(body=True)
 def invite(request: Request) -> Response:
     customer_id = request.customer_id
     body = request.read(NewInvitation) if request.body else NewInvitation()

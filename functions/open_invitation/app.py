@@ -15,7 +15,7 @@ from functions.open_invitation.page import TEXTS, Design, Page, invitation_page,
 from shared.bootstrap import codat, init_phase
 from shared.domain.errors import InvitationUnknown
 from shared.http.problems import Problem
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, http_handler, reads
 from shared.runtime.settings import PageSettings, read, settings
 from shared.services.invitations import OpenedInvitation, follow_invitation, open_invitation
 
@@ -29,6 +29,7 @@ _HEADERS = {
 _STATES = {"invitation-expired": TEXTS.expired, "invitation-revoked": TEXTS.revoked}
 
 
+@reads(query=None, body=True)
 def show(request: Request) -> Response:
     try:
         opened = open_invitation(_token(request), codat.context(request))
@@ -37,6 +38,7 @@ def show(request: Request) -> Response:
     return _shown(opened, request)
 
 
+@reads(query=None, body=True)
 def follow(request: Request) -> Response:
     try:
         result = follow_invitation(_token(request), _chosen_platform(request), codat.context(request))

@@ -7,13 +7,13 @@ from shared.domain.customers import normalize_company_id
 from shared.domain.documents import connection_document, customer_document, entry_document
 from shared.domain.errors import InvalidQuery
 from shared.http import query
-from shared.http.router import Request, Response
+from shared.http.router import Request, Response, reads
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections, find_by_company
 
 
+@reads(query=("limit", "cursor", "companyId"))
 def customers(request: Request) -> Response:
-    query.allow_only(request.query, "limit", "cursor", "companyId")
     limit, cursor = query.limit(request.query), request.query.get("cursor")
     company_id = request.query.get("companyId")
     context = stores.context(request)
@@ -28,8 +28,8 @@ def customers(request: Request) -> Response:
     return Response(HTTPStatus.OK, {"customers": documents, "cursor": following})
 
 
+@reads(query=("status", "attention", "limit", "cursor"))
 def connections(request: Request) -> Response:
-    query.allow_only(request.query, "status", "attention", "limit", "cursor")
     limit, cursor = query.limit(request.query), request.query.get("cursor")
     if query.attention(request.query):
         listed, following = stores.context(request).connections.attention_page(limit, cursor)
@@ -40,8 +40,8 @@ def connections(request: Request) -> Response:
     return Response(HTTPStatus.OK, {"connections": documents, "cursor": following})
 
 
+@reads(query=("limit", "cursor"))
 def timeline(request: Request) -> Response:
-    query.allow_only(request.query, "limit", "cursor")
     limit, context = query.limit(request.query), stores.context(request)
     connection = find_connection(request.customer_id, request.connection_id, context)
     entries, following = context.connections.timeline(connection, limit, request.query.get("cursor"))

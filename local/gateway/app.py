@@ -19,6 +19,7 @@ from starlette.routing import Mount, Route as AsgiRoute, compile_path
 from local.gateway.events import HttpRequest, api_gateway_event
 from local.gateway.exchanges import Exchange
 from local.gateway.invocation import FunctionError, InvocationTimeoutError, invoke
+from local.gateway.reference import reference_routes
 from local.gateway.responses import MalformedResponseError, http_response, message
 
 if TYPE_CHECKING:
@@ -110,15 +111,18 @@ class Gateway:
 
 
 def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
-    """Return the gateway with `console` under /_local/, and the root redirected to it."""
-    return Starlette(
+    """Return the gateway with the reference and `console` under /_local/, and the root redirected to the console."""
+    application = Starlette(
         routes=[
             AsgiRoute("/", lambda _: RedirectResponse("/_local/")),
             AsgiRoute("/_local", lambda _: RedirectResponse("/_local/")),
+            *reference_routes(),
             Mount("/_local", app=console),
-            Mount("/", app=gateway),
         ]
     )
+    # As a mount at "/" it would not get a path with a line break, which API Gateway passes on.
+    application.router.default = gateway
+    return application
 
 
 async def _read(request: Request) -> bytes | None:

@@ -43,7 +43,7 @@ RATE_LIMITED = ProblemType(429, "codat-rate-limited", "Codat's rate limit is rea
 INTERNAL = ProblemType(500, "internal-error", "An unexpected error occurred")
 
 # A type without an entry has that of its base class.
-_KINDS: Mapping[type[errors.CodatCustomersError], ProblemType] = {
+KINDS: Mapping[type[errors.CodatCustomersError], ProblemType] = {
     errors.CustomerNotFound: ProblemType(404, "customer-not-found", "Customer not found"),
     errors.CustomerConflict: ProblemType(409, "customer-conflict", "The customer exists with other content"),
     errors.CreationInProgress: ProblemType(409, "creation-in-progress", "Creation in progress"),
@@ -84,8 +84,8 @@ def problem_of(error: errors.CodatCustomersError) -> Problem:
     if isinstance(error, errors.CodatError) and error.correlation_id is not None:
         extensions["correlationId"] = error.correlation_id
     if isinstance(error, errors.Refused) and error.field is not None:
-        extensions["errors"] = [{"field": error.field, "detail": str(error)}]
+        extensions["errors"] = [{"field": error.field, "detail": error.field_detail or str(error)}]
     if isinstance(error, errors.UnknownPlatform):
         extensions["platforms"] = [{"platformKey": key, "platformName": name} for key, name in error.available.items()]
-    kind = next((_KINDS[each] for each in type(error).__mro__ if each in _KINDS), INTERNAL)
+    kind = next((KINDS[each] for each in type(error).__mro__ if each in KINDS), INTERNAL)
     return Problem(kind, str(error), getattr(error, "retry_after", None), extensions)

@@ -7,6 +7,7 @@ from shared.domain.errors import InvalidQuery
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100
+MAX_NAME = 100
 
 
 def limit(query: Mapping[str, str]) -> int:
@@ -39,4 +40,5 @@ def allow_only(query: Mapping[str, str], *names: str) -> None:
     """Reject other parameters, because a misspelt parameter would have no effect."""
     for name in query:
         if name not in names:
-            raise InvalidQuery(name, f"is not a parameter here; the parameters are {', '.join(names)}")
+            allowed = f"the parameters are {', '.join(names)}" if names else "this route has none"
+            raise InvalidQuery(name[:MAX_NAME], f"is not a parameter here; {allowed}")

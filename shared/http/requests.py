@@ -1,4 +1,7 @@
-"""Request bodies and their limits."""
+"""Request bodies and their limits.
+
+Messages quote the patterns, so these are valid in JavaScript, too. Here `$` matches at the very end only.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -40,8 +43,8 @@ _TagKey = Annotated[str, Field(min_length=1, max_length=27), AfterValidator(_pri
 _TagValue = Annotated[str, Field(max_length=100), AfterValidator(_printable)]
 
 PlatformKey = Annotated[str, Field(max_length=100)]
-CustomerId = Annotated[str, Field(pattern=rf"^{CUSTOMER_ID.pattern}\z")]
-CompanyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}\z"), AfterValidator(normalize_company_id)]
+CustomerId = Annotated[str, Field(pattern=f"^{CUSTOMER_ID.pattern}$")]
+CompanyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$"), AfterValidator(normalize_company_id)]
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Description = Annotated[str, Field(max_length=2000)]
 Tags = Annotated[dict[_TagKey, _TagValue], Field(max_length=MAX_TAGS), AfterValidator(_not_reserved)]

@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from time import monotonic
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from shared.domain.customers import is_customer_id
 from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound, InvitationNotFound
+from shared.http import query
 from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, RATE_LIMITED, Problem, problem_of
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import Handler, Telemetry, logger, observed
@@ -118,7 +119,7 @@ class Request:
             raise _invalid(error) from error
 
 
-Route = Callable[[Request], Response]
+RouteFunction = Callable[[Request], Response]
 
 
 def problem_response(problem: Problem, request: Request, *, is_logged: bool = True) -> Response:
@@ -128,17 +129,43 @@ def problem_response(problem: Problem, request: Request, *, is_logged: bool = Tr
     return Response(problem.kind.status, problem.document(request.request_id), headers, is_logged=is_logged)
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A function with what it reads of a request. What no function reads is refused: it would have no effect."""
+
+    function: RouteFunction
+    query: Collection[str] | None = ()
+    """The names of its query parameters; None accepts any."""
+    has_body: bool = False
+
+    def __call__(self, request: Request) -> Response:
+        if self.query is not None:
+            query.allow_only(request.query, *self.query)
+        if not self.has_body and request.event.get("body"):
+            raise _invalid_field("body", "must be empty: this route has no body")
+        return self.function(request)
+
+
+def reads(*, query: Collection[str] | None = (), body: bool = False) -> Callable[[RouteFunction], Route]:
+    """Declare the query parameters that a function reads, and whether it reads the body."""
+    return lambda function: Route(function, query, body)
+
+
 def http_handler(
-    routes: Mapping[str, Route], respond_to_problem: Callable[[Problem, Request], Response] = problem_response
+    routes: Mapping[str, RouteFunction], respond_to_problem: Callable[[Problem, Request], Response] = problem_response
 ) -> Handler:
-    """Return the Lambda handler for `routes`: functions by API Gateway route key, such as "GET /platforms"."""
+    """Return the Lambda handler for `routes`: functions by API Gateway route key, such as "GET /platforms".
+
+    A function without `reads` reads neither query parameters nor a body.
+    """
+    declared = {key: route if isinstance(route, Route) else Route(route) for key, route in routes.items()}
 
     @observed
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request = Request(event, context)
         started = monotonic()
         logger.thread_safe_append_keys(request_id=request.request_id, route=event.get("routeKey"))
-        response = _respond(routes, request, respond_to_problem)
+        response = _respond(declared, request, respond_to_problem)
         if response.is_logged:
             milliseconds = round((monotonic() - started) * 1000)
             logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
@@ -158,7 +185,7 @@ def _respond(
     routes: Mapping[str, Route], request: Request, respond_to_problem: Callable[[Problem, Request], Response]
 ) -> Response:
     try:
-        return routes.get(request.event.get("routeKey", ""), _no_route)(request)
+        return _route(routes, request)(request)
     except Problem as error:
         problem = error
     except CodatCustomersError as error:
@@ -173,13 +200,16 @@ def _respond(
     return respond_to_problem(problem, request)
 
 
-def _no_route(_: Request) -> Response:
-    raise Problem(NOT_FOUND, "This function has no such route.")
+def _route(routes: Mapping[str, Route], request: Request) -> Route:
+    try:
+        return routes[request.event.get("routeKey", "")]
+    except KeyError:
+        raise Problem(NOT_FOUND, "This function has no such route.") from None
 
 
 def _invalid(error: ValidationError) -> Problem:
     lines = error.errors(include_url=False, include_context=False, include_input=False)
-    if any(line["type"] == "json_invalid" for line in lines):
+    if not lines[0]["loc"] and lines[0]["type"] in {"json_invalid", "model_type"}:
         return Problem(MALFORMED_JSON, f"The body must be a JSON object. {lines[0]['msg']}.")
     fields = [
         {
@@ -190,3 +220,7 @@ def _invalid(error: ValidationError) -> Problem:
     ]
     detail = "; ".join(f"{line['field']}: {line['detail']}" for line in fields[:3])
     return Problem(INVALID, detail, extensions={"errors": fields})
+
+
+def _invalid_field(field: str, detail: str) -> Problem:
+    return Problem(INVALID, f"{field}: {detail}", extensions={"errors": [{"field": field, "detail": detail}]})

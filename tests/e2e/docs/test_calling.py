@@ -2,71 +2,28 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 
 from tests.e2e.docs.markdown import ROOT, fenced
+from tests.signed_gateway import signed_gateway
 
 PAGE = (ROOT / "docs/calling.md").read_text()
-CREDENTIALS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "a-session-token")
-REGION = "eu-west-1"
-
-
-class Gateway(BaseHTTPRequestHandler):
-    """Answer 201 to a request signed with CREDENTIALS, verified as API Gateway does, and 403 to others."""
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        signed = re.search(r"SignedHeaders=([^,]+), *Signature=(\w+)", self.headers.get("authorization", ""))
-        authentic = signed is not None and signed[2] == self._signature(body, signed[1].split(";"))
-        self.send_response(201 if authentic else 403)
-        self.end_headers()
-        self.wfile.write(body if authentic else b'{"message": "Forbidden"}')
-
-    def _signature(self, body: bytes, names: list[str]) -> str:
-        headers = {name: self.headers[name] for name in names}
-        url = f"http://{self.headers['host']}{self.path}"
-        request = AWSRequest(method=self.command, url=url, data=body, headers=headers)
-        request.context["timestamp"] = self.headers["x-amz-date"]
-        signer = SigV4Auth(CREDENTIALS, "execute-api", REGION)
-        signature: str = signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request)
-        return signature
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
 
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    Thread(target=server.serve_forever, daemon=True).start()
-    assert CREDENTIALS.token
-    yield {
-        "PATH": os.environ["PATH"],
-        "API_URL": f"http://127.0.0.1:{server.server_port}",
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": CREDENTIALS.access_key,
-        "AWS_SECRET_ACCESS_KEY": CREDENTIALS.secret_key,
-        "AWS_SESSION_TOKEN": CREDENTIALS.token,
-    }
-    server.shutdown()
-    server.server_close()
+    with signed_gateway() as environment:
+        yield environment | {"PATH": os.environ["PATH"]}
 
 
 def test_python(environment: dict[str, str]) -> None:
-    [code] = fenced(PAGE, "python")
+    code, _ = fenced(PAGE, "python")
     process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     status, _, body = process.stdout.partition(" ")
     assert (status, json.loads(body)) == ("201", {"customerId": "acme", "name": "Acme Ltd"})
@@ -74,7 +31,7 @@ def test_python(environment: dict[str, str]) -> None:
 
 def test_another_key_is_refused(environment: dict[str, str]) -> None:
     """The server does check the signature."""
-    [code] = fenced(PAGE, "python")
+    code, _ = fenced(PAGE, "python")
     another = environment | {"AWS_SECRET_ACCESS_KEY": "another"}
     process = subprocess.run([sys.executable, "-c", code], env=another, capture_output=True, text=True, check=True)
     assert process.stdout.startswith("403")
@@ -82,7 +39,7 @@ def test_another_key_is_refused(environment: dict[str, str]) -> None:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
 def test_curl(environment: dict[str, str]) -> None:
-    commands = fenced(PAGE, "sh")[-1]
+    [commands] = [block for block in fenced(PAGE, "sh") if "curl" in block]
     _, _, signed = commands.partition("\n")
     command = signed.replace("curl ", "curl --silent --fail ")
     process = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, check=True)

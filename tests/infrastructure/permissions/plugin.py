@@ -73,14 +73,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             function: [(*permission, test) for permission, test in needs.items()] for function, needs in _NEEDS.items()
         }
         return
-    all_ran = _all_ran(session)
-    if _NEEDS or all_ran:
-        _DIFFERENCES.extend(_differences(all_ran=all_ran))
+    complete = all_ran(session)
+    if _NEEDS or complete:
+        _DIFFERENCES.extend(_differences(complete=complete))
     if _DIFFERENCES:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _all_ran(session: pytest.Session) -> bool:
+def all_ran(session: pytest.Session) -> bool:
     return (
         session.config.args_source is pytest.Config.ArgsSource.TESTPATHS
         and not any(session.config.getoption(selection, None) for selection in _SELECTING_OPTIONS)
@@ -89,14 +89,14 @@ def _all_ran(session: pytest.Session) -> bool:
     )
 
 
-def _differences(*, all_ran: bool) -> Iterator[str]:
+def _differences(*, complete: bool) -> Iterator[str]:
     template = transformed()
     by_lambda = needed_by_lambda(template)
     for function, permitted in granted(template).items():
         needs = {**dict.fromkeys(by_lambda.get(function, ()), "its event source"), **_NEEDS[function]}
         for need in sorted(missing(permitted, needs.keys())):
             yield f"{function} may not {' '.join((*need[:2], *need.keys))}, which {needs[need]} needs"
-        if all_ran:
+        if complete:
             for permission in sorted(unused(permitted, needs.keys())):
                 yield f"{function} may {' '.join((*permission[:2], *permission.keys))}, which no test needs"
 

@@ -102,7 +102,7 @@ def test_a_customer_that_does_not_exist(app: App, customer_id: str) -> None:
     assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
 
 
-@pytest.mark.parametrize("body", [{}, {"platformKey": 7}, {"platformKey": "qhyg", "more": 1}, []])
+@pytest.mark.parametrize("body", [{}, {"platformKey": 7}, {"platformKey": "qhyg", "more": 1}])
 def test_an_invalid_body_is_rejected(app: App, body: Any) -> None:
     """THEN 422."""
     response = app.post(f"/customers/{app.customer()['customerId']}/connections", body)

@@ -95,13 +95,18 @@ def test_a_problem_says_when_the_call_can_be_repeated(error: errors.CodatCustome
     [
         (errors.CompanyUnknown("company"), "companyId"),
         (errors.TooManyTags(3), "tags"),
-        (errors.InvalidQuery("limit", "is wrong"), "limit"),
         (errors.UnknownPlatform("abcd", PLATFORMS), "platformKey"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_problem_names_the_field(error: errors.CodatCustomersError, field: str) -> None:
     assert problem_of(error).document("request-1")["errors"] == [{"field": field, "detail": str(error)}]
+
+
+def test_an_invalid_query_names_its_parameter_once() -> None:
+    document = problem_of(errors.InvalidQuery("limit", "is wrong")).document("request-1")
+    assert document["detail"] == "limit: is wrong"
+    assert document["errors"] == [{"field": "limit", "detail": "is wrong"}]
 
 
 def test_an_unknown_platform_is_answered_with_those_on_offer() -> None:

@@ -61,3 +61,5 @@ def test_an_unknown_parameter_is_rejected_with_those_that_exist() -> None:
     allow_only({"limit": "1"}, "limit", "cursor")
     with pytest.raises(InvalidQuery, match=r"^Limit: is not a parameter here; the parameters are limit, cursor$"):
         allow_only({"limit": "1", "Limit": "2"}, "limit", "cursor")
+    with pytest.raises(InvalidQuery, match=r"^limit: is not a parameter here; this route has none$"):
+        allow_only({"limit": "1"})

@@ -67,6 +67,7 @@ def test_the_most_specific_route_is_used() -> None:
         assert event["pathParameters"] == {"thingId": "café a"}
         assert event["queryStringParameters"] == {"x": "1"}
         assert client.get("/files/a/b").json()["pathParameters"] == {"rest": "a/b"}
+        assert client.get("/things/a%0Ab").json()["pathParameters"] == {"thingId": "a\nb"}
 
 
 @pytest.mark.parametrize(
