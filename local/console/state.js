@@ -149,9 +149,12 @@ async function loadInvitations(customer) {
   if (customer?.customerId === chosen()?.customerId) update({ invitations });
 }
 
-async function loadSimulator() {
+// An answer that a later request overtook is outdated.
+let lastRequest = 0;
+export async function loadSimulator() {
+  const request = ++lastRequest;
   const [faults, settings] = await Promise.all([call("GET", "codat/faults"), call("GET", "codat/settings")]);
-  update({ faults: faults.results, settings });
+  if (request === lastRequest) update({ faults: faults.results, settings });
 }
 
 // The stream. A hidden page closes it, because browsers allow six connections to a server; the log has what it missed.

@@ -136,7 +136,7 @@ def test_every_state_is_accessible(console: Console) -> None:
     console.expect_status("Deauthorized")
     console.choose("Codat", "Limits the rate")
     console.button("Link to choose a platform").click()
-    page.get_by_role("alert").wait_for()
+    page.get_by_role("main").get_by_role("alert").wait_for()
     console.button("Rename").click()
     check("problem")
     console.button(f"Delete: {console.customer_id}").click()
