@@ -213,7 +213,7 @@ _ALL = [
 DOCUMENTED: Mapping[str, Documented] = {each.name: each for each in _ALL}
 """The problem types that a caller can get, by name."""
 
-UNREACHABLE = {"not-found", "invitation-expired", "invitation-revoked"}
+UNREACHABLE = {"not-found", "no-platform-available", "invitation-expired", "invitation-revoked"}
 """API Gateway has no route that its function lacks. The person who opens an invitation gets a page."""
 
 

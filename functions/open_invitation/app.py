@@ -26,7 +26,12 @@ _HEADERS = {
     "x-frame-options": "DENY",
     "x-robots-tag": "noindex, nofollow",
 }
-_STATES = {"invitation-expired": TEXTS.expired, "invitation-revoked": TEXTS.revoked}
+_STATES = {
+    "invitation-expired": TEXTS.expired,
+    "invitation-revoked": TEXTS.revoked,
+    "unknown-platform": TEXTS.unknown_platform,
+    "no-platform-available": TEXTS.unknown_platform,
+}
 
 
 @reads(query=None, body=True)
