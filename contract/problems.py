@@ -86,7 +86,7 @@ _ALL = [
     ),
     _of(
         errors.InvitationNotFound("acme", "9e107d9d-372b-4ef3-a9a2-2f8f3a7b4c1d"),
-        "The customer has no invitation of this id. It is unknown from 30 days after its end.",
+        "The customer has no invitation of this id. Invitations are kept for 30 days after their expiry time.",
         "Use an id from `GET /customers/{customerId}/invitations`.",
     ),
     _of(

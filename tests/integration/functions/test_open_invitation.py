@@ -384,17 +384,30 @@ def test_removed_by_the_ttl(app: App, clock: Clock) -> None:
 
 
 def test_revoked(app: App, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """THEN it ends at once, and stays revoked after its time."""
+    """THEN it ends at once, and stays revoked until 30 days after its expiry time; after that 404."""
     invitation = invite(app, platformKey="qhyg", expiresInDays=1)
     app.http.get(invitation["url"])
     app.http.delete(f"{URL}/{invitation['invitationId']}")
     for method in ("GET", "POST"):
         response = app.http.request(method, invitation["url"])
         assert (response.status_code, heading(response)) == (410, "This invitation was withdrawn")
-    clock.advance(2 * DAY)
+    clock.advance(31 * DAY - 60)
     assert heading(app.http.get(invitation["url"])) == "This invitation was withdrawn"
+    clock.advance(61)
+    assert app.http.get(invitation["url"]).status_code == 404
     assert connections(app) == []
-    assert outcomes(capsys) == ["opened", "revoked"]
+    assert outcomes(capsys) == ["opened", "revoked", "unknown"]
+
+
+def test_a_link_of_codats_ends_with_its_connection(app: App) -> None:
+    """GIVEN a link that was fetched before the revocation THEN it stays valid until the connection is deleted."""
+    invitation = invite(app, platformKey="qhyg")
+    first, second = (app.http.post(invitation["url"]).headers["location"] for _ in range(2))
+    app.http.delete(f"{URL}/{invitation['invitationId']}")
+    assert httpx.get(first).status_code == 200
+    [connection] = connections(app)
+    assert app.http.delete(f"/customers/acme/connections/{connection['connectionId']}").status_code == 204
+    assert httpx.get(second).status_code in {404, 410}
 
 
 def test_revoked_while_a_link_is_fetched(app: App, codat_wire: Proxy) -> None:
