@@ -300,6 +300,20 @@ def test_a_linked_bank_is_named_and_not_offered_again(app: App, parameters: Call
     assert (response.status_code, heading(response)) == (200, "Plaid is connected")
 
 
+def test_a_linked_bank_without_its_platform_key_is_recognised_by_name(
+    app: App, parameters: Callable[..., None], customer: dict[str, Any]
+) -> None:
+    """GIVEN a connection from Codat's hosted page, and Codat leaves out its key THEN its platform isn't offered."""
+    parameters(SOURCE_TYPES="Accounting,Banking")
+    app.codat.serializer.omit_integration_key = True
+    connection = app.codat.state.create_connection(customer["companyId"], "plad")
+    app.codat.state.link(customer["companyId"], connection.id)
+    app.codat.wait_idle()
+    assert [each["platformKey"] for each in connections(app)] == [""]
+    assert heading(app.http.get(invite(app, platformKey="plad")["url"])) == "Plaid is connected"
+    assert "plad" not in offered(app.http.get(invite(app)["url"]))
+
+
 def test_codat_shows_a_bank_as_linked_and_the_table_does_not(app: App, parameters: Callable[..., None]) -> None:
     """GIVEN a lost webhook THEN choosing the bank, which the page still offers, says that it is connected."""
     parameters(SOURCE_TYPES="Accounting,Banking")
