@@ -89,7 +89,7 @@ _ALL = [
     ),
     _of(
         errors.InvitationNotFound("acme", "9e107d9d-372b-4ef3-a9a2-2f8f3a7b4c1d"),
-        "The customer has no invitation of this id. It is unknown from 30 days after its end.",
+        "The customer has no invitation of this id. Invitations are kept for 30 days after their expiry time.",
         "Use an id from `GET /customers/{customerId}/invitations`.",
     ),
     _of(
@@ -216,7 +216,7 @@ _ALL = [
 DOCUMENTED: Mapping[str, Documented] = {each.name: each for each in _ALL}
 """The problem types that a caller can get, by name."""
 
-UNREACHABLE = {"not-found", "invitation-expired", "invitation-revoked"}
+UNREACHABLE = {"not-found", "no-platform-available", "invitation-expired", "invitation-revoked"}
 """`not-found` needs a route that API Gateway has and the function lacks. Problems of an invitation are pages."""
 
 
