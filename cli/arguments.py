@@ -234,8 +234,8 @@ Use it after items were lost. The API, webhooks and reconciles can run meanwhile
         "restore the stack's table, also a deleted one, under a new name",
         """\
 Restore the stack's table to a new table, with stream, TTL, point-in-time recovery and deletion protection.
-Raise the versions of its items, so that the app accepts events about them. Print the parameters that point
-the stack to it. Without --time it restores the newest state.
+Raise the versions of its items, so that the app accepts events about them, and revoke its invitations. Print
+the parameters that point the stack to it. Without --time it restores the newest state.
 
 Use it after the table was deleted, or if its content is wrong since a time that you know. If it is
 interrupted, repeat it with the --to that it printed.

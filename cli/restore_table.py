@@ -3,7 +3,8 @@
 DynamoDB restores items and indexes only: stream, TTL, point-in-time recovery and deletion protection are set here.
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/pointintimerecovery_restores.html
 
-Each version is raised above every published one. Otherwise the app would ignore events about the restored items.
+Each version is raised above every published one. Otherwise the app would ignore events about the restored items. Each
+invitation is revoked, because it may have been revoked since.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
-from time import sleep
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import OperatorError
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 POLL_SECONDS = 20.0
 TTL_ATTRIBUTE = "expiresAt"
 CONCURRENCY = 16
-"""Threads that raise versions."""
+"""Threads that change items."""
+MAX_START = 60.0
+"""Seconds after which DynamoDB must show the table that it restores."""
+_PENDING = {"CREATING", "UPDATING"}
 
 
 def restore_table(client: DynamoDBClient, stack: str, source: str, *, to: str, time: datetime | None) -> None:
@@ -45,11 +49,10 @@ def restore_table(client: DynamoDBClient, stack: str, source: str, *, to: str, t
         raise OperatorError(f"The table {restored} exists. If its restore was interrupted, give TO={restored}.")
     else:
         _continue(source, table)
-    _wait_until_active(client, restored)
-    # Before the stream, which would contain every item otherwise.
-    _raise_versions(client, restored)
-    table = _describe(client, restored) or {}
+    table = _wait_until_active(client, restored)
     if not table.get("StreamSpecification", {}).get("StreamEnabled"):
+        # Before the stream, which would contain every item otherwise. With a stream, the stack may use the table.
+        _change_items(client, restored)
         stream: Any = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
         client.update_table(TableName=restored, StreamSpecification=stream)
         _wait_until_active(client, restored)
@@ -61,8 +64,7 @@ def restore_table(client: DynamoDBClient, stack: str, source: str, *, to: str, t
         TableName=restored, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
     )
     client.update_table(TableName=restored, DeletionProtectionEnabled=True)
-    _wait_until_active(client, restored)
-    table = _describe(client, restored) or {}
+    table = _wait_until_active(client, restored)
     print(f"Restored {source} to {restored}, with stream, TTL and point-in-time recovery.")
     print("Add these parameters to the stack's parameter_overrides in samconfig.toml, and deploy:")
     print(f'  ExistingTableArn="{table["TableArn"]}" ExistingTableStreamArn="{table["LatestStreamArn"]}"')
@@ -76,12 +78,12 @@ def _start(client: DynamoDBClient, source: str, restored: str, time: datetime | 
     if _describe(client, source) is not None:
         moment: Any = {"UseLatestRestorableTime": True} if time is None else {"RestoreDateTime": time}
         client.restore_table_to_point_in_time(SourceTableName=source, TargetTableName=restored, **moment)
-        state = "point-in-time recovery"
+        origin = "point-in-time recovery"
     else:
         backup = _newest_backup(client, source, time)
         client.restore_table_from_backup(TargetTableName=restored, BackupArn=backup["BackupArn"])
-        state = f"the backup of {_text(backup['BackupCreationDateTime'])}"
-    print(f"Restoring {source} to {restored} from {state}. This takes up to an hour.")
+        origin = f"the backup of {_text(backup['BackupCreationDateTime'])}"
+    print(f"Restoring {source} to {restored} from {origin}. This takes up to an hour.")
     print(f"If this command is interrupted, repeat it with TO={restored}", flush=True)
 
 
@@ -111,36 +113,46 @@ def _continue(source: str, table: Mapping[str, Any]) -> None:
     print(f"Continuing the restore to {table['TableName']}, with the state of {state}.", flush=True)
 
 
-def _raise_versions(client: DynamoDBClient, restored: str) -> None:
-    """Set every version to the current millisecond, in DynamoDB's clock, unless it is higher."""
+def _change_items(client: DynamoDBClient, restored: str) -> None:
+    """Revoke every invitation, and set every version to the current millisecond, in DynamoDB's clock."""
     pages = client.get_paginator("scan").paginate(
         TableName=restored,
-        FilterExpression="attribute_exists(version)",
-        ProjectionExpression="pk, sk",
+        FilterExpression="attribute_exists(version) OR attribute_exists(tokenHash)",
+        ProjectionExpression="pk, sk, tokenHash",
         ConsistentRead=True,
     )
     with ThreadPoolExecutor(CONCURRENCY) as pool:
         for page in pages:
             version = str(int(response_time(page) * 1000))
-            list(pool.map(partial(_raise_version, client, restored, version), page["Items"]))
+            list(pool.map(partial(_change_item, client, restored, version), page["Items"]))
 
 
-def _raise_version(client: DynamoDBClient, restored: str, version: str, key: Mapping[str, Any]) -> None:
+def _change_item(client: DynamoDBClient, restored: str, version: str, item: Mapping[str, Any]) -> None:
+    is_invitation = "tokenHash" in item
+    name, value = ("revoked", {"BOOL": True}) if is_invitation else ("version", {"N": version})
     try:
         client.update_item(
             TableName=restored,
-            Key=key,
-            UpdateExpression="SET version = :version",
-            ConditionExpression="version < :version",
-            ExpressionAttributeValues={":version": {"N": version}},
+            Key={"pk": item["pk"], "sk": item["sk"]},
+            UpdateExpression="SET #name = :value",
+            ConditionExpression="attribute_exists(pk)" if is_invitation else "#name < :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": value},
         )
     except client.exceptions.ConditionalCheckFailedException:
-        return  # an earlier run raised it, or the item was deleted meanwhile
+        return  # its version is higher, as after another process raised it, or the item was deleted meanwhile
 
 
-def _wait_until_active(client: DynamoDBClient, name: str) -> None:
-    while (_describe(client, name) or {}).get("TableStatus") != "ACTIVE":
+def _wait_until_active(client: DynamoDBClient, name: str) -> dict[str, Any]:
+    """Return the table when it is active. Raises OperatorError if it can't become active."""
+    start = monotonic()
+    while (table := _describe(client, name)) is None or table["TableStatus"] != "ACTIVE":
+        if table is None and monotonic() - start > MAX_START:
+            raise OperatorError(f"The table {name} doesn't exist. Was it deleted meanwhile?")
+        if table is not None and table["TableStatus"] not in _PENDING:
+            raise OperatorError(f"The table {name} is {table['TableStatus']}, so it can't be used.")
         sleep(POLL_SECONDS)
+    return table
 
 
 def _describe(client: DynamoDBClient, name: str) -> dict[str, Any] | None:

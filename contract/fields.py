@@ -138,7 +138,7 @@ FIELDS: dict[str, Field] = {
     ),
     "previousStatus": ("The status before. Null if the connection was new.", "PendingAuth"),
     "applied": ("Whether it decided the state. False if it came late, after something newer.", True),
-    "message": ("What API Gateway says.", "Forbidden"),
+    "message": ("API Gateway's error message.", "Forbidden"),
     "type": ("The problem's type, which is stable. Each type has a page in `docs/problems/`.", None),
     "title": ("The problem in a few words.", None),
     "Problem.status": ("The HTTP status.", None),

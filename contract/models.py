@@ -1,4 +1,4 @@
-"""The bodies of answers and change events. Tests hold every real one against these models."""
+"""The bodies of answers and change events. A pytest plugin validates every real one against these models."""
 
 from typing import Annotated, Literal
 

@@ -76,8 +76,8 @@ _DESCRIPTION = """\
 Creates an app's customers as companies in Codat, connects and unlinks their accounting platforms, and keeps the stored
 state current.
 
-Requests are signed with AWS Signature Version 4, service `execute-api`. All calls can be repeated. Unknown fields and
-query parameters are refused. Clients ignore fields that they don't know.
+Requests are signed with AWS Signature Version 4, service `execute-api`. All calls but `createInvitation` are
+idempotent. Unknown fields and query parameters are refused. Clients ignore fields that they don't know.
 
 Times are UTC with seven decimals, so they sort as text. A problem's `type` is stable, and `docs/problems/` has a page
 for each."""
@@ -116,6 +116,7 @@ def document(template: Template | None = None) -> Object:
             },
             {"name": "Platforms", "description": "What a customer can connect."},
             {"name": "Codat's webhooks", "description": "For Codat, not for apps."},
+            {"name": "Change events", "description": "What your app receives at its webhook, or from the event bus."},
         ],
         "paths": paths,
         "webhooks": {event_type: {"post": _webhook(event_type)} for event_type in models.CHANGE_EVENTS},
@@ -171,7 +172,7 @@ def _operation(route: Route, operation: Operation) -> Object:
         "security": [{"sigv4": []} if route.iam else {"codatSignature": []}],
         **({"parameters": parameters} if parameters else {}),
         **_request_body(operation),
-        "responses": dict(sorted({**_answers(operation), **_refusals(operation, iam=route.iam)}.items())),
+        "responses": dict(sorted({**_responses(operation), **_problem_responses(operation, iam=route.iam)}.items())),
     }
 
 
@@ -181,7 +182,7 @@ def _path_parameter(name: str) -> Object:
 
 def _request_body(operation: Operation) -> Object:
     if operation.is_webhook:
-        # Whatever is signed is accepted: what can't be parsed is quarantined.
+        # A signed body that can't be parsed is accepted and quarantined.
         content: Object = {"schema": {"description": "An event of Codat, or anything else that Codat has signed."}}
     elif operation.body:
         content = {"schema": reference(operation.body.__name__), "example": dict(operation.example)}
@@ -190,7 +191,7 @@ def _request_body(operation: Operation) -> Object:
     return {"requestBody": {"required": operation.is_body_required, "content": {"application/json": content}}}
 
 
-def _answers(operation: Operation) -> dict[str, Object]:
+def _responses(operation: Operation) -> dict[str, Object]:
     return {
         str(status): {
             "description": answer.summary,
@@ -201,16 +202,16 @@ def _answers(operation: Operation) -> dict[str, Object]:
     }
 
 
-def _refusals(operation: Operation, *, iam: bool) -> dict[str, Object]:
+def _problem_responses(operation: Operation, *, iam: bool) -> dict[str, Object]:
     documented = problems.statuses_of(operation.all_problems)
     gateway = {status: text for status, text in _GATEWAY.items() if iam or status != 403}  # noqa: PLR2004
     return {
-        str(status): _refusal(documented.get(status, []), gateway.get(status))
+        str(status): _problem_response(documented.get(status, []), gateway.get(status))
         for status in sorted({*documented, *gateway})
     }
 
 
-def _refusal(kinds: list[problems.Documented], gateway: str | None) -> Object:
+def _problem_response(kinds: list[problems.Documented], gateway: str | None) -> Object:
     names = [", ".join(f"[`{kind.name}`](problems/{kind.name}.md)" for kind in kinds)] if kinds else []
     content: Object = {}
     if kinds:

@@ -203,7 +203,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             _INVITATIONS,
             "A URL for somebody who is not in the app",
             {201: Answer("The invitation is new: each call makes another.", models.CreatedInvitation)},
-            "Whoever opens the URL can connect a platform to this customer.",
+            "Anyone with the URL can connect a platform to this customer.",
             body=NewInvitation,
             is_body_required=False,
             example={"platformKey": "qhyg", "expiresInDays": 14},

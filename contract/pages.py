@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from typing import Any
 
-from contract import models, openapi, problems
+from contract import models, problems
 from contract.operations import OPERATIONS, Operation
-from contract.schemas import Schema
+from contract.schemas import Schema, components
 
 _TABLE = re.compile(r"(<!-- table (\w+): `make openapi` writes it -->\n).*?(<!-- end -->)", re.DOTALL)
 _OF_EVERY_ROUTE = frozenset(problem for operation in OPERATIONS.values() for problem in operation.common_problems)
@@ -49,16 +49,22 @@ def problem_page(problem: problems.Documented) -> str:
         _relative(problem.to_do),
         "## Example",
         _json(problem.example_document()),
-        *(["With the header `Retry-After`, in seconds."] if problem.has_retry_after else []),
+        *_retry_after(problem),
         "## Routes",
         _common_routes(problem.name) if anywhere else "\n".join(f"- `{route}`" for route in routes),
         "All problems: [the API](../api.md#problems).",
     )
 
 
+def _retry_after(problem: problems.Documented) -> list[str]:
+    if problem.may_have_retry_after:
+        return ["With the header `Retry-After`, in seconds, if Codat sent one."]
+    return ["With the header `Retry-After`, in seconds."] if problem.has_retry_after else []
+
+
 def event_page(event_type: str) -> str:
     model = models.CHANGE_EVENTS[event_type]
-    schema = openapi.document()["components"]["schemas"][model.__name__]
+    schema = components()[model.__name__]
     return _page(
         f"# {event_type}",
         models.summary(model),
@@ -101,7 +107,7 @@ def _statuses(operation: Operation) -> str:
 
 
 def _all_fields() -> str:
-    schemas = openapi.document()["components"]["schemas"]
+    schemas = components()
     listed = (models.Customer, models.Connection, models.Invitation, models.Platform, models.TimelineEntry)
     return "\n\n".join(
         f"### {_words(model.__name__)}\n\n{_table(('field', 'type', 'meaning'), _fields(schemas[model.__name__]))}"
@@ -142,7 +148,7 @@ def _problems() -> str:
 
 def _events() -> str:
     return _table(
-        ("`detail-type`", "says", "schema"),
+        ("`detail-type`", "meaning", "schema"),
         (
             (
                 f"[`{event_type}`](event-types/{event_type}.md)",
@@ -156,11 +162,10 @@ def _events() -> str:
 
 def _common_routes(name: str) -> str:
     routes = [key for key, operation in OPERATIONS.items() if name in operation.common_problems]
-    if len(routes) >= len(OPERATIONS) - 1:
-        return "Every route."
-    if name == "malformed-json":
-        return "\n".join(f"- `{route}`" for route in routes)
-    return "Every route that calls Codat:\n\n" + "\n".join(f"- `{route}`" for route in routes)
+    others = [f"`{key}`" for key in OPERATIONS if key not in routes]
+    if len(others) <= 1:
+        return " ".join(["Every route", *(["except", *others] if others else [])]) + "."
+    return "\n".join(f"- `{route}`" for route in routes)
 
 
 def _relative(text: str) -> str:

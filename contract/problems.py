@@ -1,7 +1,7 @@
 """Each problem type: when it occurs, what the caller does, and an example, which the service's own errors make."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contract.fields import COMPANY, CONNECTION
@@ -26,6 +26,8 @@ class Documented:
     when: str
     to_do: str
     example: Problem
+    may_have_retry_after: bool = False
+    """The example has none, but Codat may send one, which is passed on."""
 
     @property
     def name(self) -> str:
@@ -37,7 +39,7 @@ class Documented:
 
     @property
     def has_retry_after(self) -> bool:
-        return self.example.retry_after is not None
+        return self.example.retry_after is not None or self.may_have_retry_after
 
     def example_document(self) -> dict[str, Any]:
         return self.example.document(REQUEST_ID)
@@ -47,11 +49,12 @@ def _of(error: errors.CodatCustomersError, when: str, to_do: str) -> Documented:
     return Documented(when, to_do, problem_of(error))
 
 
-def _codat(kind: type[errors.CodatError], message: str, when: str, to_do: str, **attributes: Any) -> Documented:
+def _codat(
+    kind: type[errors.CodatError], message: str, when: str, to_do: str, retry_after: int | None = None
+) -> Documented:
     error = kind(message, correlation_id="4bb8e1a7c0f9d2e3")
-    for name, value in attributes.items():
-        setattr(error, name, value)
-    return _of(error, when, to_do)
+    error.retry_after = retry_after
+    return replace(_of(error, when, to_do), may_have_retry_after=kind is errors.CodatUnavailable)
 
 
 def _invalid(field: str, detail: str) -> Problem:
@@ -86,7 +89,7 @@ _ALL = [
     ),
     _of(
         errors.InvitationNotFound("acme", "9e107d9d-372b-4ef3-a9a2-2f8f3a7b4c1d"),
-        "The customer has no invitation of this id. It is unknown from 30 days after its end.",
+        "The customer has no invitation of this id. Invitations are kept for 30 days after their expiry time.",
         "Use an id from `GET /customers/{customerId}/invitations`.",
     ),
     _of(
@@ -135,7 +138,7 @@ _ALL = [
         Problem(TOO_LARGE, "A webhook has at most 262144 bytes."),
     ),
     Documented(
-        "A field of the body is missing, wrong or unknown, or the route has no body.",
+        "A field of the body is missing, wrong or unknown, or the request has a body and the route takes none.",
         "Correct each field in `errors`. If your app sent what a user typed, show `detail` beside the field.",
         _invalid("name", "String should have at least 1 character"),
     ),
@@ -196,7 +199,7 @@ _ALL = [
         "Codat answered 404: Not found.",
         "The platform was disabled in Codat's portal within the last minute, or the company or connection was "
         "deleted at Codat meanwhile.",
-        "Repeat the call: it then says which of them it was.",
+        "Repeat the call: the next answer names the cause.",
     ),
     _of(
         errors.StoreUnavailable("DynamoDB can't be reached. Repeat this call later."),
@@ -213,8 +216,8 @@ _ALL = [
 DOCUMENTED: Mapping[str, Documented] = {each.name: each for each in _ALL}
 """The problem types that a caller can get, by name."""
 
-UNREACHABLE = {"not-found", "invitation-expired", "invitation-revoked"}
-"""API Gateway has no route that its function lacks. The person who opens an invitation gets a page."""
+UNREACHABLE = {"not-found", "no-platform-available", "invitation-expired", "invitation-revoked"}
+"""`not-found` needs a route that API Gateway has and the function lacks. Problems of an invitation are pages."""
 
 
 def statuses_of(names: Iterable[str]) -> dict[int, list[Documented]]:

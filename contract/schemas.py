@@ -13,7 +13,7 @@ from contract.problems import DOCUMENTED, Documented
 
 Schema = dict[str, Any]
 
-_SHARED_BY_PROBLEMS = [models.FieldError, models.PlatformName, models.Message]
+_OTHER_BODIES = [models.FieldError, models.PlatformName, models.Message]
 _DESCRIPTIONS = {
     "Status": "A connection's status: `PendingAuth` before the first authorisation, `Linked`, `Unlinked` by the app, "
     "`Deauthorized` by the platform, `Deleted` for good.",
@@ -31,7 +31,7 @@ def components() -> dict[str, Schema]:
     bodies = {operation.body for operation in OPERATIONS.values() if operation.body}
     answers = {answer.model for operation in OPERATIONS.values() for answer in operation.answers.values()} - {None}
     given: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in bodies]
-    given += [(model, "serialization") for model in (*answers, *_SHARED_BY_PROBLEMS, *models.CHANGE_EVENTS.values())]  # type: ignore[misc]
+    given += [(model, "serialization") for model in (*answers, *_OTHER_BODIES, *models.CHANGE_EVENTS.values())]  # type: ignore[misc]
     _, document = models_json_schema(given, ref_template="#/components/schemas/{model}")
     schemas = document["$defs"] | {problem_name(each): _problem(each) for each in DOCUMENTED.values()}
     parents = _parents(model for model, _ in given)
@@ -89,8 +89,8 @@ def _problem(problem: Documented) -> Schema:
 
 def _parents(given: Iterable[type[BaseModel]]) -> dict[str, list[str]]:
     """Return the names of each model and its bases; a problem has the base Problem."""
-    found = {model.__name__: [base.__name__ for base in model.__mro__] for model in given}
-    return found | {problem_name(each): [problem_name(each), "Problem"] for each in DOCUMENTED.values()}
+    bases = {model.__name__: [base.__name__ for base in model.__mro__] for model in given}
+    return bases | {problem_name(each): [problem_name(each), "Problem"] for each in DOCUMENTED.values()}
 
 
 def _documented(schema: Schema, names: list[str]) -> Schema:

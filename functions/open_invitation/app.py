@@ -26,7 +26,12 @@ _HEADERS = {
     "x-frame-options": "DENY",
     "x-robots-tag": "noindex, nofollow",
 }
-_STATES = {"invitation-expired": TEXTS.expired, "invitation-revoked": TEXTS.revoked}
+_STATES = {
+    "invitation-expired": TEXTS.expired,
+    "invitation-revoked": TEXTS.revoked,
+    "unknown-platform": TEXTS.unknown_platform,
+    "no-platform-available": TEXTS.unknown_platform,
+}
 
 
 @reads(query=None, body=True)
@@ -34,8 +39,8 @@ def show(request: Request) -> Response:
     try:
         opened = open_invitation(_token(request), codat.context(request))
     except InvitationUnknown:
-        return _unknown(request)
-    return _shown(opened, request)
+        return _not_found_response(request)
+    return _page_response(opened, request)
 
 
 @reads(query=None, body=True)
@@ -43,9 +48,9 @@ def follow(request: Request) -> Response:
     try:
         result = follow_invitation(_token(request), _chosen_platform(request), codat.context(request))
     except InvitationUnknown:
-        return _unknown(request)
+        return _not_found_response(request)
     if isinstance(result, OpenedInvitation):
-        return _shown(result, request)
+        return _page_response(result, request)
     return Response(HTTPStatus.SEE_OTHER, headers={**_HEADERS, "location": result})
 
 
@@ -57,13 +62,13 @@ def respond_to_problem(problem: Problem, request: Request) -> Response:
     return _html(problem.kind.status, problem_page(state, _design(), _form_targets()), request, retry_after)
 
 
-def _unknown(request: Request) -> Response:
+def _not_found_response(request: Request) -> Response:
     """Everyone can send random tokens, so these responses are counted, and not logged."""
     page = problem_page(TEXTS.unknown, _design(), _form_targets())
     return replace(_html(HTTPStatus.NOT_FOUND, page, request), is_logged=False)
 
 
-def _shown(opened: OpenedInvitation, request: Request) -> Response:
+def _page_response(opened: OpenedInvitation, request: Request) -> Response:
     return _html(HTTPStatus.OK, invitation_page(opened, _design(), _form_targets()), request)
 
 

@@ -67,21 +67,29 @@ class Page:
 def invitation_page(opened: OpenedInvitation, design: Design, form_targets: Iterable[str]) -> Page:
     """Return the page of an open invitation. `form_targets` are the sources to which its form may lead."""
     names = {"app": design.app_name, "customer": opened.customer_name}
-    if opened.linked_platform is not None:
-        return _page(TEXTS.connected, {**names, "platform": opened.linked_platform}, design, form_targets)
+    linked = {**names, "platform": opened.linked_platform or ""}
     if not opened.platforms:
-        return problem_page(TEXTS.unavailable, design, form_targets)
+        return _page(TEXTS.connected, linked, design, form_targets)
     if len(opened.platforms) > 1:
-        rows = "\n".join(f"<li>{_button(each, each.name, design)}</li>" for each in opened.platforms)
-        form = f'<form method="post">\n<ul aria-label="{escape(TEXTS.platforms)}">\n{rows}\n</ul>\n</form>'
-        return _page(TEXTS.choice, names, design, form_targets, form, logos=_logos(opened.platforms, design))
-    [platform] = opened.platforms
-    names |= {"platform": platform.name, "data": TEXTS.data.get(platform.source_type, TEXTS.other_data)}
+        state, form = TEXTS.choice, _choice_form(opened.platforms, design)
+    else:
+        [platform] = opened.platforms
+        names |= {"platform": platform.name, "data": TEXTS.data.get(platform.source_type, TEXTS.other_data)}
+        state, form = TEXTS.ready, _ready_form(platform, names, design)
+    if opened.linked_platform is not None:
+        form = f"{_paragraph(TEXTS.also_connected, linked)}\n{form}"
+    return _page(state, names, design, form_targets, form, logos=_logos(opened.platforms, design))
+
+
+def _choice_form(platforms: Iterable[Platform], design: Design) -> str:
+    rows = "\n".join(f"<li>{_button(each, each.name, design)}</li>" for each in platforms)
+    return f'<form method="post">\n<ul aria-label="{escape(TEXTS.platforms)}">\n{rows}\n</ul>\n</form>'
+
+
+def _ready_form(platform: Platform, names: Mapping[str, str], design: Design) -> str:
     button = _button(platform, TEXTS.ready.button.format_map(names), design, css_class="main")
     form = f'<form method="post">\n{button}\n</form>'
-    if platform.needs_connector:
-        form = f"{_paragraph(TEXTS.connector, names)}\n{form}"
-    return _page(TEXTS.ready, names, design, form_targets, form, logos=_logos(opened.platforms, design))
+    return f"{_paragraph(TEXTS.connector, names)}\n{form}" if platform.needs_connector else form
 
 
 def problem_page(state: State, design: Design, form_targets: Iterable[str]) -> Page:

@@ -22,7 +22,10 @@ class Texts:
     expired: State
     revoked: State
     unknown: State
+    unknown_platform: State
     unavailable: State
+    also_connected: str
+    """Added if a platform is connected, and another one can be chosen."""
     connector: str
     """Added if the platform runs on the person's own computer."""
     platforms: str
@@ -61,11 +64,13 @@ ENGLISH = Texts(
         "This invitation doesn't exist",
         ("Check that you opened the whole address. If it still doesn't work, ask {app} for a new invitation.",),
     ),
+    unknown_platform=State("This software is not available any more", ("Ask {app} for a new invitation.",)),
     unavailable=State(
         "Please try again in a moment",
         ("The connection can't be made right now. Your invitation stays as it is.",),
         "Try again",
     ),
+    also_connected="{platform} is connected. You can connect other software too.",
     connector=(
         "{platform} runs on your own computer, and the next page has you install a connector there. Open this page on "
         "that computer."

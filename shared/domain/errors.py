@@ -117,6 +117,7 @@ class AccountingConnectionExists(Refused):
             f"{platform_name} is linked by connection {connection_id}, and a customer has one accounting "
             "platform at a time. Unlink or delete that connection first."
         )
+        self.platform_name = platform_name
 
 
 class ConnectionNotLinked(Refused):
@@ -147,6 +148,11 @@ class InvitationUnknown(Refused):
 
     def __init__(self) -> None:
         super().__init__("There is no such invitation, or its customer was deleted.")
+
+
+class NoPlatformAvailable(Refused):
+    def __init__(self) -> None:
+        super().__init__("No platform is available. Enable one in Codat's portal, and check the platforms' parameters.")
 
 
 class InvitationExpired(Refused):

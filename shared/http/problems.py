@@ -62,6 +62,7 @@ KINDS: Mapping[type[errors.CodatCustomersError], ProblemType] = {
     errors.ConnectionIsDeleted: ProblemType(409, "connection-deleted", "The connection was deleted"),
     errors.InvitationNotFound: ProblemType(404, "invitation-not-found", "Invitation not found"),
     errors.TooManyInvitations: ProblemType(409, "too-many-invitations", "The customer has too many open invitations"),
+    errors.NoPlatformAvailable: ProblemType(422, "no-platform-available", "No platform is available"),
     errors.InvitationExpired: ProblemType(410, "invitation-expired", "The invitation has expired"),
     errors.InvitationRevoked: ProblemType(410, "invitation-revoked", "The invitation was revoked"),
     errors.CodatRejectedCredentials: ProblemType(

@@ -96,7 +96,7 @@ def _candidates(
     def is_candidate(listed: StatusUpdate) -> bool:
         source = stored.get(listed.connection_id, listed.source)
         source = source if source.platform_key else listed.source
-        return _is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform, others))
+        return is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform, others))
 
     candidates = filter(is_candidate, _listed(customer, platform, context))
     return sorted(candidates, key=lambda listed: (listed.status is not Status.LINKED, listed.created_at))
@@ -105,7 +105,7 @@ def _candidates(
 def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | None:
     """Return the existing connection to the platform with a fresh link; None if there is none."""
     existing = sync_connections(_listed(customer, platform, context), customer, context, event_type="found")
-    on_platform = [connection for connection in existing if _is_on(connection.source, platform)]
+    on_platform = [connection for connection in existing if is_on(connection.source, platform)]
     for other in existing:
         are_accounting = platform.source_type == other.source.source_type == ACCOUNTING
         if are_accounting and other.status is Status.LINKED and other not in on_platform:
@@ -129,7 +129,7 @@ def _listed(customer: Customer, platform: Platform, context: CodatContext) -> li
     return listed
 
 
-def _is_on(source: Source, platform: Platform) -> bool:
+def is_on(source: Source, platform: Platform) -> bool:
     """Return whether the source is this platform; by its name if Codat left out the key, as its contract allows."""
     return source.platform_key == platform.key or (not source.platform_key and source.platform_name == platform.name)
 

@@ -5,7 +5,7 @@ Following it creates the connection if there is none, and fetches a fresh link f
 alone: it is neither stored nor logged.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ from shared.domain.invitations import Invitation, hash_of, new_token
 from shared.domain.platforms import ACCOUNTING, Platform
 from shared.domain.timeline import INVITATION, Actor
 from shared.domain.timestamps import timestamp_of
-from shared.services.connections import ConnectionResult, create_connection
+from shared.services.connections import ConnectionResult, create_connection, is_on
 from shared.services.context import CodatContext, Context
 from shared.services.links import require_link
 from shared.services.platforms import available_platform, available_platforms
@@ -34,9 +34,9 @@ class OpenedInvitation:
 
     customer_name: str = field(repr=False)
     platforms: tuple[Platform, ...]
-    """The invitation's platform, or those to choose from."""
+    """The invitation's platform, or those to choose from. Empty if nothing is left to connect."""
     linked_platform: str | None
-    """The name of the platform that is connected already."""
+    """The name of the platform that was connected last, of those that the invitation is for."""
 
 
 def create_invitation(
@@ -84,13 +84,11 @@ def revoke_invitation(customer_id: str, invitation_id: str, context: Context) ->
 def open_invitation(token: str, context: CodatContext) -> OpenedInvitation:
     """Return what the page shows. It changes nothing.
 
-    Raises InvitationUnknown, InvitationExpired or InvitationRevoked; UnknownPlatform if its platform is no longer
-    available; and Codat's errors if no list of platforms is stored.
+    Raises InvitationUnknown, InvitationExpired or InvitationRevoked; UnknownPlatform or NoPlatformAvailable if its
+    platform, or every platform, is no longer available; and Codat's errors if no list of platforms is stored.
     """
     invitation, customer = _require_open(token, context)
-    opened = _opened(invitation, customer, context)
-    _count("opened" if opened.linked_platform is None else "connected", context)
-    return opened
+    return _counted(_opened(invitation, customer, context), context)
 
 
 def follow_invitation(token: str, platform_key: str | None, context: CodatContext) -> str | OpenedInvitation:
@@ -101,25 +99,33 @@ def follow_invitation(token: str, platform_key: str | None, context: CodatContex
     """
     invitation, customer = _require_open(token, context)
     context = replace(context, actor=Actor(INVITATION, invitation.invitation_id))
-    opened = _opened(invitation, customer, context)
     chosen = invitation.platform_key or platform_key
-    platform = next((platform for platform in opened.platforms if platform.key == chosen), None)
-    if opened.linked_platform is None and platform is not None:
-        try:
-            result = _when_free(lambda: create_connection(customer.customer_id, platform, context), context)
-        except (errors.CompanyGone, errors.CustomerNotFound) as error:
-            raise _unknown(context) from error
-        except errors.AccountingConnectionExists:
-            result = None
+    platform = next((each for each in _offered(invitation, context) if each.key == chosen), None)
+    if platform is None:
+        return _counted(_opened(invitation, customer, context), context)
+    linked_platform = _last_linked([platform], _linked(customer, context))
+    if linked_platform is None:
+        result = _connect(customer, platform, context)
         # It may have been revoked meanwhile.
-        invitation, customer = _require_open(token, context)
-        if result is not None and result.connection.status is not Status.LINKED:
+        _, customer = _require_open(token, context)
+        if isinstance(result, ConnectionResult):
             link_url = require_link(result.link_url)
             _count("followed", context)
             return link_url
-        opened = _opened(invitation, customer, context)
-    _count("opened" if opened.linked_platform is None else "connected", context)
-    return opened
+        linked_platform = result
+    return _counted(OpenedInvitation(customer.profile.name, (), linked_platform), context)
+
+
+def _connect(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | str:
+    """Return the connection with a fresh link; if Codat shows a linked one in its place, the name of its platform."""
+    try:
+        result = _when_free(lambda: create_connection(customer.customer_id, platform, context), context)
+    except (errors.CompanyGone, errors.CustomerNotFound) as error:
+        raise _unknown(context) from error
+    except errors.AccountingConnectionExists as error:
+        return error.platform_name
+    connection = result.connection
+    return connection.source.platform_name if connection.status is Status.LINKED else result
 
 
 def _require_open(token: str, context: Context) -> tuple[Invitation, Customer]:
@@ -148,24 +154,49 @@ def _unknown(context: Context) -> errors.InvitationUnknown:
 
 
 def _opened(invitation: Invitation, customer: Customer, context: CodatContext) -> OpenedInvitation:
-    if invitation.platform_key is None:
-        platforms = tuple(available_platforms(context))
-    else:
-        platforms = (available_platform(invitation.platform_key, context),)
-    # A customer has one linked accounting platform at a time.
-    is_for_accounting = invitation.platform_key is None or platforms[0].source_type == ACCOUNTING
-
-    def occupies(connection: Connection) -> bool:
-        is_other_accounting = is_for_accounting and connection.source.source_type == ACCOUNTING
-        return connection.source.platform_key == invitation.platform_key or is_other_accounting
-
-    linked = [each for each in context.connections.of_company(customer.company_id) if each.status is Status.LINKED]
-    occupying = next(filter(occupies, linked), None)
+    offered, linked = _offered(invitation, context), _linked(customer, context)
     return OpenedInvitation(
         customer_name=customer.profile.name,
-        platforms=platforms,
-        linked_platform=None if occupying is None else occupying.source.platform_name,
+        platforms=tuple(platform for platform in offered if _last_linked([platform], linked) is None),
+        linked_platform=_last_linked(offered, linked),
     )
+
+
+def _offered(invitation: Invitation, context: CodatContext) -> list[Platform]:
+    """Return the platforms that the invitation is for. Raises UnknownPlatform or NoPlatformAvailable."""
+    if invitation.platform_key is not None:
+        return [available_platform(invitation.platform_key, context)]
+    platforms = available_platforms(context)
+    if not platforms:
+        raise errors.NoPlatformAvailable
+    return platforms
+
+
+def _linked(customer: Customer, context: Context) -> list[Connection]:
+    """Return the linked connections, the last one first."""
+    connections = context.connections.of_company(customer.company_id)
+    linked = [connection for connection in connections if connection.status is Status.LINKED]
+    return sorted(linked, key=lambda connection: connection.linked_at or "", reverse=True)
+
+
+def _last_linked(platforms: Iterable[Platform], linked: Iterable[Connection]) -> str | None:
+    """Return the platform's name of the first connection that stands in place of one of the platforms."""
+    return next(
+        (
+            connection.source.platform_name
+            for connection in linked
+            if any(_stands_for(connection, platform) for platform in platforms)
+        ),
+        None,
+    )
+
+
+def _stands_for(connection: Connection, platform: Platform) -> bool:
+    """Return whether the platform can't be connected beside the linked connection.
+
+    It is to the same platform, or both are accounting platforms: a customer has one of these at a time.
+    """
+    return is_on(connection.source, platform) or platform.source_type == connection.source.source_type == ACCOUNTING
 
 
 def _when_free(create: Callable[[], ConnectionResult], context: CodatContext) -> ConnectionResult:
@@ -181,3 +212,8 @@ def _when_free(create: Callable[[], ConnectionResult], context: CodatContext) ->
 
 def _count(outcome: str, context: Context) -> None:
     context.telemetry.count("Invitation", outcome=outcome)
+
+
+def _counted(opened: OpenedInvitation, context: Context) -> OpenedInvitation:
+    _count("opened" if opened.platforms else "connected", context)
+    return opened

@@ -11,7 +11,7 @@ from shared.store.customers import owned_pointer
 from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, Table, check, delete, put
 
 KEPT_AFTER_EXPIRY = timedelta(days=30)
-"""Until then, the page says that the invitation has expired or was revoked."""
+"""For this time after its expiry time, the page says that the invitation has expired or was revoked."""
 
 MAX_CONFLICTS = 25
 """Each conflict is another invitation, and after `MAX_OPEN` of them the limit is reached."""

@@ -19,6 +19,7 @@ from local.demo.__main__ import run_demo
 from local.demo.printer import Printer, document_lines, shortened
 from local.gateway.invocation import Handler, load_handlers
 from local.settings import LocalSettings, new_webhook_secret
+from local.stack import running_stack
 from local.template import Template
 from local.terminal import CACHE
 
@@ -77,6 +78,13 @@ def test_it_needs_the_simulator() -> None:
     assert "CODAT_BASE_URL" in process.stderr
 
 
+@pytest.fixture(scope="module")
+def handlers() -> dict[str, Handler]:
+    """The functions' handlers, imported while a stack runs, because they build their clients then."""
+    with running_stack(LocalSettings.from_environment({"PORT": "0"})):
+        return load_handlers(Template.load())
+
+
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -108,9 +116,10 @@ def with_status(status: int) -> Change:
         ("OpenInvitationFunction", with_status(410), "A mail scanner opens it", "is 410, not 200"),
     ],
 )
-def test_a_wrong_result_fails_with_the_name_of_its_step(function: str, change: Change, step: str, reason: str) -> None:
+def test_a_wrong_result_fails_with_the_name_of_its_step(
+    handlers: dict[str, Handler], function: str, change: Change, step: str, reason: str
+) -> None:
     """GIVEN a function with a wrong result THEN the demo prints the step, the reason and the log."""
-    handlers = load_handlers(Template.load())
     code, output = run({**handlers, function: changed(handlers[function], change)})
     assert code == 1
     failure = output[output.index("Failed at: ") :]
@@ -119,24 +128,25 @@ def test_a_wrong_result_fails_with_the_name_of_its_step(function: str, change: C
     assert "the log" in failure
 
 
-def test_a_webhook_that_doesnt_arrive_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webhook_that_doesnt_arrive_is_a_failure(
+    handlers: dict[str, Handler], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """GIVEN dropped webhooks THEN the demo fails after a timeout."""
     monkeypatch.setattr(scenario, "_WEBHOOK_TIMEOUT_WITH_FAULTS", 0.3)
-    code, output = run(load_handlers(Template.load()), faults=["kind=webhook-drop"])
+    code, output = run(handlers, faults=["kind=webhook-drop"])
     assert code == 1
     assert "no connection.connected arrived within" in output
 
 
-def test_a_fault_that_doesnt_occur_is_a_failure() -> None:
+def test_a_fault_that_doesnt_occur_is_a_failure(handlers: dict[str, Handler]) -> None:
     """GIVEN a fault of a path that is not called THEN the demo fails, because it has shown nothing."""
-    code, output = run(load_handlers(Template.load()), faults=["kind=status,path=/nowhere"])
+    code, output = run(handlers, faults=["kind=status,path=/nowhere"])
     assert code == 1
     assert "status of * /nowhere never occurred" in output
 
 
-def test_an_accepted_forgery_is_a_failure() -> None:
+def test_an_accepted_forgery_is_a_failure(handlers: dict[str, Handler]) -> None:
     """GIVEN a webhook function that accepts everything THEN the demo fails, with and without faults."""
-    handlers = load_handlers(Template.load())
     receive = handlers["CodatWebhookFunction"]
 
     def accept(event: dict[str, Any], context: Any) -> Any:
@@ -148,9 +158,8 @@ def test_an_accepted_forgery_is_a_failure() -> None:
         assert "the response to a forged webhook is 204, not 401" in output
 
 
-def test_a_second_company_of_a_customer_is_a_failure() -> None:
+def test_a_second_company_of_a_customer_is_a_failure(handlers: dict[str, Handler]) -> None:
     """GIVEN a function that creates another company for the same customer THEN the demo fails."""
-    handlers = load_handlers(Template.load())
     create = handlers["CreateCompanyFunction"]
 
     def create_two(event: dict[str, Any], context: Any) -> Any:
@@ -174,9 +183,12 @@ def create_company(customer_id: str) -> None:
 
 
 def run(handlers: Mapping[str, Handler], faults: list[str] | None = None) -> tuple[int, str]:
+    """Run the demo with its first platform only."""
     output = io.StringIO()
     settings = LocalSettings.from_environment({"PORT": "0"})
-    code = run_demo(settings, Printer(output), "the log", faults=faults or [], handlers=handlers)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(scenario, "PLATFORMS", scenario.PLATFORMS[:1])
+        code = run_demo(settings, Printer(output), "the log", faults=faults or [], handlers=handlers)
     return code, output.getvalue()
 
 

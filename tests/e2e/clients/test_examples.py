@@ -15,6 +15,7 @@ from codat_simulator.faults import Fault
 from contract.operations import OPERATIONS
 from tests.conftest import App
 from tests.e2e.docs.markdown import ROOT
+from tests.integration.faults.proxy import Proxy, lost
 from tests.npm import npm_packages
 
 EXAMPLES = ROOT / "examples"
@@ -90,6 +91,21 @@ def test_a_problem_is_explained(
     process = run([*command, *arguments], caller)
     assert process.returncode == 1
     assert re.search(shown, process.stdout + process.stderr)
+
+
+def test_a_lost_answer_is_repeated(app: App, caller: dict[str, str], command: list[str]) -> None:
+    """GIVEN an API behind a proxy that loses the first answer THEN the app goes on, and there is one company."""
+    with Proxy(caller["API_URL"]) as proxy:
+        proxy.next(lost)
+        with running([*command, "acme", "Acme Ltd", "qhyg"], caller | {"API_URL": proxy.url}) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline().startswith("Open this link once: ")
+    assert len(app.codat.state.companies()) == 1
+
+
+def test_a_wrong_url_is_explained(caller: dict[str, str], command: list[str]) -> None:
+    process = run([*command, "acme", "Acme Ltd", "qhyg"], caller | {"API_URL": f"{caller['API_URL']}/v1"})
+    assert process.stderr.startswith("Check API_URL: Not Found")
 
 
 def test_an_operator_is_asked_to_act(app: App, caller: dict[str, str], command: list[str]) -> None:

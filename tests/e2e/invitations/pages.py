@@ -16,7 +16,7 @@ from shared.store.invitations import Invitations
 from shared.store.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import httpx
     from codat_simulator.server import CodatServer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from local.stack import Stack
 
-STATES = ("ready", "choice", "connected", "expired", "revoked", "unknown", "unavailable")
+STATES = ("ready", "choice", "connected", "expired", "revoked", "unknown", "unknown-platform", "unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,16 @@ class InvitationPages:
             page.goto(self.url(state))
 
     def url(self, state: str) -> str:
-        match state:
-            case "ready":
-                return self.invite(platformKey="qhyg")
-            case "choice":
-                return self.invite()
-            case "connected":
-                return self._connected()
-            case "expired":
-                return self._expired()
-            case "revoked":
-                return self._revoked()
-        return f"{self.stack.url}/connect/{new_token()}"
+        urls: dict[str, Callable[[], str]] = {
+            "ready": lambda: self.invite(platformKey="qhyg"),
+            "choice": self.invite,
+            "connected": self._connected,
+            "expired": lambda: self._stored(platform_key=None, days=-1),
+            "revoked": self._revoked,
+            "unknown": lambda: f"{self.stack.url}/connect/{new_token()}",
+            "unknown-platform": lambda: self._stored(platform_key="none", days=7),
+        }
+        return urls[state]()
 
     def customer(self) -> str:
         """Create a customer, and return its id."""
@@ -77,17 +75,18 @@ class InvitationPages:
         self.codat.wait_idle()
         return str(self._call("POST", f"{path}/invitations", {})["url"])
 
-    def _expired(self) -> str:
+    def _stored(self, *, platform_key: str | None, days: int) -> str:
+        """Store an invitation as no call creates it, which expires in `days`."""
         customer = self._call("GET", f"/customers/{self.customer()}")
         token, now = new_token(), datetime.now(UTC)
         invitation = Invitation(
             invitation_id=str(uuid4()),
             customer_id=customer["customerId"],
             company_id=customer["companyId"],
-            platform_key=None,
+            platform_key=platform_key,
             token_hash=hash_of(token),
             created_at=timestamp_of(now - timedelta(days=8)),
-            expires_at=timestamp_of(now - timedelta(days=1)),
+            expires_at=timestamp_of(now + timedelta(days=days)),
         )
         Invitations(Table(self.stack.dynamodb, self.stack.table_name)).add(invitation, now)
         return f"{self.stack.url}/connect/{token}"

@@ -1,7 +1,8 @@
 """`make restore-table` restores a table under a new name, with everything that the stack needs of it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -189,6 +190,109 @@ def test_the_app_accepts_events_about_restored_items(app: App, lost: str) -> Non
     versions = {item["pk"]["S"]: int(item.get("version", {}).get("N", 0)) for item in items}
     assert before <= versions.pop("CUSTOMER#old") <= before + 60_000
     assert versions == {"CUSTOMER#ahead": int(ahead), "CUSTOMER#acme": 0}
+
+
+def test_no_invitation_opens_again(app: App, lost: str) -> None:
+    """GIVEN an open invitation in a state before its revocation THEN it is revoked in the restored table."""
+    app.customer("acme")
+    app.customer("bloom")
+    app.get("/platforms")
+    urls = [app.post(f"/customers/{customer}/invitations", {}).json()["url"] for customer in ("acme", "bloom")]
+    client = app.stack.dynamodb
+    fill(app, lost)
+    client.create_backup(TableName=lost, BackupName="backup")
+    client.delete_table(TableName=lost)
+    assert restore(lost) == 0
+    [name] = restored_tables(app, lost)
+    assert len(invitations_in(app, name)) == 4
+    attach(app, name)
+    for url in urls:
+        response = app.http.get(url)
+        assert response.status_code == 410
+        assert "This invitation was withdrawn" in response.text
+    assert app.get("/customers/acme/invitations").json() == {"invitations": []}
+    assert app.post("/customers/acme/invitations", {}).status_code == 201
+
+
+def test_a_repeated_run_leaves_the_items_of_a_stack_that_uses_the_table(app: App, lost: str) -> None:
+    """GIVEN a restored table with a newer invitation, and versions THEN the repeated command changes none of them."""
+    app.stack.dynamodb.create_backup(TableName=lost, BackupName="backup")
+    app.stack.dynamodb.delete_table(TableName=lost)
+    assert restore(lost) == 0
+    [name] = restored_tables(app, lost)
+    app.customer("acme")
+    app.post("/customers/acme/invitations", {})
+    fill(app, name)
+    before = app.stack.dynamodb.scan(TableName=name)["Items"]
+    assert restore(lost, TO=name) == 0
+    assert app.stack.dynamodb.scan(TableName=name)["Items"] == before
+
+
+def fill(app: App, table: str) -> None:
+    """Copy the items of the stack's table."""
+    client = app.stack.dynamodb
+    for item in client.scan(TableName=app.stack.table_name)["Items"]:
+        client.put_item(TableName=table, Item=item)
+
+
+def invitations_in(app: App, table: str) -> list[dict[str, Any]]:
+    return [item for item in app.stack.dynamodb.scan(TableName=table)["Items"] if "tokenHash" in item]
+
+
+def attach(app: App, table: str) -> None:
+    """Replace the items of the stack's table by those of the restored one."""
+    client = app.stack.dynamodb
+    for item in client.scan(TableName=app.stack.table_name)["Items"]:
+        client.delete_item(TableName=app.stack.table_name, Key={"pk": item["pk"], "sk": item["sk"]})
+    for item in client.scan(TableName=table)["Items"]:
+        client.put_item(TableName=app.stack.table_name, Item=item)
+
+
+@pytest.mark.parametrize("status", ["INACCESSIBLE_ENCRYPTION_CREDENTIALS", "DELETING", "ARCHIVED", None])
+def test_a_table_that_can_not_become_active_ends_the_wait(
+    app: App, lost: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, status: str | None
+) -> None:
+    """GIVEN a table that DynamoDB can't restore, or that is deleted meanwhile (None) THEN the command says so."""
+    app.stack.dynamodb.create_backup(TableName=lost, BackupName="backup")
+    app.stack.dynamodb.delete_table(TableName=lost)
+    monkeypatch.setattr(restore_table, "MAX_START", 0.05)
+    with described(monkeypatch, lost, ["CREATING", status]):
+        assert restore(lost) == 1
+    error = capsys.readouterr().err
+    assert f"is {status}" in error if status else "doesn't exist" in error
+
+
+def test_a_table_may_appear_late(app: App, lost: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """GIVEN that DynamoDB doesn't show the table at first, and then prepares it THEN the command waits."""
+    app.stack.dynamodb.create_backup(TableName=lost, BackupName="backup")
+    app.stack.dynamodb.delete_table(TableName=lost)
+    with described(monkeypatch, lost, [None, "CREATING", "UPDATING", "ACTIVE"]):
+        assert restore(lost) == 0
+
+
+@contextmanager
+def described(monkeypatch: pytest.MonkeyPatch, lost: str, statuses: Sequence[str | None]) -> Iterator[None]:
+    """Give DescribeTable these statuses of the restored table after its restore began, and the last one from then on.
+
+    None stands for a table that doesn't exist. (moto's tables are active at once.)
+    """
+    left, has_begun = list(statuses), False
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def answering(client: BaseClient, operation: str, params: Any) -> Any:
+        nonlocal has_begun
+        has_begun = has_begun or operation == "RestoreTableFromBackup"
+        if operation != "DescribeTable" or not has_begun or not params["TableName"].startswith(f"{lost}-restored"):
+            return real(client, operation, params)
+        status = left.pop(0) if len(left) > 1 else left[0]
+        if status is None:
+            return real(client, operation, {"TableName": f"{lost}-missing"})
+        answer = real(client, operation, params)
+        return {**answer, "Table": {**answer["Table"], "TableStatus": status}}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseClient, "_make_api_call", answering)
+        yield
 
 
 @pytest.mark.usefixtures("app")

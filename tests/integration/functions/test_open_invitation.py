@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -96,7 +97,7 @@ def test_without_a_platform_the_person_chooses(app: App) -> None:
     shown = app.http.get(invite(app)["url"])
     assert heading(shown) == "Which software do you use?"
     listed = {platform["platformKey"] for platform in app.get("/platforms").json()["platforms"]}
-    assert set(re.findall(r'name="platformKey" value="(\w+)"', shown.text)) == listed
+    assert offered(shown) == listed
 
 
 def test_platforms_logos_are_shown_if_the_deployment_wants_that(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,19 +234,117 @@ def test_a_lost_webhook_does_not_hide_that_it_is_connected(app: App, platform_ke
     assert (response.status_code, heading(response)) == (200, "QuickBooks Online is connected")
 
 
-def test_a_bank_stands_beside_a_linked_accounting_platform(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    app.linked("acme")
-    monkeypatch.setenv("SOURCE_TYPES", "Accounting,Banking")
-    read.cache_clear()
-    try:
-        url = invite(app, platformKey="plad")["url"]
-        shown = app.http.get(url)
-        assert (shown.status_code, heading(shown)) == (200, "Connect Plaid")
-        assert "bank accounts and transactions" in shown.text
-        assert app.http.post(url).status_code == 303
-    finally:
-        monkeypatch.undo()
+@pytest.fixture
+def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Return a function that sets the parameters of platforms."""
+
+    def change(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
         read.cache_clear()
+
+    yield change
+    monkeypatch.undo()
+    read.cache_clear()
+
+
+def test_a_bank_stands_beside_a_linked_accounting_platform(app: App, parameters: Callable[..., None]) -> None:
+    app.linked("acme")
+    parameters(SOURCE_TYPES="Accounting,Banking")
+    url = invite(app, platformKey="plad")["url"]
+    shown = app.http.get(url)
+    assert (shown.status_code, heading(shown)) == (200, "Connect Plaid")
+    assert "bank accounts and transactions" in shown.text
+    assert "is connected" not in shown.text
+    assert app.http.post(url).status_code == 303
+
+
+def offered(response: httpx.Response) -> set[str]:
+    return set(re.findall(r'name="platformKey" value="(\w+)"', response.text))
+
+
+def authorise(response: httpx.Response, app: App) -> None:
+    assert response.status_code == 303
+    httpx.post(response.headers["location"], data={"action": "authorize"})
+    app.codat.wait_idle()
+
+
+def test_without_a_platform_a_second_one_can_be_connected(app: App, parameters: Callable[..., None]) -> None:
+    """GIVEN two source types, and a choice of both THEN the page names what is connected, and offers what is left."""
+    parameters(SOURCE_TYPES="Accounting,Banking", PLATFORM_KEYS="qhyg,gbol,plad")
+    url = invite(app)["url"]
+    assert offered(app.http.get(url)) == {"qhyg", "gbol", "plad"}
+    authorise(app.http.post(url, data={"platformKey": "qhyg"}), app)
+    shown = app.http.get(url)
+    assert (heading(shown), offered(shown)) == ("Connect Plaid", {"plad"})
+    assert "QuickBooks Online is connected. You can connect other software too." in shown.text
+    for pressed_on_an_old_page in ("qhyg", "gbol"):
+        assert heading(app.http.post(url, data={"platformKey": pressed_on_an_old_page})) == (
+            "QuickBooks Online is connected"
+        )
+    authorise(app.http.post(url, data={"platformKey": "plad"}), app)
+    for method in ("GET", "POST"):
+        response = app.http.request(method, url)
+        assert (response.status_code, heading(response), offered(response)) == (200, "Plaid is connected", set())
+
+
+def test_a_linked_bank_is_named_and_not_offered_again(app: App, parameters: Callable[..., None]) -> None:
+    """GIVEN a choice of which the bank is linked THEN pressing its button on an old page says so."""
+    parameters(SOURCE_TYPES="Accounting,Banking", PLATFORM_KEYS="qhyg,gbol,plad")
+    url = invite(app)["url"]
+    authorise(app.http.post(url, data={"platformKey": "plad"}), app)
+    shown = app.http.get(url)
+    assert (heading(shown), offered(shown)) == ("Which software do you use?", {"qhyg", "gbol"})
+    assert "Plaid is connected." in shown.text
+    response = app.http.post(url, data={"platformKey": "plad"})
+    assert (response.status_code, heading(response)) == (200, "Plaid is connected")
+
+
+def test_a_linked_bank_without_its_platform_key_is_recognised_by_name(
+    app: App, parameters: Callable[..., None], customer: dict[str, Any]
+) -> None:
+    """GIVEN a connection from Codat's hosted page, and Codat leaves out its key THEN its platform isn't offered."""
+    parameters(SOURCE_TYPES="Accounting,Banking")
+    app.codat.serializer.omit_integration_key = True
+    connection = app.codat.state.create_connection(customer["companyId"], "plad")
+    app.codat.state.link(customer["companyId"], connection.id)
+    app.codat.wait_idle()
+    assert [each["platformKey"] for each in connections(app)] == [""]
+    assert heading(app.http.get(invite(app, platformKey="plad")["url"])) == "Plaid is connected"
+    assert "plad" not in offered(app.http.get(invite(app)["url"]))
+
+
+def test_codat_shows_a_bank_as_linked_and_the_table_does_not(app: App, parameters: Callable[..., None]) -> None:
+    """GIVEN a lost webhook THEN choosing the bank, which the page still offers, says that it is connected."""
+    parameters(SOURCE_TYPES="Accounting,Banking")
+    connection = app.connection("acme", "plad")
+    app.codat.faults.add(Fault(kind="webhook-drop"))
+    app.codat.state.link(connection["companyId"], connection["connectionId"])
+    url = invite(app)["url"]
+    assert "plad" in offered(app.http.get(url))
+    response = app.http.post(url, data={"platformKey": "plad"})
+    assert (response.status_code, heading(response)) == (200, "Plaid is connected")
+
+
+def test_a_single_offered_bank_is_connected(app: App, parameters: Callable[..., None]) -> None:
+    parameters(SOURCE_TYPES="Banking", PLATFORM_KEYS="plad")
+    url = invite(app)["url"]
+    assert heading(app.http.get(url)) == "Connect Plaid"
+    authorise(app.http.post(url, data={"platformKey": "plad"}), app)
+    for method, form in (("GET", None), ("POST", None), ("POST", {"platformKey": "plad"})):
+        response = app.http.request(method, url, data=form)
+        assert (response.status_code, heading(response)) == (200, "Plaid is connected")
+
+
+def test_linked_accounting_does_not_end_an_invitation_for_banks(app: App, parameters: Callable[..., None]) -> None:
+    app.linked("acme")
+    parameters(SOURCE_TYPES="Banking")
+    url = invite(app)["url"]
+    shown = app.http.get(url)
+    assert "plad" in offered(shown)
+    assert "is connected" not in shown.text
+    authorise(app.http.post(url, data={"platformKey": "plad"}), app)
+    assert {each["platformKey"] for each in connections(app) if each["status"] == "Linked"} == {"qhyg", "plad"}
 
 
 # Links that stay the same
@@ -299,17 +398,30 @@ def test_removed_by_the_ttl(app: App, clock: Clock) -> None:
 
 
 def test_revoked(app: App, clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
-    """THEN it ends at once, and stays revoked after its time."""
+    """THEN it ends at once, and stays revoked until 30 days after its expiry time; after that 404."""
     invitation = invite(app, platformKey="qhyg", expiresInDays=1)
     app.http.get(invitation["url"])
     app.http.delete(f"{URL}/{invitation['invitationId']}")
     for method in ("GET", "POST"):
         response = app.http.request(method, invitation["url"])
         assert (response.status_code, heading(response)) == (410, "This invitation was withdrawn")
-    clock.advance(2 * DAY)
+    clock.advance(31 * DAY - 60)
     assert heading(app.http.get(invitation["url"])) == "This invitation was withdrawn"
+    clock.advance(61)
+    assert app.http.get(invitation["url"]).status_code == 404
     assert connections(app) == []
-    assert outcomes(capsys) == ["opened", "revoked"]
+    assert outcomes(capsys) == ["opened", "revoked", "unknown"]
+
+
+def test_a_link_of_codats_ends_with_its_connection(app: App) -> None:
+    """GIVEN a link that was fetched before the revocation THEN it stays valid until the connection is deleted."""
+    invitation = invite(app, platformKey="qhyg")
+    first, second = (app.http.post(invitation["url"]).headers["location"] for _ in range(2))
+    app.http.delete(f"{URL}/{invitation['invitationId']}")
+    assert httpx.get(first).status_code == 200
+    [connection] = connections(app)
+    assert app.http.delete(f"/customers/acme/connections/{connection['connectionId']}").status_code == 204
+    assert httpx.get(second).status_code in {404, 410}
 
 
 def test_revoked_while_a_link_is_fetched(app: App, codat_wire: Proxy) -> None:
@@ -393,16 +505,21 @@ def test_codat_limits_the_rate(app: App) -> None:
     assert heading(response) == "Please try again in a moment"
 
 
-def test_the_platform_is_no_longer_available(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = invite(app, platformKey="qhyg")["url"]
-    monkeypatch.setenv("PLATFORM_KEYS", "gbol")
-    read.cache_clear()
-    try:
-        assert heading(app.http.get(url)) == "Please try again in a moment"
-        assert app.http.post(url).status_code == 422
-    finally:
-        monkeypatch.undo()
-        read.cache_clear()
+@pytest.mark.parametrize("platform_key", ["qhyg", None])
+def test_no_platform_of_the_invitation_is_available(
+    app: App, parameters: Callable[..., None], capsys: pytest.CaptureFixture[str], platform_key: str | None
+) -> None:
+    """GIVEN a platform that was removed, or that none is left THEN the page doesn't say to try again, and no opening is
+    counted.
+    """
+    url = invite(app, platformKey=platform_key)["url"]
+    parameters(PLATFORM_KEYS="gbol" if platform_key else "none")
+    for method in ("GET", "HEAD", "POST"):
+        response = app.http.request(method, url)
+        assert response.status_code == 422
+        assert response.text == "" if method == "HEAD" else "<form" not in response.text
+    assert heading(app.http.get(url)) == "This software is not available any more"
+    assert outcomes(capsys) == []
 
 
 def test_another_clients_api_key_creates_nothing(app: App, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,8 +75,10 @@ def test_every_problem_that_a_caller_can_get_is_documented() -> None:
 
 
 def test_a_route_calls_codat_only_if_its_function_can() -> None:
-    for route in openapi._api_routes(Template.load()):
-        folder = Template.load().functions[route.function].handler.split(".")[1]
+    template = Template.load()
+    functions = template.functions
+    for route in openapi._api_routes(template):
+        folder = functions[route.function].handler.split(".")[1]
         source = (ROOT / "functions" / folder / "app.py").read_text()
         operation = OPERATIONS[route.key]
         if operation.calls_codat and not operation.is_webhook:

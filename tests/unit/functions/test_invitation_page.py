@@ -22,10 +22,11 @@ READY = OpenedInvitation("Acme Ltd", (PLATFORM,), None)
 OPENED = {
     "ready": READY,
     "choice": replace(READY, platforms=(PLATFORM, Platform("gbol", "Xero"))),
-    "connected": replace(READY, linked_platform="QuickBooks Online"),
-    "unavailable": replace(READY, platforms=()),
+    "connected": replace(READY, platforms=(), linked_platform="QuickBooks Online"),
 }
-PROBLEMS = {name: getattr(ENGLISH, name) for name in ("expired", "revoked", "unknown", "unavailable")}
+PROBLEMS = {
+    name: getattr(ENGLISH, name) for name in ("expired", "revoked", "unknown", "unknown_platform", "unavailable")
+}
 VOID = {"meta", "link", "img"}
 
 
@@ -92,9 +93,9 @@ def test_each_state_is_a_complete_document(state: str) -> None:
 def test_hostile_names_are_text(state: str) -> None:
     """GIVEN markup in the names of the app, the customer and the platform THEN the page shows it as it is."""
     hostile = {
-        "ready": OpenedInvitation(HOSTILE, (HOSTILE_PLATFORM,), None),
-        "choice": OpenedInvitation(HOSTILE, (HOSTILE_PLATFORM, HOSTILE_PLATFORM), None),
-        "connected": OpenedInvitation(HOSTILE, (HOSTILE_PLATFORM,), HOSTILE),
+        "ready": OpenedInvitation(HOSTILE, (HOSTILE_PLATFORM,), HOSTILE),
+        "choice": OpenedInvitation(HOSTILE, (HOSTILE_PLATFORM, HOSTILE_PLATFORM), HOSTILE),
+        "connected": OpenedInvitation(HOSTILE, (), HOSTILE),
     }
     page = opened_page(hostile[state], HOSTILE_DESIGN) if state in hostile else page_of(state, HOSTILE_DESIGN)
     document = Elements(page.html)
@@ -144,6 +145,13 @@ def test_ended_pages_name_no_customer() -> None:
 
 def test_a_single_platform_needs_no_choice() -> None:
     assert "Continue to QuickBooks Online" in opened_page(READY).html
+
+
+@pytest.mark.parametrize("state", ["ready", "choice"])
+def test_a_connected_platform_is_named_beside_those_left(state: str) -> None:
+    html = opened_page(replace(OPENED[state], linked_platform="Sage")).html
+    assert "Sage is connected. You can connect other software too." in html
+    assert "is connected" not in opened_page(OPENED[state]).html
 
 
 def luminance(color: str) -> float:
