@@ -62,7 +62,7 @@ export function reconciled({ companies, connections, drift, failed }) {
 
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 export const time = (at) => new Date(at).toLocaleTimeString([], { hourCycle: "h23" });
-export const dateAndTime = (at) => new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+const dateAndTime = (at) => new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 export const when = (at) => (new Date(at).toDateString() === new Date().toDateString() ? time(at) : dateAndTime(at));
 export const statusTone = (status) => (status == null || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
 
