@@ -34,14 +34,14 @@ export const call = (method, path, body) => send(path, {
 // The page refreshes itself after every change. These reads are left out of the first lane.
 export const read = (path) => send(path, { headers: { "x-background-read": "1" } });
 
-export async function readAll(path, name, most = 500) {
+export async function readAll(path, name, maxRows = 500) {
   const rows = [];
   let cursor = "";
   do {
     const page = await read(`${path}?limit=100${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
     rows.push(...page[name]);
     cursor = page.cursor;
-  } while (cursor && rows.length < most);
+  } while (cursor && rows.length < maxRows);
   return rows;
 }
 

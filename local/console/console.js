@@ -6,7 +6,7 @@ import { Customer } from "./customer.js";
 import { Lanes } from "./lanes.js";
 import { Chip, Field, Form } from "./parts.js";
 import { Simulator } from "./simulator.js";
-import { choose, chosenId, follow, onChange, state } from "./state.js";
+import { choose, chosenId, follow, onChange, refresh, state } from "./state.js";
 import { attention, count, customerState } from "./words.js";
 
 const LIVE = { connecting: ["Connecting", "idle"], live: ["Live", "good"], stopped: ["Stopped", "bad"] };
@@ -22,6 +22,8 @@ function Page() {
     </header>
     ${state.live === "stopped" && html`<p class="banner" role="alert">The server has stopped. Start it again with
       <code>make run</code>: this page reconnects by itself.</p>`}
+    ${state.live === "live" && state.refreshProblem && html`<p class="banner" role="alert">The page may be out of date.
+      ${" "}${state.refreshProblem.message} <button type="button" onClick=${refresh}>Refresh</button></p>`}
     <${Simulator} />
     <div class="layout">
       <${Customers} />
@@ -47,7 +49,7 @@ function Customers() {
       <a href="#${encodeURIComponent(customer.customerId)}" aria-current=${customer.customerId === chosenId() ? "true" : undefined}>
         <strong>${customer.name || customer.customerId}</strong>
         <span class="hint">${customerState(customer)}</span>
-        ${attention(customer) > 0 && html`<${Chip} tone="bad">${count(attention(customer), "connection")} to reconnect<//>`}
+        ${attention(customer) > 0 && html`<${Chip} tone="bad">${count(attention(customer), "connection needs", "connections need")} attention<//>`}
       </a></li>`)}</ul>
   </nav>`;
 }

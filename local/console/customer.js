@@ -4,7 +4,7 @@ import { html, useState } from "./vendor/htm-preact-3.1.1.js";
 import { atCodat, call, connectionPath, customerPath, simulator } from "./api.js";
 import { Act, Chip, Confirm, Field, Form, LinkBox, ProblemText } from "./parts.js";
 import { act, can, chosen, chosenId, set, state } from "./state.js";
-import { actor, count, nextAction, STATUSES, time } from "./words.js";
+import { actor, count, nextAction, STATUSES, when } from "./words.js";
 
 const keep = (id, label, url) => set("links", id, { label, url });
 
@@ -26,22 +26,23 @@ function Head({ customer }) {
   const [isRenaming, setRenaming] = useState(false);
   const [isDeleting, setDeleting] = useState(false);
   const { customerId, companyId, name } = customer;
-  const remove = () => act("delete-customer", () => call("DELETE", customerPath(customerId)), `${name} is deleted.`);
-  const hosted = async () => keep("hosted", "The customer chooses the platform on this page", (await call("POST", customerPath(customerId, "/link"))).linkUrl);
+  const [hostedId, renameId, deleteId] = ["hosted", "rename", "delete-customer"].map((action) => `${action}-${customerId}`);
+  const remove = () => act(deleteId, () => call("DELETE", customerPath(customerId)), `${name} is deleted.`);
+  const hosted = async () => keep(hostedId, "The customer chooses the platform on this page", (await call("POST", customerPath(customerId, "/link"))).linkUrl);
   return html`<header class="head">
     <h2 id="customer-title">${name || customerId}</h2>
     <dl class="ids"><div><dt>Customer</dt><dd><code>${customerId}</code></dd></div>
       <div><dt>Codat company</dt><dd><code>${companyId || "being created"}</code></dd></div></dl>
     <div class="actions">
       <button type="button" aria-expanded=${isRenaming} onClick=${() => setRenaming(!isRenaming)}>Rename</button>
-      <${Act} id="hosted" label="Link to choose a platform" work=${hosted} done="The link is ready." />
-      <button type="button" class="danger" id="delete-customer" aria-label="Delete: ${customerId}" onClick=${() => setDeleting(true)}>Delete</button>
+      <${Act} id=${hostedId} label="Link to choose a platform" work=${hosted} done="The link is ready." />
+      <button type="button" class="danger" id=${deleteId} aria-label="Delete: ${customerId}" onClick=${() => setDeleting(true)}>Delete</button>
     </div>
-    ${isRenaming && html`<${Form} id="rename" fields=${["name"]} submit="Save the name"
+    ${isRenaming && html`<${Form} id=${renameId} fields=${["name"]} submit="Save the name"
       work=${(values) => call("PATCH", customerPath(customerId), values)} done="Renamed." onDone=${() => setRenaming(false)}>
-      <${Field} form="rename" name="name" label="New name" defaultValue=${name} />
+      <${Field} form=${renameId} name="name" label="New name" defaultValue=${name} />
     <//>`}
-    <${LinkBox} id="hosted" of=${name} /><${ProblemText} id="hosted" /><${ProblemText} id="delete-customer" />
+    <${LinkBox} id=${hostedId} of=${name} /><${ProblemText} id=${hostedId} /><${ProblemText} id=${deleteId} />
     ${isDeleting && html`<${Confirm} title="Delete ${name}?" label="Delete customer" work=${remove} onClose=${() => setDeleting(false)}
       text="Its company and all its connections are deleted at Codat, too. This can't be undone." />`}
   </header>`;
@@ -49,6 +50,7 @@ function Head({ customer }) {
 
 function Connections({ customer }) {
   const { customerId, connections } = customer;
+  const connectId = `connect-${customerId}`;
   const connect = async (values) => {
     const connection = await call("POST", customerPath(customerId, "/connections"), values);
     if (connection.linkUrl) keep(connection.connectionId, "Link for the customer", connection.linkUrl);
@@ -58,9 +60,9 @@ function Connections({ customer }) {
     <h3 id="connections-title">Connections</h3>
     ${connections.length === 0 && html`<p class="empty">No connection yet. Choose the platform that the customer uses.</p>`}
     <ul class="cards">${connections.map((connection) => html`<${Connection} key=${connection.connectionId} connection=${connection} />`)}</ul>
-    <${Form} id="connect" fields=${["platformKey"]} submit="Connect" work=${connect}
+    <${Form} id=${connectId} class="connect" fields=${["platformKey"]} submit="Connect" work=${connect}
       done=${({ platformName, status }) => `${platformName}: ${STATUSES[status][0]}.`}>
-      <${Field} form="connect" name="platformKey" label="Platform" options=${state.platforms.map((p) => [p.platformKey, p.platformName])} />
+      <${Field} form=${connectId} name="platformKey" label="Platform" options=${state.platforms.map((p) => [p.platformKey, p.platformName])} />
     <//>
   </section>`;
 }
@@ -89,7 +91,7 @@ function Connection({ connection }) {
     ${!isLinked && html`<${LinkBox} id=${id} of=${of} />`}
     ${state.isSimulated && html`<${AtCodat} connection=${connection} of=${of} link=${link} />`}
     ${["unlink", "link", "invite", "delete", "codat"].map((name) => html`<${ProblemText} id="${name}-${id}" />`)}
-    <p class="hint">${linkedAt ? `Linked at ${time(linkedAt)}. ` : ""}<code>${id}</code></p>
+    <p class="hint">${linkedAt ? `Linked: ${when(linkedAt)}. ` : ""}<code>${id}</code></p>
     ${isDeleting && html`<${Confirm} title="Delete ${platformName}?" label="Delete connection" work=${remove} onClose=${() => setDeleting(false)}
       text="Codat removes the connection and its data. To share data again, the customer authorises a new one." />`}
   </li>`;
@@ -112,13 +114,16 @@ function AtCodat({ connection, of, link }) {
   </div>`;
 }
 
+const invitationKey = (customerId) => `invitation-${customerId}`;
+
 async function invite(customerId, platformKey) {
   const invitation = await call("POST", customerPath(customerId, "/invitations"), platformKey ? { platformKey } : {});
-  keep("invitation", "Invitation to e-mail: it can be opened more than once", invitation.url);
+  keep(invitationKey(customerId), "Invitation to e-mail: it can be opened more than once", invitation.url);
   return invitation;
 }
 
 function Invitations({ customer }) {
+  const id = invitationKey(customer.customerId);
   const revoke = ({ invitationId }) => call("DELETE", customerPath(customer.customerId, `/invitations/${encodeURIComponent(invitationId)}`));
   const platform = (key) => state.platforms.find(({ platformKey }) => platformKey === key)?.platformName || "Any platform";
   return html`<section aria-labelledby="invitations-title">
@@ -128,8 +133,8 @@ function Invitations({ customer }) {
       <${Act} id="revoke-${invitation.invitationId}" label="Revoke" of="invitation ${invitation.invitationId}" work=${() => revoke(invitation)} done="The invitation is revoked." />
       <${ProblemText} id="revoke-${invitation.invitationId}" />
     </li>`)}</ul>
-    <${Act} id="invite" label="Invite the customer" work=${() => invite(customer.customerId)} done="The invitation is ready." />
-    <${LinkBox} id="invitation" of="the invitation" /><${ProblemText} id="invite" />
+    <${Act} id=${id} label="Invite the customer" work=${() => invite(customer.customerId)} done="The invitation is ready." />
+    <${LinkBox} id=${id} of="the invitation" /><${ProblemText} id=${id} />
   </section>`;
 }
 
@@ -139,7 +144,7 @@ function Timeline() {
     <h3 id="timeline-title">Timeline</h3>
     ${timeline.length === 0 && html`<p class="empty">What happens to the connections appears here, newest first.</p>`}
     <ol class="timeline" aria-label="${count(timeline.length, "entry", "entries")}, newest first">${timeline.map((entry) => html`<li key=${entry.eventId}>
-      <span class="when">${time(entry.at)}</span>
+      <span class="when">${when(entry.at)}</span>
       <span><strong>${entry.eventType}</strong>${entry.status && entry.status !== entry.previousStatus
         ? html` <span class="change">${entry.previousStatus || "new"} → ${entry.status}</span>` : ""}
         <span class="hint">${entry.platformName}, ${actor(entry.actor)}${entry.applied ? "" : ", changed nothing"}</span>

@@ -10,7 +10,8 @@ export function Lanes() {
   const [isFiltered, setFiltered] = useState(false);
   const [open, setOpen] = useState(null);
   const customer = chosen();
-  const rows = (lane) => (isFiltered && customer ? state.lanes[lane].filter((row) => isAbout(row, customer)) : state.lanes[lane]);
+  const filter = isFiltered && customer ? customer : {};
+  const rows = Object.fromEntries(LANES.map((lane) => [lane, useRows(state.lanes[lane], filter)]));
   return html`<section class="lanes" aria-labelledby="lanes-title">
     <header>
       <h2 id="lanes-title">What happens</h2>
@@ -20,10 +21,10 @@ export function Lanes() {
     </header>
     <div class="tabs" role="group" aria-label="Lane to show">
       ${LANES.map((lane) => html`<button type="button" aria-pressed=${tab === lane} onClick=${() => setTab(lane)}>
-        ${LANE_NAMES[lane][0]} <span class="count">${rows(lane).length}</span></button>`)}
+        ${LANE_NAMES[lane][0]} <span class="count">${rows[lane].length}</span></button>`)}
     </div>
     <div class="columns" data-tab=${tab}>
-      ${LANES.map((lane) => html`<${Lane} key=${lane} lane=${lane} rows=${rows(lane)} onOpen=${setOpen} />`)}
+      ${LANES.map((lane) => html`<${Lane} key=${lane} lane=${lane} rows=${rows[lane]} onOpen=${setOpen} />`)}
     </div>
     ${open && html`<${Row} row=${open} onClose=${() => setOpen(null)} />`}
   </section>`;
@@ -59,17 +60,28 @@ const breakable = (title) => title
   .replace(/\b([0-9a-f]{8})-[0-9a-f-]{27}\b/g, "$1…")
   .split(/(?<=[/.])/).map((part) => html`${part}<wbr />`);
 
-function isAbout(row, { customerId, companyId }) {
-  const text = JSON.stringify(row);
-  return text.includes(`"${customerId}"`) || text.includes(`/customers/${encodeURIComponent(customerId)}`)
-    || Boolean(companyId && text.includes(companyId));
+// The same array as long as nothing changes, so that a lane is not drawn again.
+const useRows = (rows, { customerId, companyId }) => useMemo(
+  () => (customerId ? rows.filter((row) => isAbout(row, customerId, companyId)) : rows), [rows, customerId, companyId]);
+
+// Whole values are compared, because an id may be part of another id or be any word. The server has decoded the path.
+function isAbout({ title, request, response }, customerId, companyId) {
+  const [, collection, id] = title.split("/");
+  if (id && id === { customers: customerId, companies: companyId }[collection]) return true;
+  const isId = (name, value) => (ID_NAMES.has(name) && value === customerId) || (companyId && value === companyId);
+  return contains(request, isId) || contains(response, isId);
 }
+
+const ID_NAMES = new Set(["customerId", "uid"]); // uid is the company's tag
+
+const contains = (value, isId) => Object.entries(value && typeof value === "object" ? value : {}).some(
+  ([name, child]) => isId(name, child) || contains(child, isId));
 
 const PARTS = { query: "Query", headers: "Headers", request: "Request", response: "Response" };
 
 function Row({ row, onClose }) {
   const { lane, ...content } = row;
-  const parts = Object.entries(PARTS).filter(([name]) => content[name] && content[name] !== "");
+  const parts = Object.entries(PARTS).filter(([name]) => content[name]);
   const title = (name) => (name === "request" && lane === "events" ? "Event" : PARTS[name]);
   return html`<${Dialog} title=${row.title} onClose=${onClose}>
     <div class="summary"><span>${LANE_NAMES[lane][0]}</span><span>${new Date(row.at).toLocaleString()}</span>

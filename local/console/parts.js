@@ -35,7 +35,7 @@ export function Field({ form, name, label, hint, ...input }) {
 }
 
 // A form whose problems appear beside the fields that they name. The first of these gets the focus.
-export function Form({ id, fields, submit, work, done, children, onDone }) {
+export function Form({ id, class: className, fields, submit, work, done, children, onDone }) {
   const form = useRef();
   const onSubmit = async (event) => {
     event.preventDefault();
@@ -49,7 +49,7 @@ export function Form({ id, fields, submit, work, done, children, onDone }) {
     if (Object.keys(state.problems[id]?.fields || {}).some((field) => fields.includes(field))) announce("Correct the marked fields.");
     setTimeout(() => form.current?.querySelector("[aria-invalid=true]")?.focus(), 30);
   };
-  return html`<form ref=${form} id=${id} onSubmit=${onSubmit} novalidate>
+  return html`<form ref=${form} id=${id} class=${className} onSubmit=${onSubmit} novalidate>
     ${children}
     <button class="primary" aria-busy=${Boolean(state.busy[id])}>${submit}</button>
     <${ProblemText} id=${id} fields=${fields} />

@@ -3,7 +3,7 @@
 import { html, useState } from "./vendor/htm-preact-3.1.1.js";
 import { call, simulator } from "./api.js";
 import { Act, ProblemText } from "./parts.js";
-import { act, refresh, state } from "./state.js";
+import { act, loadSimulator, state } from "./state.js";
 import { reconciled } from "./words.js";
 
 const CODAT = {
@@ -30,13 +30,12 @@ async function choose(group, choices, name) {
   if (fault) await simulator("POST", "/faults", { id: faultId(group, name), ...fault });
 }
 
-// Shows the new value at once, until the simulator's answer is read.
+// Shows the new value at once, until the simulator's state is read again. That doesn't wait for the API, which may be slow.
 function usePending(id, current, work) {
   const [pending, setPending] = useState(null);
   const change = async (value, done) => {
     setPending(value);
-    await act(id, () => work(value), done);
-    await refresh();
+    await act(id, async () => { await work(value); await loadSimulator(); }, done);
     setPending(null);
   };
   return [pending ?? current, change];

@@ -20,8 +20,9 @@ export const state = {
   settings: {},
   lanes: emptyLanes(),
   problems: {}, // by the form or button that caused it
+  refreshProblem: null, // of the last refresh
   busy: {}, // likewise
-  links: {}, // the last link by connection or customer, which no other request returns
+  links: {}, // the latest, by connection or by action and customer; no other request returns them
   message: "", // what a screen reader announces
 };
 
@@ -85,13 +86,23 @@ export function refresh() {
   refreshing ||= (async () => {
     while (isStale && state.live === "live") {
       isStale = false;
-      await reload().catch((error) => { if (!(error instanceof Problem)) throw error; });
+      update({ refreshProblem: await problemOf(reload) });
     }
   })().finally(() => { refreshing = null; });
   return refreshing;
 }
 
-// Several rows come at once, and each causes one.
+async function problemOf(work) {
+  try {
+    await work();
+    return null;
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    return error;
+  }
+}
+
+// One refresh for rows that arrive together.
 let scheduled = null;
 function refreshSoon() {
   clearTimeout(scheduled);
@@ -104,8 +115,10 @@ async function reload() {
   customers.sort((a, b) => (a.createdAt < b.createdAt ? 1 : -1));
   // A customer that was chosen during the request may be newer than its answer.
   const isGone = chosenBefore === chosenId() && !customers.some((customer) => customer.customerId === chosenBefore);
-  if (customers.length && isGone) {
-    history.replaceState(null, "", `#${encodeURIComponent(customers[0].customerId)}`);
+  const first = customers[0]?.customerId ?? "";
+  if (isGone && chosenBefore !== first) {
+    history.replaceState(null, "", `#${encodeURIComponent(first)}`); // without the event hashchange
+    clearCustomer();
   }
   // A link that was used is shown no more.
   const linked = customers.flatMap(({ connections }) => connections.filter(({ status }) => status === "Linked"));
@@ -118,6 +131,9 @@ async function reload() {
   if (!state.platforms.length) parts.push(read("/platforms").then(({ platforms }) => update({ platforms })));
   await Promise.all(parts);
 }
+
+// What is shown of one customer only.
+const clearCustomer = () => update({ timeline: [], invitations: [], links: {}, problems: {} });
 
 async function loadTimeline(customer) {
   const entries = await Promise.all((customer?.connections || []).map(async ({ connectionId, platformName }) => {
@@ -133,9 +149,12 @@ async function loadInvitations(customer) {
   if (customer?.customerId === chosen()?.customerId) update({ invitations });
 }
 
-async function loadSimulator() {
+// An answer that a later request overtook is outdated.
+let lastRequest = 0;
+export async function loadSimulator() {
+  const request = ++lastRequest;
   const [faults, settings] = await Promise.all([call("GET", "codat/faults"), call("GET", "codat/settings")]);
-  update({ faults: faults.results, settings });
+  if (request === lastRequest) update({ faults: faults.results, settings });
 }
 
 // The stream. A hidden page closes it, because browsers allow six connections to a server; the log has what it missed.
@@ -146,7 +165,7 @@ export function follow() {
   source?.close();
   source = new EventSource(`stream?after=${lastId}`);
   source.addEventListener("hello", (event) => hello(JSON.parse(event.data)));
-  source.addEventListener("live", () => { update({ live: "live" }); refresh(); });
+  source.addEventListener("live", () => { update({ live: "live", refreshProblem: null }); refresh(); });
   source.onmessage = (event) => {
     lastId = event.lastEventId;
     addRow({ ...JSON.parse(event.data), id: event.lastEventId, isNew: state.live === "live" });
@@ -162,7 +181,7 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) source?.close();
   else follow();
 });
-addEventListener("hashchange", () => { update({ timeline: [], invitations: [], links: {}, problems: {} }); refresh(); });
+addEventListener("hashchange", () => { clearCustomer(); refresh(); });
 
 function hello({ run, isSimulated, routes }) {
   const isRestarted = state.run && state.run !== run;
@@ -177,6 +196,6 @@ function addRow(row) {
     set("lanes", row.lane, [row, ...rows].slice(0, MAX_ROWS));
     if (row.isNew && row.verdict && row.verdict !== "verified") announce(rowText(row));
   }
-  // These change nothing that the page shows.
+  // Requests to Codat and reads don't change what the page shows.
   if (row.lane !== "codat" && !row.title.startsWith("GET ")) refreshSoon();
 }

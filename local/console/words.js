@@ -10,7 +10,7 @@ export const LANE_NAMES = {
 const VERDICTS = {
   verified: ["Signature valid", "good"],
   rejected: ["Signature invalid", "bad"],
-  unchecked: ["Signature not checked", "warn"],
+  unchecked: ["Signature not confirmed", "warn"],
   "webhook-drop": ["Lost on the way", "bad"],
   "webhook-delay": ["Held back", "warn"],
   "webhook-reorder": ["Held back", "warn"],
@@ -51,7 +51,7 @@ export function customerState({ connections }) {
   return connections.map(({ platformName, status }) => `${platformName}: ${(STATUSES[status] || [status])[0].toLowerCase()}`).join(", ");
 }
 
-const ACTORS = { webhook: "by Codat's webhook", caller: "by the app", reconcile: "by reconcile" };
+const ACTORS = { webhook: "by Codat's webhook", caller: "by the app", invitation: "by an invitation", reconcile: "by reconcile" };
 export const actor = (name) => ACTORS[name] || name;
 
 export function reconciled({ companies, connections, drift, failed }) {
@@ -61,7 +61,9 @@ export function reconciled({ companies, connections, drift, failed }) {
 }
 
 export const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
-export const time = (at) => new Date(at).toLocaleTimeString([], { hour12: false });
+export const time = (at) => new Date(at).toLocaleTimeString([], { hourCycle: "h23" });
+const dateAndTime = (at) => new Date(at).toLocaleString([], { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+export const when = (at) => (new Date(at).toDateString() === new Date().toDateString() ? time(at) : dateAndTime(at));
 export const statusTone = (status) => (status == null || status >= 500 ? "bad" : status >= 400 ? "warn" : "good");
 
 // What a row is about, of a webhook or an event.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import threading
 import uuid
@@ -11,7 +12,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,16 +28,17 @@ Lane = Literal["app", "codat", "webhooks", "events", "console"]
 # Bounds the memory of a stack that runs for days.
 _MAX_ENTRIES = 500
 _MAX_BODY_BYTES = 16 * 1024
-# Seconds. A comment after this silence shows a browser behind a dead connection that the server is gone.
+# Seconds. A comment after this silence lets the server notice a closed connection, and keeps proxies from closing an
+# idle one.
 _HEARTBEAT = 15.0
-# The console is shown around, and these values give access to a customer's data.
+# People demonstrate the console, so it must not show values that give access to a customer's data.
 _CREDENTIALS = frozenset({"accessToken", "apiKey", "linkUrl", "redirect"})
-# On a webhook's signature, by the status of the response.
-_VERDICTS = {401: "rejected", 413: "unchecked"}
+# Verdict on a webhook's signature, by response status. Others occur before the signature is verified, or after it.
+_VERDICTS = {204: "verified", 401: "rejected"}
 
 
 class Activity:
-    """Thread-safe. An entry's id is that of the run and a number, so that a restarted server is recognised."""
+    """Thread-safe. An entry's id is the run's id and a number, so that a browser detects a restarted server."""
 
     def __init__(self) -> None:
         self._run_id = uuid.uuid4().hex
@@ -61,8 +63,8 @@ class Activity:
         details = {
             "status": exchange.status,
             "ms": round(exchange.seconds * 1000),
-            "request": _readable(exchange.request_body),
-            "response": _readable(exchange.response_body),
+            "request": _redacted_json(exchange.request_body),
+            "response": _redacted_json(exchange.response_body),
         }
         if not exchange.is_webhook:
             self.add("app", f"{exchange.method} {exchange.path}", **details)
@@ -72,7 +74,7 @@ class Activity:
         self.add(
             "webhooks",
             event["eventType"] if event else "unreadable webhook",
-            verdict=_VERDICTS.get(exchange.status, "verified"),
+            verdict=_VERDICTS.get(exchange.status, "unchecked"),
             headers={name: exchange.headers[name] for name in names if name in exchange.headers},
             **details,
         )
@@ -86,13 +88,13 @@ class Activity:
             ms=round(seconds * 1000),
             query=call.query,
             idempotencyKey=call.idempotency_key,
-            request=_readable(request),
-            response=_readable(response),
+            request=_redacted_json(request),
+            response=_redacted_json(response),
         )
 
     def add_webhook_fault(self, delivery: Delivery, kind: WebhookFault) -> None:
         """Pass it to the simulator's webhooks as `observe_fault`."""
-        self.add("webhooks", delivery.event_type, verdict=kind, request=_readable(delivery.body))
+        self.add("webhooks", delivery.event_type, verdict=kind, request=_redacted_json(delivery.body))
 
     def add_event(self, event: dict[str, Any]) -> None:
         self.add("events", event["detail-type"], request=event)
@@ -139,16 +141,27 @@ class Activity:
                     follower()
 
 
-def _readable(body: bytes) -> Any:
+def _redacted_json(body: bytes) -> Any:
     """Return the JSON without credentials; a note about any other body."""
     if not body:
         return None
     if len(body) > _MAX_BODY_BYTES:
         return f"({len(body):,} bytes: too large to show)"
     try:
-        return json.loads(body, object_hook=_without_credentials)
+        return json.loads(body, object_hook=_without_credentials, parse_float=_finite, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         return f"({len(body):,} bytes: not JSON)"
+
+
+def _finite(text: str) -> float | str:
+    """Return a number that JSON can represent, or the text of a larger one, such as 1e999."""
+    number = float(text)
+    return number if math.isfinite(number) else text
+
+
+def _reject_constant(name: str) -> NoReturn:
+    """Reject NaN and Infinity, which Python reads and no browser does."""
+    raise ValueError(name)
 
 
 def _without_credentials(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,26 +1,29 @@
 """API Gateway on one machine: the routes of template.yaml, answered by the real handlers.
 
-Unlike on AWS, requests to IAM routes need no signature.
+Unlike on AWS, requests to IAM routes need no signature. Those of other websites are rejected.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route as AsgiRoute, compile_path
 
 from local.gateway.events import HttpRequest, api_gateway_event
-from local.gateway.exchanges import Exchange
+from local.gateway.exchanges import INVITATION_PREFIX, Exchange
 from local.gateway.invocation import FunctionError, InvocationTimeoutError, invoke
 from local.gateway.reference import reference_routes
 from local.gateway.responses import MalformedResponseError, http_response, message
+from local.gateway.same_origin import SameOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,7 +85,7 @@ class Gateway:
             self._on_exchange(
                 Exchange(
                     method=request.method,
-                    path=_without_token(request.path, matched[1] if matched else {}),
+                    path=_without_token(request.path),
                     headers=dict(asgi_request.headers),
                     request_body=request.body,
                     status=response.status_code,
@@ -118,7 +121,8 @@ def application(gateway: ASGIApp, console: ASGIApp) -> Starlette:
             AsgiRoute("/_local", lambda _: RedirectResponse("/_local/")),
             *reference_routes(),
             Mount("/_local", app=console),
-        ]
+        ],
+        middleware=[Middleware(SameOrigin)],
     )
     # As a mount at "/" it would not get a path with a line break, which API Gateway passes on.
     application.router.default = gateway
@@ -139,9 +143,9 @@ async def _read(request: Request) -> bytes | None:
     return b"".join(chunks) if size <= MAX_BODY_BYTES else None
 
 
-def _without_token(path: str, parameters: Mapping[str, str]) -> str:
-    """Return the path without an invitation's token, because exchanges are printed."""
-    return path.replace(parameters["token"], "…") if "token" in parameters else path
+def _without_token(path: str) -> str:
+    """Return the path without an invitation's token, because exchanges are printed. It may match no route."""
+    return re.sub(f"^{INVITATION_PREFIX}.+", f"{INVITATION_PREFIX}…", path, flags=re.DOTALL)
 
 
 def _http_request(request: Request, body: bytes) -> HttpRequest:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
-from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("local.gateway")
 
 _FILES = Path(__file__).parents[1] / "console"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -50,7 +50,7 @@ def console_routes(
     simulator: ASGIApp | None = None,
     routes: Sequence[str] = (),
 ) -> Starlette:
-    """Starlette runs each route that isn't a coroutine in a thread.
+    """Return the console's app. `table`, `events` and `reconcile` run in threads, so they may block.
 
     `simulator` has the controls of the simulated Codat. `routes` are the API's, so that the page offers what exists.
     """
@@ -69,7 +69,7 @@ def console_routes(
         # The parameter is for a page that opens a new stream instead of letting the browser reconnect.
         last_id = request.headers.get("last-event-id") or request.query_params.get("after", "")
         content = activity.stream(last_id, isSimulated=simulator is not None, routes=list(routes))
-        return StreamingResponse(content, media_type="text/event-stream", headers=_HEADERS)
+        return StreamingResponse(content, media_type="text/event-stream")
 
     controls = [Mount("/codat", app=_Recorded(simulator, activity))] if simulator else []
     return Starlette(
@@ -79,31 +79,10 @@ def console_routes(
             Route("/stream", stream),
             Route("/reconcile", run_reconcile, methods=["POST"]),
             *controls,
-            Mount("/", app=_with_headers(StaticFiles(directory=_FILES, html=True))),
+            Mount("/", app=StaticFiles(directory=_FILES, html=True)),
         ],
-        middleware=[Middleware(_SameOrigin)],
+        middleware=[Middleware(_WithHeaders)],
     )
-
-
-class _SameOrigin:
-    """Reject what another website sends: the browser of a developer reaches this server.
-
-    The host is checked because a website can let its name resolve to 127.0.0.1.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope)
-        host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        is_read = request.method in {"GET", "HEAD"}
-        if host.partition(":")[0] in _LOOPBACK and (is_read or origin in {None, f"http://{host}"}):
-            await self._app(scope, receive, send)
-            return
-        detail = "Open the console at http://127.0.0.1 or http://localhost: other websites may not use it."
-        problem = {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": detail}
-        await JSONResponse(problem, 403, media_type="application/problem+json")(scope, receive, send)
 
 
 class _Recorded:
@@ -122,17 +101,19 @@ class _Recorded:
         await self._app(scope, receive, recording)
 
 
-def _with_headers(app: ASGIApp) -> ASGIApp:
-    async def call(scope: Scope, receive: Receive, send: Send) -> None:
-        async def sending(message: Message) -> None:
+class _WithHeaders:
+    """Add `_HEADERS` to every response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                added = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
-                message = {**message, "headers": [*message["headers"], *added]}
+                MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        await app(scope, receive, sending)
-
-    return call
+        await self._app(scope, receive, with_headers)
 
 
 def table_items(client: DynamoDBClient, table_name: str) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 WEBHOOK_PATH = "/webhooks/codat"
+INVITATION_PREFIX = "/connect/"
 BACKGROUND_READ_HEADER = "x-background-read"
 
 
@@ -28,7 +29,7 @@ class Exchange:
 
     @property
     def is_webhook(self) -> bool:
-        return self.path == WEBHOOK_PATH
+        return (self.method, self.path) == ("POST", WEBHOOK_PATH)
 
     @property
     def is_background_read(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -21,7 +21,14 @@ def exchange(path: str = "/customers", status: int = 201, **values: Any) -> Exch
 def parse(text: str) -> list[dict[str, Any]]:
     """Return the server-sent events of a chunk, each with its fields."""
     events = [dict(line.split(": ", 1) for line in block.splitlines()) for block in text.split("\n\n") if block]
-    return [{**event, "data": json.loads(event["data"])} for event in events if "data" in event]
+    return [
+        {**event, "data": json.loads(event["data"], parse_constant=not_json)} for event in events if "data" in event
+    ]
+
+
+def not_json(name: str) -> NoReturn:
+    """Fail as a browser does."""
+    raise ValueError(name)
 
 
 async def read(activity: Activity, last_id: str = "", *, until: str | None = None) -> list[dict[str, Any]]:
@@ -127,18 +134,23 @@ def test_an_invitations_token_is_hidden() -> None:
         (b"", None),
         (b"<html>", "(6 bytes: not JSON)"),
         (b"[" * 10_000, "(10,000 bytes: not JSON)"),
+        (b'{"total": NaN}', "(14 bytes: not JSON)"),
+        (b"[-Infinity]", "(11 bytes: not JSON)"),
+        (b"[1e999, -1e999, 1.5]", ["1e999", "-1e999", 1.5]),
         (b'"' + b"x" * 20_000 + b'"', "(20,002 bytes: too large to show)"),
     ],
 )
-def test_other_bodies_are_described(body: bytes, shown: str | None) -> None:
+def test_other_bodies_are_described(body: bytes, shown: Any) -> None:
+    """A browser reads each entry, so it has no NaN and no Infinity."""
     assert added(exchange(request_body=body))["request"] == shown
 
 
 @pytest.mark.parametrize(
-    ("status", "verdict"), [(204, "verified"), (401, "rejected"), (413, "unchecked"), (503, "verified")]
+    ("status", "verdict"),
+    [(204, "verified"), (401, "rejected"), *((status, "unchecked") for status in (404, 413, 500, 503))],
 )
 def test_a_webhook_has_the_verdict_on_its_signature(status: int, verdict: str) -> None:
-    """A 503 is after the signature was verified. Only the headers of the signature are shown."""
+    """A 503 is possible before the signature is verified. Only the headers of the signature are shown."""
     headers = {"webhook-id": "msg_1", "webhook-signature": "v1,abc", "cookie": "private"}
     body = b'{"eventType": "connection.created"}'
     entry = added(exchange("/webhooks/codat", status, headers=headers, request_body=body))
@@ -148,3 +160,11 @@ def test_a_webhook_has_the_verdict_on_its_signature(status: int, verdict: str) -
 
 def test_an_unreadable_webhook_is_shown() -> None:
     assert added(exchange("/webhooks/codat", 401, request_body=b"\xff"))["title"] == "unreadable webhook"
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_another_method_is_no_webhook(method: str) -> None:
+    """The API has no such route."""
+    entry = added(exchange("/webhooks/codat", 404, method=method))
+    assert (entry["lane"], entry["title"]) == ("app", f"{method} /webhooks/codat")
+    assert "verdict" not in entry

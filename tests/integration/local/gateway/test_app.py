@@ -29,6 +29,8 @@ ROUTES = [
     Route("GET", "/things/{thingId}", "F", iam=True),
     Route("GET", "/files/{rest+}", "F", iam=False),
     Route("GET", "/connect/{token}", "F", iam=False),
+    Route("POST", "/connect/{token}", "F", iam=False),
+    Route("POST", "/webhooks/codat", "F", iam=False),
 ]
 
 
@@ -202,11 +204,22 @@ def test_on_exchange_is_called_for_each_request() -> None:
     assert response.headers["apigw-requestid"]
 
 
-def test_an_exchange_does_not_contain_an_invitations_token() -> None:
-    """Exchanges are printed."""
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/connect/a-secret-token?a=1", 200),
+        ("OPTIONS", "/connect/a-secret-token", 404),
+        ("PUT", "/connect/a-secret-token", 404),
+        ("GET", "/connect/a-secret-token/", 404),
+        ("GET", "/connect/%0Aa-secret-token", 200),
+        ("GET", "/%63onnect/a-secret-token", 200),
+    ],
+)
+def test_an_exchange_does_not_contain_an_invitations_token(method: str, path: str, status: int) -> None:
+    """Exchanges are printed, also those without a route."""
     exchanges: list[Exchange] = []
     with gateway(lambda *_: {"statusCode": 200, "body": "ok"}, on_exchange=exchanges.append) as client:
-        assert client.get("/connect/a-secret-token?a=1").status_code == 200
+        assert client.request(method, path).status_code == status
     assert [exchange.path for exchange in exchanges] == ["/connect/…"]
 
 
@@ -239,7 +252,7 @@ def test_the_console_routes_are_beside_the_api() -> None:
 def test_the_console_may_run_nothing_from_elsewhere() -> None:
     """Its files aren't cached, because a restarted stack may have others."""
     with gateway(echo) as client:
-        for path in ("/_local/", "/_local/console.js"):
+        for path in ("/_local/", "/_local/console.js", "/_local/table", "/_local/nowhere"):
             headers = client.get(path).headers
             assert "default-src 'none'" in headers["content-security-policy"]
             assert headers["cache-control"] == "no-store"
@@ -251,17 +264,47 @@ def test_the_console_may_run_nothing_from_elsewhere() -> None:
         ("GET", "/_local/table", {"host": "127.0.0.1:3000"}, 200),
         ("GET", "/_local/table", {"host": "localhost"}, 200),
         ("GET", "/_local/table", {"host": "evil.example"}, 403),
+        ("GET", "/_local/openapi.json", {"host": "evil.example"}, 403),
         ("POST", "/_local/reconcile", {"origin": "https://evil.example"}, 403),
         ("POST", "/_local/reconcile", {"host": "localhost:3000", "origin": "http://localhost:3000"}, 200),
         ("POST", "/_local/reconcile", {"host": "localhost:3000", "origin": "http://localhost:5173"}, 403),
         ("POST", "/_local/reconcile", {"origin": "null"}, 403),
         ("POST", "/_local/reconcile", {}, 200),
+        ("POST", "/things", {}, 200),
+        ("POST", "/things", {"host": "localhost:3000", "origin": "http://localhost:3000"}, 200),
+        ("POST", "/things", {"origin": "https://evil.example", "content-type": "text/plain"}, 403),
+        ("POST", "/things", {"origin": "null"}, 403),
+        ("POST", "/things", {"host": "localhost.evil.example"}, 403),
+        ("GET", "/things/a", {"host": "evil.example:3000"}, 403),
+        ("GET", "/things/a", {"origin": "https://evil.example"}, 403),
+        ("GET", "/nowhere", {"host": "evil.example"}, 403),
+        ("POST", "/connect", {"host": "evil.example"}, 403),
     ],
 )
-def test_another_website_may_not_use_the_console(method: str, path: str, headers: dict[str, str], status: int) -> None:
-    """Neither by a request of a page, nor by a name that resolves to 127.0.0.1."""
+def test_another_website_may_not_use_the_server(method: str, path: str, headers: dict[str, str], status: int) -> None:
+    """Neither by a request of a page, nor by a name that resolves to 127.0.0.1. No function is invoked."""
+    events: list[Any] = []
+
+    def handler(event: dict[str, Any], _: LambdaContext) -> Any:
+        events.append(event)
+        return {"statusCode": 200}
+
+    with gateway(handler) as client:
+        response = client.request(method, path, headers=headers)
+    assert response.status_code == status
+    if status == 403:
+        assert events == []
+        assert response.json()["detail"].startswith(f"The header {'Origin' if 'origin' in headers else 'Host'} ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/webhooks/codat"), ("GET", "/connect/token"), ("POST", "/connect/token")]
+)
+def test_a_tunnel_reaches_the_public_routes(method: str, path: str) -> None:
+    """The form of an invitation's page sends `Origin: null`."""
     with gateway(echo) as client:
-        assert client.request(method, path, headers=headers).status_code == status
+        headers = {"host": "a1b2.tunnel.example", "origin": "null"}
+        assert client.request(method, path, headers=headers).status_code == 200
 
 
 def test_successful_requests_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
