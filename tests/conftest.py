@@ -59,8 +59,8 @@ _FIRST = ("tests/unit/", "tests/properties/", "tests/e2e/")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return three workers for two processors: tests wait for webhooks and leases more than they compute."""
-    return (os.cpu_count() or 1) * 3 // 2 or 1
+    """Return two workers for a processor: tests wait for webhooks and leases as much as they compute."""
+    return (os.cpu_count() or 1) * 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -10,8 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
+def _outer() -> dict[str, str]:
+    """Return the environment without what `make test` passes on to a make that it starts."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+
+
 def make(*arguments: str, folder: Path = ROOT, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, **variables}
+    environment = {**_outer(), **variables}
     return subprocess.run(
         ["make", *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
@@ -33,7 +38,7 @@ def test_help_has_groups_and_is_plain_when_piped() -> None:
 def on_a_terminal(**variables: str) -> str:
     """Return what `make help` prints to a terminal."""
     terminal, end = pty.openpty()
-    with subprocess.Popen(["make", "help"], cwd=ROOT, env={**os.environ, **variables}, stdout=end) as process:
+    with subprocess.Popen(["make", "help"], cwd=ROOT, env={**_outer(), **variables}, stdout=end) as process:
         os.close(end)
         output = b""
         try:
