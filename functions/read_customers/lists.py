@@ -7,7 +7,7 @@ from shared.domain.customers import normalize_company_id
 from shared.domain.documents import connection_document, customer_document, entry_document
 from shared.domain.errors import InvalidQuery
 from shared.http import query
-from shared.http.router import Request, Response, reads
+from shared.http.router import MAX_ID, Request, Response, reads
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections, find_by_company
 
@@ -22,7 +22,7 @@ def customers(request: Request) -> Response:
     elif cursor is not None:
         raise InvalidQuery("cursor", "can't be combined with companyId, which returns at most one customer")
     else:
-        customer = find_by_company(normalize_company_id(company_id[: query.MAX_LIMIT]), context)
+        customer = find_by_company(normalize_company_id(company_id[:MAX_ID]), context)
         listed, following = [] if customer is None else [customer], None
     documents = [customer_document(customer, existing_connections(customer, context)) for customer in listed]
     return Response(HTTPStatus.OK, {"customers": documents, "cursor": following})

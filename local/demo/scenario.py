@@ -77,7 +77,7 @@ def run_scenario(api: httpx.Client, codat: CodatServer, exchanges: Exchanges, pr
         customers.append(customer)
     printer.heading("A webhook is lost, and reconcile corrects the state")
     customers[0].lose_webhook_and_reconcile()
-    printer.heading("Somebody else reconnects it, and a bank stands beside it")
+    printer.heading("An invited person reconnects it, and a bank is connected too")
     customers[0].reconnect_by_invitation()
     key, name = BANK
     replace(customers[0], platform_key=key, platform=name, statuses=[]).connect_beside()

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from decimal import Decimal
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from local.gateway.invocation import FunctionError
+from local.gateway.responses import problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,8 +62,7 @@ def console_routes(
             counts = reconcile()
         except FunctionError as error:
             logger.exception("Reconcile failed")
-            problem = {"type": "about:blank", "title": "Bad Gateway", "status": 502, "detail": f"{error}; see the log."}
-            return JSONResponse(problem, 502, media_type="application/problem+json")
+            return problem(HTTPStatus.BAD_GATEWAY, f"{error}; see the log.")
         activity.add("console", "reconcile", response=counts)
         return JSONResponse(counts)
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+
+if TYPE_CHECKING:
+    from http import HTTPStatus
 
 _NO_BODY = frozenset({204, 304})
 
@@ -26,6 +29,12 @@ def http_response(result: Any) -> Response:
 def message(status: int, text: str) -> Response:
     """Return an error response of API Gateway itself."""
     return Response(json.dumps({"message": text}, separators=(",", ":")), status, media_type="application/json")
+
+
+def problem(status: HTTPStatus, detail: str) -> Response:
+    """Return an error response of the local stack, which no deployed API has."""
+    document = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    return JSONResponse(document, status, media_type="application/problem+json")
 
 
 def _http_response(result: Any) -> Response:

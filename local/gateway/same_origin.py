@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 
 from local.gateway.exchanges import INVITATION_PREFIX, WEBHOOK_PATH
+from local.gateway.responses import problem
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,8 +37,7 @@ class SameOrigin:
         if detail is None:
             await self._app(scope, receive, send)
             return
-        problem = {"type": "about:blank", "title": "Forbidden", "status": 403, "detail": detail}
-        await JSONResponse(problem, 403, media_type="application/problem+json")(scope, receive, send)
+        await problem(HTTPStatus.FORBIDDEN, detail)(scope, receive, send)
 
 
 def _rejection(request: Request) -> str | None:

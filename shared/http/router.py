@@ -82,20 +82,20 @@ class Request:
     @property
     def connection_id(self) -> str:
         """Raises ConnectionNotFound if the text can't be an id."""
-        connection_id = str(self.event["pathParameters"]["connectionId"])
-        if not connection_id or len(connection_id) > MAX_ID:
-            raise ConnectionNotFound(self.customer_id, connection_id[:MAX_ID])
-        logger.thread_safe_append_keys(connection_id=connection_id)
-        return connection_id
+        return self._id_of("connection", ConnectionNotFound)
 
     @property
     def invitation_id(self) -> str:
         """Raises InvitationNotFound if the text can't be an id."""
-        invitation_id = str(self.event["pathParameters"]["invitationId"])
-        if not invitation_id or len(invitation_id) > MAX_ID:
-            raise InvitationNotFound(self.customer_id, invitation_id[:MAX_ID])
-        logger.thread_safe_append_keys(invitation_id=invitation_id)
-        return invitation_id
+        return self._id_of("invitation", InvitationNotFound)
+
+    def _id_of(self, kind: str, not_found: Callable[[str, str], CodatCustomersError]) -> str:
+        """Return the path parameter, and add it to the log lines. Raises `not_found` if the text can't be an id."""
+        text = str(self.event["pathParameters"][f"{kind}Id"])
+        if not text or len(text) > MAX_ID:
+            raise not_found(self.customer_id, text[:MAX_ID])
+        logger.thread_safe_append_keys(**{f"{kind}_id": text})
+        return text
 
     @property
     def base_url(self) -> str:

@@ -107,8 +107,7 @@ def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> Con
     existing = sync_connections(_listed(customer, platform, context), customer, context, event_type="found")
     on_platform = [connection for connection in existing if is_on(connection.source, platform)]
     for other in existing:
-        are_accounting = platform.source_type == other.source.source_type == ACCOUNTING
-        if are_accounting and other.status is Status.LINKED and other not in on_platform:
+        if are_accounting(other.source, platform) and other.status is Status.LINKED and other not in on_platform:
             raise errors.AccountingConnectionExists(other.source.platform_name, other.connection_id)
     for connection in sorted(on_platform, key=lambda connection: connection.status is not Status.LINKED):
         context.telemetry.note(connection_id=connection.connection_id)
@@ -132,6 +131,11 @@ def _listed(customer: Customer, platform: Platform, context: CodatContext) -> li
 def is_on(source: Source, platform: Platform) -> bool:
     """Return whether the source is this platform; by its name if Codat left out the key, as its contract allows."""
     return source.platform_key == platform.key or (not source.platform_key and source.platform_name == platform.name)
+
+
+def are_accounting(source: Source, platform: Platform) -> bool:
+    """Return whether both are accounting platforms: a customer has one linked at a time."""
+    return platform.source_type == source.source_type == ACCOUNTING
 
 
 def _may_be_on(source: Source, platform: Platform, others: set[str]) -> bool:

@@ -15,10 +15,10 @@ from shared.domain import errors
 from shared.domain.connections import Connection, Status
 from shared.domain.customers import Customer
 from shared.domain.invitations import Invitation, hash_of, new_token
-from shared.domain.platforms import ACCOUNTING, Platform
+from shared.domain.platforms import Platform
 from shared.domain.timeline import INVITATION, Actor
 from shared.domain.timestamps import timestamp_of
-from shared.services.connections import ConnectionResult, create_connection, is_on
+from shared.services.connections import ConnectionResult, are_accounting, create_connection, is_on
 from shared.services.context import CodatContext, Context
 from shared.services.links import require_link
 from shared.services.platforms import available_platform, available_platforms
@@ -180,23 +180,20 @@ def _linked(customer: Customer, context: Context) -> list[Connection]:
 
 
 def _last_linked(platforms: Iterable[Platform], linked: Iterable[Connection]) -> str | None:
-    """Return the platform's name of the first connection that stands in place of one of the platforms."""
+    """Return the platform's name of the first linked connection that excludes one of the platforms."""
     return next(
         (
             connection.source.platform_name
             for connection in linked
-            if any(_stands_for(connection, platform) for platform in platforms)
+            if any(_excludes(connection, platform) for platform in platforms)
         ),
         None,
     )
 
 
-def _stands_for(connection: Connection, platform: Platform) -> bool:
-    """Return whether the platform can't be connected beside the linked connection.
-
-    It is to the same platform, or both are accounting platforms: a customer has one of these at a time.
-    """
-    return is_on(connection.source, platform) or platform.source_type == connection.source.source_type == ACCOUNTING
+def _excludes(connection: Connection, platform: Platform) -> bool:
+    """Return whether the platform can't be connected while the connection is linked."""
+    return is_on(connection.source, platform) or are_accounting(connection.source, platform)
 
 
 def _when_free(create: Callable[[], ConnectionResult], context: CodatContext) -> ConnectionResult:

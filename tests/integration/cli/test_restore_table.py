@@ -274,7 +274,7 @@ def test_a_table_may_appear_late(app: App, lost: str, monkeypatch: pytest.Monkey
 def described(monkeypatch: pytest.MonkeyPatch, lost: str, statuses: Sequence[str | None]) -> Iterator[None]:
     """Give DescribeTable these statuses of the restored table after its restore began, and the last one from then on.
 
-    None stands for a table that doesn't exist. (moto's tables are active at once.)
+    None means that the table doesn't exist. (moto's tables are active at once.)
     """
     left, has_begun = list(statuses), False
     real = BaseClient._make_api_call  # type: ignore[attr-defined]
