@@ -33,9 +33,9 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     stopped = threading.Event()
     try:
         settings = LocalSettings.from_environment(environment)
+        listener = bind_or_explain(settings.port, settings)
         if settings.codat_port and not settings.codat_base_url:
-            bind_or_explain(settings.codat_port).close()
-        listener = bind_or_explain(settings.port)
+            bind_or_explain(settings.codat_port, settings).close()
         with _stopping_on(stopped, signal.SIGINT, signal.SIGTERM), function_logs("run", environment) as logs:
             terminal.line("Starting …")
             serve(settings, listener, terminal, logs, stopped)
@@ -122,13 +122,14 @@ def _printable(text: str) -> str:
     return printable if len(printable) <= _MAX_LINE else printable[: _MAX_LINE - 1] + "…"
 
 
-def bind_or_explain(port: int) -> socket.socket:
+def bind_or_explain(port: int, settings: LocalSettings) -> socket.socket:
     """Raises SettingsError if the port can't be bound."""
     try:
         return bind(port)
     except OSError as error:
+        # The next port is the simulator's.
         raise SettingsError(
-            f"PORT {port} on {HOST}: {error.strerror}. Choose another port: PORT={port + 1} make run"
+            f"PORT {port} on {HOST}: {error.strerror}. Choose another port: PORT={settings.port + 2} make run"
         ) from None
 
 

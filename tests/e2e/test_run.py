@@ -104,6 +104,20 @@ def error_of(**variables: str) -> str:
     return process.stderr
 
 
+@contextmanager
+def free_port_before_a_server() -> Iterator[int]:
+    for _ in range(100):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1] - 1
+            try:
+                socket.create_server(("127.0.0.1", port)).close()
+            except OSError:
+                continue  # another test's
+            yield port
+            return
+    raise AssertionError("no two neighbouring ports are free")
+
+
 def test_a_port_in_use_is_an_error_with_its_number() -> None:
     """The message suggests another port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -115,11 +129,10 @@ def test_a_port_in_use_is_an_error_with_its_number() -> None:
 
 def test_the_simulated_codat_has_the_next_port() -> None:
     """GIVEN it is in use THEN the message names it. Otherwise Codat listens there."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert f"PORT {port} " in error_of(PORT=str(port - 1))
-    with running(PORT=str(port - 1)) as (_, output):
-        assert f"http://127.0.0.1:{port}  the simulator" in output
+    with free_port_before_a_server() as port:
+        assert f"PORT {port + 1} " in error_of(PORT=str(port))
+    with running(PORT=str(port)) as (_, output):
+        assert f"http://127.0.0.1:{port + 1}  the simulator" in output
 
 
 @pytest.mark.parametrize(
