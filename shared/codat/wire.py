@@ -70,7 +70,7 @@ class DataConnection(Wire):
     last_sync: Time | None = None
     data_connection_errors: list[DataConnectionError] | None = None
 
-    def update(self, company_id: str, stamped: Stamp, link_url: str | None = None) -> StatusUpdate:
+    def update(self, company_id: str, stamped: Stamp, link_url: str = "") -> StatusUpdate:
         return StatusUpdate(
             stamp=stamped,
             company_id=company_id,

@@ -79,8 +79,8 @@ class StatusUpdate:
     """None if the update contains no status (`connection.failed`)."""
     error: str | None = field(default=None, repr=False)
     last_sync: Timestamp | None = None
-    link_url: str | None = field(default=None, repr=False)
-    """A one-time credential: returned to the caller, but not stored or logged."""
+    link_url: str = field(default="", repr=False)
+    """A one-time credential: returned to the caller, but not stored or logged. Empty if the report has none."""
 
     @property
     def event_id(self) -> str:
@@ -205,11 +205,6 @@ class Connection:
     def is_deleted(self) -> bool:
         return self.status is Status.DELETED
 
-    def is_abandoned(self, *, before: Timestamp) -> bool:
-        """Return whether the newest link was issued before `before` and is still unused."""
-        waiting_since = max(self.created_at, self.link_issued_at or self.created_at)
-        return self.status is Status.PENDING_AUTH and not self.is_placeholder and waiting_since < before
-
 
 def placeholder(company_id: str, connection_id: str, customer_id: str, now: Timestamp) -> Connection:
     """Return a connection before its first update."""
@@ -226,8 +221,6 @@ def placeholder(company_id: str, connection_id: str, customer_id: str, now: Time
 
 def merge(connection: Connection, update: StatusUpdate, now: Timestamp) -> Connection:
     """Return the connection after `update`, or `connection` itself if the update has no effect."""
-    if connection.is_tombstone:
-        return connection
     merged = connection
     # The newer status wins. A deletion is final: only a newer deletion replaces it.
     rank = update.status is Status.DELETED, update.stamp
@@ -248,46 +241,48 @@ def merge(connection: Connection, update: StatusUpdate, now: Timestamp) -> Conne
     return _pruned_if_changed(connection, _with_times(merged, update), now)
 
 
-def with_initial_read(connection: Connection, read: InitialRead, now: Timestamp) -> Connection:
+def with_initial_read(connection: Connection, now: Timestamp, *, read: InitialRead) -> Connection:
     """Return the connection with an initial read, or `connection` itself if it contains the read already."""
-    if connection.is_tombstone:
-        return connection
     evidence = replace(connection.evidence, reads=tuple(sorted({*connection.evidence.reads, read})))
     return _pruned_if_changed(connection, replace(connection, evidence=evidence), now)
 
 
 def with_issued_link(connection: Connection, now: Timestamp) -> Connection:
     """Return the connection after the app received a new link, which is not abandoned."""
-    if connection.is_tombstone or connection.is_deleted:
+    if connection.is_deleted:
         return connection
     return replace(connection, link_issued_at=now, abandoned_at=None, updated_at=now)
 
 
 def with_connector(connection: Connection, now: Timestamp) -> Connection:
     """Return the connection with the fact that its platform needs a connector."""
-    if connection.is_tombstone or connection.needs_connector:
+    if connection.needs_connector:
         return connection
     return replace(connection, needs_connector=True, updated_at=now)
 
 
 def with_abandoned_link(connection: Connection, now: Timestamp, *, before: Timestamp) -> Connection:
-    """Mark the connection as abandoned. Return it unchanged if it is marked already or has a newer link."""
-    if connection.abandoned_at is not None or not connection.is_abandoned(before=before):
+    """Mark the connection as abandoned if it waits for its authorisation, and its newest link is older than `before`.
+
+    Without a link its creation counts. Return `connection` itself if it is marked already. The app gets one event.
+    """
+    waiting_since = max(connection.created_at, connection.link_issued_at or connection.created_at)
+    is_waiting = connection.status is Status.PENDING_AUTH and not connection.is_placeholder
+    if not is_waiting or waiting_since >= before or connection.abandoned_at is not None:
         return connection
     return replace(connection, abandoned_at=now, updated_at=now)
 
 
-def stamp_of_answer(
-    answered_at: Timestamp, precedence: Precedence, connection: Connection | None, identity: str
-) -> Stamp:
-    """Return the stamp of Codat's response to a request that was sent when `connection` was the state.
+def stamp_answer(answer: StatusUpdate, connection: Connection | None, identity: str) -> StatusUpdate:
+    """Return Codat's answer to a request that was sent when `connection` was the state, with its final stamp.
 
-    The response is newer than that state, so its stamp is at least just above it. The `Date` header has whole seconds:
+    The answer is newer than that state, so its stamp is at least just above it. The `Date` header has whole seconds:
     without this floor, an unlink would be older than a link in the same second.
     """
+    answered_at = time_of(answer.stamp)
     if connection is not None and not connection.is_placeholder:
         answered_at = max(answered_at, just_after(time_of(connection.last_update_stamp)))
-    return stamp(answered_at, precedence, identity)
+    return replace(answer, stamp=stamp(answered_at, answer.precedence, identity))
 
 
 def _with_times(connection: Connection, update: StatusUpdate) -> Connection:
@@ -308,8 +303,6 @@ def _with_times(connection: Connection, update: StatusUpdate) -> Connection:
 
 def _pruned_if_changed(before: Connection, after: Connection, now: Timestamp) -> Connection:
     """Drop the evidence from before the newest authorisation: `linked_at` can't be earlier than that."""
-    evidence = after.evidence
-    if after.linked_event_at is not None:
-        evidence = evidence.since(after.linked_event_at)
-    after = replace(after, evidence=evidence.thinned(after.severances[-1] if after.severances else None))
+    evidence = after.evidence.since(after.linked_event_at).thinned(max(after.severances, default=None))
+    after = replace(after, evidence=evidence)
     return before if after == before else replace(after, updated_at=now)

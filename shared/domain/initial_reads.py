@@ -38,13 +38,15 @@ class ReadEvidence:
 
     def thinned(self, severed_at: Timestamp | None) -> "ReadEvidence":
         """Limit the evidence, so that the stored item stays small."""
-        later = self.since(severed_at or Timestamp(""))
+        later = self.since(severed_at)
         return ReadEvidence(_thinned(self.reads, later.reads), _thinned(self.syncs, later.syncs))
 
-    def since(self, moment: Timestamp) -> "ReadEvidence":
+    def since(self, moment: Timestamp | None) -> "ReadEvidence":
+        """Return the evidence from `moment` on; all of it if that is None."""
+        start = moment or ""
         return ReadEvidence(
-            tuple(read for read in self.reads if read.completed_at >= moment),
-            tuple(sync for sync in self.syncs if sync >= moment),
+            tuple(read for read in self.reads if read.completed_at >= start),
+            tuple(sync for sync in self.syncs if sync >= start),
         )
 
     def initial_read_at(self, linked_at: Timestamp | None) -> Timestamp | None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from shared.domain.connections import Connection, Status, StatusUpdate, time_of
+from shared.domain.connections import Connection, Precedence, Status, StatusUpdate, time_of
 from shared.domain.initial_reads import InitialRead
 from shared.domain.timestamps import Timestamp
 
@@ -36,9 +36,14 @@ class TimelineEntry:
 
 def timeline_entry(
     cause: StatusUpdate | InitialRead, event_type: str, actor: Actor, before: Connection | None, after: Connection
-) -> TimelineEntry:
-    """Return the entry for `cause`. `before` is the connection as callers saw it: None for a placeholder."""
+) -> TimelineEntry | None:
+    """Return the entry for `cause`; None for a read of a known connection that does not change the status.
+
+    `before` is the connection as callers saw it: None for a placeholder.
+    """
     if isinstance(cause, StatusUpdate):
+        if cause.precedence is Precedence.READ and before is not None and after.status is before.status:
+            return None
         at, error = time_of(cause.stamp), cause.error
         applied = cause.stamp in {after.last_update_stamp, after.status_stamp, after.error_stamp}
     else:

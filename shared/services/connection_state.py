@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from shared.domain import connections
 from shared.domain.connections import Connection, Precedence, Status, StatusUpdate
@@ -15,6 +16,9 @@ from shared.services.context import CodatContext, Context
 
 MAX_CONFLICTS = 25
 """Each conflict is another writer's success, so more in one call point to a fault."""
+
+Change = Callable[[Connection, Timestamp], Connection]
+"""Returns the changed connection at the given time, or the same object if there is no change."""
 
 
 def record_update(
@@ -31,13 +35,11 @@ def record_update(
 
     `stored` is the connection as it was before the request; None if it was not read or is not stored. An answer of
     Codat's counts as newer. `event_type` is the entry's type. `ended` is the lease that ends with this update. Set
-    `link_issued` if the caller receives a fresh link. A read gets an entry only if it changes the status or the
-    connection is new. Raises CompanyGone if the customer doesn't own the company (any more), CreationInProgress if
-    `ended` was lost, and StoreUnavailable.
+    `link_issued` if the caller receives a fresh link. Raises CompanyGone if the customer doesn't own the company (any
+    more), CreationInProgress if `ended` was lost, and StoreUnavailable.
     """
     if update.precedence is not Precedence.EVENT:
-        at, precedence = connections.time_of(update.stamp), update.precedence
-        update = replace(update, stamp=connections.stamp_of_answer(at, precedence, stored, context.new_id()))
+        update = connections.stamp_answer(update, stored, context.new_id())
 
     def change(connection: Connection, now: Timestamp) -> Connection:
         merged = connections.merge(connection, update, now)
@@ -45,13 +47,9 @@ def record_update(
             merged = connections.with_connector(merged, now)
         return connections.with_issued_link(merged, now) if link_issued else merged
 
-    def entry(before: Connection | None, after: Connection) -> TimelineEntry | None:
-        if update.precedence is Precedence.READ and before is not None and after.status is before.status:
-            return None
-        return timeline_entry(update, event_type, context.actor, before, after)
-
     identity = update.company_id, update.connection_id, customer_id
-    return _save(identity, change, entry, context, stored=stored, ended=ended)
+    entry = partial(timeline_entry, update, event_type, context.actor)
+    return _save(identity, change, context, stored=stored, entry=entry, ended=ended)
 
 
 def sync_connections(
@@ -133,47 +131,25 @@ def record_initial_read(
     Raises CompanyGone and StoreUnavailable.
     """
     read = event.reads[connection_id]
-    return _save(
-        (event.company_id, connection_id, customer_id),
-        lambda before, now: connections.with_initial_read(before, read, now),
-        lambda before, after: timeline_entry(read, event.event_type, context.actor, before, after),
-        context,
-        stored=stored,
-    )
+    identity = event.company_id, connection_id, customer_id
+    change = partial(connections.with_initial_read, read=read)
+    entry = partial(timeline_entry, read, event.event_type, context.actor)
+    return _save(identity, change, context, stored=stored, entry=entry)
 
 
-def record_abandoned(stored: Connection, before: Timestamp, context: Context) -> Connection:
-    """Mark the connection as abandoned if it still waits for its authorisation, and its link is older than `before`.
-
-    Without a link its creation counts. The app gets one event about it.
-    """
-    return _save(
-        (stored.company_id, stored.connection_id, stored.customer_id),
-        lambda connection, now: connections.with_abandoned_link(connection, now, before=before),
-        lambda _before, _after: None,
-        context,
-        stored=stored,
-    )
-
-
-def record_connector(stored: Connection, context: Context) -> Connection:
-    """Store that the connection's platform needs a connector: it was stored while the list of platforms was missing."""
-    return _save(
-        (stored.company_id, stored.connection_id, stored.customer_id),
-        connections.with_connector,
-        lambda _before, _after: None,
-        context,
-        stored=stored,
-    )
+def record_change(stored: Connection, change: Change, context: Context) -> Connection:
+    """Store a change that Codat didn't report, so without a timeline entry. `change` is repeated after a conflict."""
+    identity = stored.company_id, stored.connection_id, stored.customer_id
+    return _save(identity, change, context, stored=stored)
 
 
 def _save(
     identity: tuple[str, str, str],
-    change: Callable[[Connection, Timestamp], Connection],
-    entry: Callable[[Connection | None, Connection], TimelineEntry | None],
+    change: Change,
     context: Context,
     *,
     stored: Connection | None,
+    entry: Callable[[Connection | None, Connection], TimelineEntry | None] | None = None,
     ended: CreationLease | None = None,
 ) -> Connection:
     """Change the connection and write it with its timeline entry. Repeat if another process has written in between.
@@ -184,15 +160,16 @@ def _save(
     for _ in range(MAX_CONFLICTS):
         now = context.timestamp()
         before = stored or connections.placeholder(company_id, connection_id, customer_id, now)
-        if before.is_tombstone and ended is not None:
-            # The company was deleted while its connection was created. Another write would remove the tombstone's TTL.
-            raise CompanyGone(customer_id)
-        if not before.is_tombstone:
-            # A company's new owner also owns its connections.
-            before = replace(before, customer_id=customer_id)
+        if before.is_tombstone:
+            # The company was deleted. A write would remove the tombstone's TTL.
+            if ended is not None:
+                raise CompanyGone(customer_id)
+            return before
+        # A company's new owner also owns its connections.
+        before = replace(before, customer_id=customer_id)
         after = change(before, now)
         visible = None if stored is None or stored.is_placeholder else stored
-        new_entry = None if after.is_tombstone else entry(visible, after)
+        new_entry = None if entry is None else entry(visible, after)
         if after is before:
             if new_entry is not None:
                 context.connections.add_entry(new_entry, customer_id)

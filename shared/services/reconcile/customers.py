@@ -1,13 +1,14 @@
 """Compare our customers with their companies at Codat."""
 
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 
 from shared.domain import errors
-from shared.domain.connections import Connection, Status
+from shared.domain.connections import Connection, Status, with_abandoned_link, with_connector
 from shared.domain.customers import Company, Customer, Profile, company_name, merge_tags
 from shared.domain.timestamps import timestamp_of
-from shared.services.connection_state import record_abandoned, record_connector, sync_connection
+from shared.services.connection_state import record_change, sync_connection
 from shared.services.customers import find_out_creation
 from shared.services.deletion import close_company, finish_deletion
 from shared.services.profile import send_profile
@@ -25,19 +26,23 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext, resu
     ]
     tagged = _tagged_companies(customer_ids, context)
     context.require_quota()
-    visible: list[Customer] = []
     missing: list[Customer] = []
     for customer, connections in customers:
         with results.collect_error():
             # The tag filter lags behind, and a tag can be removed by hand, so other companies are read by their id.
             company = tagged.get(customer.company_id) or context.codat.company(customer.company_id)
-            (missing if company is None else visible).append(customer)
-            if company is not None:
-                results.counts["companies"] += 1
-                _compare_connections(customer, connections, company, context, results)
-                _compare_profile(customer, company, context, results)
+            if company is None:
+                missing.append(customer)
+                continue
+            results.counts["companies"] += 1
+            _compare_connections(customer, connections, company, context, results)
+            _compare_profile(customer, company, context, results)
     with results.collect_error():
-        if len(missing) > MAX_PLAUSIBLE_DELETIONS and not visible and not _returns_own_company(context):
+        if (
+            len(missing) > MAX_PLAUSIBLE_DELETIONS
+            and not results.counts["companies"]
+            and not _returns_own_company(context)
+        ):
             raise errors.NotReconciled(
                 f"Codat returns none of the {len(missing)} companies of this batch and no other customer's company. "
                 "No customer was deleted. Check the API key."
@@ -88,14 +93,12 @@ def _compare_connections(
                 continue
             is_drift = before is None or (before.status, before.customer_id) != (after.status, after.customer_id)
             results.counts.update(connections=1, drift=int(is_drift))
-            is_pending = after.status is Status.PENDING_AUTH and not after.needs_connector
-            if is_pending and context.platforms.needs_connector(after.source.platform_key):
-                after = record_connector(after, context)
+            if after.status is Status.PENDING_AUTH and context.platforms.needs_connector(after.source.platform_key):
+                # The connection may have been stored while the list of platforms was missing.
+                after = record_change(after, with_connector, context)
             abandoned_before = timestamp_of(context.now() - context.abandoned_after)
-            if after.is_abandoned(before=abandoned_before):
-                results.counts["abandoned"] += 1
-                if after.abandoned_at is None:
-                    record_abandoned(after, abandoned_before, context)
+            after = record_change(after, partial(with_abandoned_link, before=abandoned_before), context)
+            results.counts["abandoned"] += int(after.abandoned_at is not None)
     if company.unparseable_connections:
         message = f"Company {company.company_id} has connections that can't be parsed."
         results.errors.append(errors.CodatInvalidResponse(message))

