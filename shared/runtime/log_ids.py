@@ -15,18 +15,13 @@ _TEXTS = ("detail", "cause", "exception")
 """The keys of a log line whose text may contain a customer id."""
 _DIGITS = 16
 
-_customer_ids: ContextVar[frozenset[str]] = ContextVar("customer_ids", default=frozenset())
+invocation_customers: ContextVar[frozenset[str]] = ContextVar("invocation_customers", default=frozenset())
 """The customers that this invocation is about."""
-
-
-def forget_customers() -> None:
-    """Begin a new invocation."""
-    _customer_ids.set(frozenset())
 
 
 def about_customers(customer_ids: Iterable[str]) -> None:
     """Name customers whose ids the following log lines may contain."""
-    _customer_ids.set(_customer_ids.get() | set(customer_ids))
+    invocation_customers.set(invocation_customers.get() | set(customer_ids))
 
 
 def are_hashed() -> bool:
@@ -46,23 +41,19 @@ def _hashed(key: str, value: Any) -> Any:
         return digest(str(value))
     if key in _TEXTS:
         # The longest first, because an id may contain another one.
-        for customer_id in sorted(_customer_ids.get(), key=len, reverse=True):
+        for customer_id in sorted(invocation_customers.get(), key=len, reverse=True):
             value = re.sub(rf"(?<![\w-]){re.escape(customer_id)}(?![\w-])", digest(customer_id), str(value))
     return value
 
 
 def digest(customer_id: str) -> str:
     """Return the start of the HMAC-SHA256 under the secret's `logKey`; `hidden` if that is missing or can't be read."""
-    key = _log_key()
+    try:
+        key = secrets().log_key()
+    except SecretsUnavailable:
+        key = ""
     return keyed_digest(key, customer_id) if key else "hidden"
 
 
 def keyed_digest(key: str, customer_id: str) -> str:
     return hmac.new(key.encode(), customer_id.encode(), "sha256").hexdigest()[:_DIGITS]
-
-
-def _log_key() -> str:
-    try:
-        return secrets().log_key()
-    except SecretsUnavailable:
-        return ""

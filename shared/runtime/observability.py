@@ -40,7 +40,7 @@ def observed(handler: Handler) -> Handler:
     @wraps(handler)
     def observed_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         global _is_cold  # noqa: PLW0603  # set once in a process
-        log_ids.forget_customers()
+        log_ids.invocation_customers.set(frozenset())
         logger.thread_safe_clear_keys()
         logger.thread_safe_append_keys(function_request_id=context.aws_request_id, cold_start=_is_cold)
         _is_cold = False
@@ -89,7 +89,6 @@ class Telemetry:
         values[key] = values.get(key, 0) + amount
 
     def measure(self, metric: str, value: float) -> None:
-        """Set the value; a later value of the same invocation replaces it."""
         self._values({})[metric, "Count"] = value
 
     def measure_seconds(self, metric: str, seconds: float) -> None:

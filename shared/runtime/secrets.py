@@ -33,17 +33,14 @@ class Content(BaseModel):
     """Hashes customer ids in log lines."""
 
 
-class _Malformed(SecretsUnavailable):
-    pass
-
-
 class Secrets:
     """Every method raises SecretsUnavailable if the secret can't be read, or is not the required JSON."""
 
     def __init__(self, secret_id: str, client: Any) -> None:
         self._secret_id = secret_id
         self._client = client
-        self._text = ""
+        self._cached: Content | None = None
+        """None also if the secret is malformed."""
         self._expires_at = 0.0
         self._refreshing = Lock()
         self._next_refresh = 0.0
@@ -51,7 +48,7 @@ class Secrets:
 
     def forget(self) -> None:
         """Drop the cached secret and the client's connections."""
-        self._text, self._expires_at, self._next_refresh = "", 0.0, 0.0
+        self._cached, self._expires_at, self._next_refresh = None, 0.0, 0.0
         self._client.close()
 
     def api_key(self) -> str:
@@ -61,49 +58,43 @@ class Secrets:
         return self._content().log_key
 
     def refresh_api_key(self) -> str:
-        self._refresh()
-        return self.api_key()
+        return self._refresh().api_key
 
     def webhook_secrets(self) -> Sequence[str]:
         return self._content().webhook_secrets
 
     def refresh_webhook_secrets(self) -> Sequence[str]:
-        self._refresh()
-        return self.webhook_secrets()
-
-    def _refresh(self) -> None:
-        with self._refreshing:
-            if monotonic() < self._next_refresh:
-                if self._last_failed:
-                    raise SecretsUnavailable("The secret with the Codat credentials could not be read a moment ago.")
-                return
-            self._next_refresh, self._last_failed = monotonic() + RETRY_SECONDS, True
-            self._fetch()
-            _parse(self._text)
-            self._next_refresh, self._last_failed = monotonic() + REFRESH_SECONDS, False
+        return self._refresh().webhook_secrets
 
     def _content(self) -> Content:
         if monotonic() >= self._expires_at:
-            self._fetch()
-        try:
-            return _parse(self._text)
-        except _Malformed:
-            self._refresh()  # it may have been corrected since it was cached
-            return _parse(self._text)
+            return self._fetch()
+        return self._cached or self._refresh()
 
-    def _fetch(self) -> None:
+    def _refresh(self) -> Content:
+        with self._refreshing:
+            if monotonic() < self._next_refresh:
+                if self._last_failed or self._cached is None:
+                    raise SecretsUnavailable("The secret with the Codat credentials could not be read a moment ago.")
+                return self._cached
+            self._next_refresh, self._last_failed = monotonic() + RETRY_SECONDS, True
+            content = self._fetch()
+            self._next_refresh, self._last_failed = monotonic() + REFRESH_SECONDS, False
+            return content
+
+    def _fetch(self) -> Content:
         try:
-            self._text = self._client.get_secret_value(SecretId=self._secret_id).get("SecretString", "")
+            text = self._client.get_secret_value(SecretId=self._secret_id).get("SecretString", "")
         except (BotoCoreError, ClientError) as error:
             raise SecretsUnavailable("The secret with the Codat credentials could not be read.") from error
         self._expires_at = monotonic() + CACHE_SECONDS
-
-
-def _parse(text: str) -> Content:
-    try:
-        return Content.model_validate_json(text)
-    except ValidationError as error:
-        raise _Malformed('The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.') from error
+        try:
+            self._cached = Content.model_validate_json(text)
+        except ValidationError as error:
+            self._cached = None
+            message = 'The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.'
+            raise SecretsUnavailable(message) from error
+        return self._cached
 
 
 @cache

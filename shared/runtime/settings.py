@@ -8,13 +8,13 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _ranges(text: str) -> tuple[IPv4Network, ...]:
     """Parse CIDR ranges. Address bits beyond the prefix are ignored, as the template's pattern can't exclude them."""
-    return tuple(IPv4Network(part.strip(), strict=False) for part in text.split(",") if part.strip())
+    return tuple(IPv4Network(part, strict=False) for part in _split(text))
 
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
