@@ -21,7 +21,6 @@ CREATION_TAG = "creationId"
 MAX_TAGS = 8
 """Codat allows ten. The service adds the customer id and the creation id."""
 
-_MAX_TAGS_BESIDE_ID = 9
 _FORBIDDEN_IN_NAMES = re.compile(r"[^A-Za-z0-9\s\-',&@.?!]", re.ASCII)
 _JOINERS = "\u200c\u200d"
 
@@ -168,7 +167,7 @@ def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str,
 def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
     """Return a company's tags without the customer id: the profile's win over existing ones. Raises TooManyTags."""
     merged = {**existing, **profile.tags}
-    if len(merged) > _MAX_TAGS_BESIDE_ID:
+    if len(merged) > MAX_TAGS + 1:  # and the creation id, or another existing tag
         raise TooManyTags(len(merged) - len(profile.tags))
     return merged
 

@@ -18,7 +18,7 @@ Source: https://docs.codat.io/using-the-api/idempotency.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from shared.domain import errors
 from shared.domain.leases import CreationLease, seconds_until
@@ -59,10 +59,7 @@ class IdempotentCreation(Generic[_Thing]):
         Raises CodatError or SecretsUnavailable: the lease is discarded if Codat's refusal is final, otherwise released,
         so that a repeated call continues at once. Raises CreationInProgress while a request may still be running.
         """
-        thing = self._run()
-        if thing is None:
-            raise TypeError("a creation that may send returned nothing")
-        return thing
+        return cast("_Thing", self._run())  # None only if nothing may be sent
 
     def find_out(self) -> _Thing | None:
         """Return the thing if it was created; None if it was not, and can't be any more. Sends no creation request.

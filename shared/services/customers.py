@@ -33,7 +33,7 @@ def create_customer(
         discard_adoption(acquired, context)
         acquired = context.customers.acquire(customer_id, profile, context.lease_request(), company_id)
     created = isinstance(acquired, CreationLease)
-    customer = finish_creation(acquired, context) if isinstance(acquired, CreationLease) else acquired
+    customer = _finish_creation(acquired, context) if isinstance(acquired, CreationLease) else acquired
     context.telemetry.note(company_id=customer.company_id)
     if company_id not in {None, customer.company_id}:
         raise errors.CustomerConflict(customer_id, ["companyId"])
@@ -47,7 +47,7 @@ def create_customer(
     return customer, [] if is_new else existing_connections(customer, context), created
 
 
-def finish_creation(lease: CreationLease, context: CodatContext) -> Customer:
+def _finish_creation(lease: CreationLease, context: CodatContext) -> Customer:
     """Return the customer of the lease; after a takeover, as it was requested first."""
     if is_adoption(lease):
         return _adopt(lease, context)

@@ -40,7 +40,7 @@ def _resolve(lease: CreationLease, context: CodatContext) -> None:
     elif CREATION_TAG in lease.payload.get("before", {}).get("tags", {}):
         # This service created the company. If the adoption were undone, reconcile would adopt the orphan again.
         with suppress(*customers.ADOPTION_REFUSALS):
-            customers.finish_creation(lease, context)
+            customers.find_out_creation(lease, context)
     else:
         customers.discard_adoption(lease, context)
 

@@ -39,22 +39,19 @@ class PlatformCatalog:
     cache: PlatformCache = field(default_factory=PlatformCache)
     filter: PlatformFilter = field(default_factory=PlatformFilter)
 
-    def cached(self) -> PlatformList | None:
-        """Return this process's list, unless it was read too long ago."""
+    def known(self) -> PlatformList | None:
+        """Return this process's list, or the stored one if that was read too long ago."""
         is_recent = self.cache.read_at is not None and self.now() - self.cache.read_at < MAX_AGE_IN_PROCESS
-        return self.cache.known if is_recent else None
+        return self.cache.known if is_recent and self.cache.known is not None else self.read()
 
     def read(self) -> PlatformList | None:
         """Return the stored list, and keep it in the process."""
-        return self.keep(self.store.read())
-
-    def keep(self, known: PlatformList | None) -> PlatformList | None:
-        self.cache.known, self.cache.read_at = known, self.now()
-        return known
+        self.cache.known, self.cache.read_at = self.store.read(), self.now()
+        return self.cache.known
 
     def needs_connector(self, key: str) -> bool:
         """Return whether the platform needs a connector; False if it is not in the list."""
-        known = self.cached() or self.read()
+        known = self.known()
         platform = known.find(key) if known is not None else None
         return platform is not None and platform.needs_connector
 
@@ -90,43 +87,35 @@ def other_names(platform: Platform, context: "CodatContext") -> set[str]:
     return {other.name for other in _known(context).platforms} - {platform.name}
 
 
-def fetch_platforms(context: "CodatContext") -> PlatformList:
+def _fetch(context: "CodatContext") -> PlatformList:
     """Fetch the list from Codat, and store it. Raises Codat's errors."""
     fetched_at = context.timestamp()
     fetched = PlatformList(tuple(context.codat.platforms()), fetched_at)
     context.platforms.store.save(fetched)
-    context.platforms.keep(fetched)
-    return fetched
+    return context.platforms.read() or fetched
 
 
-def refresh_platforms(context: "CodatContext") -> None:
-    """Fetch the list for a reconcile. If Codat fails, the stored list stays."""
+def refresh_platforms(context: "CodatContext") -> PlatformList | None:
+    """Fetch the list from Codat, and store it. Return None, and keep the stored list, if Codat fails."""
     try:
-        fetch_platforms(context)
-    except CodatError as error:
+        return _fetch(context)
+    except (CodatError, SecretsUnavailable) as error:
         context.telemetry.warn("platforms not refreshed", cause=str(error))
+        return None
 
 
 def _known(context: "CodatContext") -> PlatformList:
-    cached = context.platforms.cached()
-    if cached is not None:
-        return cached
-    stored = context.platforms.read()
-    if stored is None:
+    known = context.platforms.known()
+    if known is None:
         # An unknown platform needs no second request after this one.
         context.platforms.begin_refresh()
-        return fetch_platforms(context)
-    if context.now() - datetime_of(stored.fetched_at) < MAX_AGE:
-        return stored
-    return _refreshed(stored, context)
+        return _fetch(context)
+    is_current = context.now() - datetime_of(known.fetched_at) < MAX_AGE
+    return known if is_current else _refreshed(known, context)
 
 
 def _refreshed(known: PlatformList, context: "CodatContext") -> PlatformList:
     """Return a newer list: Codat's, or the stored one if another process may have fetched it within a minute."""
     if not context.platforms.begin_refresh():
         return context.platforms.read() or known
-    try:
-        return fetch_platforms(context)
-    except (CodatError, SecretsUnavailable) as error:
-        context.telemetry.warn("platforms not refreshed", cause=str(error))
-        return known
+    return refresh_platforms(context) or known

@@ -14,9 +14,6 @@ from shared.domain import errors
 from shared.domain.customers import Customer, Profile, merge_tags
 from shared.services.context import CodatContext, Context
 
-MAX_CONFLICTS = 10
-_TOO_MANY_WRITERS = "Too many processes write this customer."
-
 
 def get_customer(customer_id: str, context: Context) -> Customer:
     """Return the active customer. Raises CustomerNotFound."""
@@ -33,14 +30,14 @@ def change_customer(customer_id: str, changes: Mapping[str, Any], context: Codat
     Raises CustomerNotFound, TooManyTags, CodatRejected with the change rolled back, and Codat's other errors with the
     change stored: a repeated call, or reconcile, sends it.
     """
-    for _ in range(MAX_CONFLICTS):
+    # Every repetition is another process's successful write.
+    while True:
         before = get_customer(customer_id, context)
         profile = replace(before.profile, **changes)
         if profile == before.profile and not before.sync_pending and not before.profile_unset:
             return before
         if changed := _set_profile(before, profile, context):
             return changed
-    raise errors.StoreUnavailable(_TOO_MANY_WRITERS)
 
 
 def ensure_profile(customer: Customer, profile: Profile, context: CodatContext) -> Customer:
@@ -48,15 +45,13 @@ def ensure_profile(customer: Customer, profile: Profile, context: CodatContext) 
 
     Raises CustomerConflict if the customer has another profile, and the errors of `change_customer`.
     """
-    for _ in range(MAX_CONFLICTS):
-        if not customer.profile_unset:
-            if differing := customer.profile.differing_fields(profile):
-                raise errors.CustomerConflict(customer.customer_id, differing)
-            return send_profile(customer, context) if customer.sync_pending else customer
+    while customer.profile_unset:
         if changed := _set_profile(customer, profile, context):
             return changed
         customer = get_customer(customer.customer_id, context)
-    raise errors.StoreUnavailable(_TOO_MANY_WRITERS)
+    if differing := customer.profile.differing_fields(profile):
+        raise errors.CustomerConflict(customer.customer_id, differing)
+    return send_profile(customer, context) if customer.sync_pending else customer
 
 
 def _set_profile(before: Customer, profile: Profile, context: CodatContext) -> Customer | None:

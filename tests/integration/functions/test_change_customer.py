@@ -50,6 +50,25 @@ def test_an_unchanged_profile_is_not_sent_to_codat(app: App) -> None:
     assert app.codat.calls.count("PATCH", "/companies/*") == 0
 
 
+def test_a_change_that_another_call_overtakes_is_merged_with_it(app: App, dynamodb_wire: Proxy) -> None:
+    """GIVEN another change between the read and the write of this one THEN both stay."""
+    customer = app.customer()
+
+    def overtake() -> None:
+        dynamodb_wire.heal()
+        assert change(app, customer, {"name": "Dave & Co"}).status_code == 200
+
+    dynamodb_wire.always(before_the_answer("POST", overtake))
+    response = change(app, customer, {"tags": {"region": "us"}})
+    assert (response.status_code, response.json()["name"], response.json()["tags"]) == (
+        200,
+        "Dave & Co",
+        {"region": "us"},
+    )
+    [company] = app.codat.state.companies()
+    assert (company.name, company.tags["region"]) == ("Dave & Co", "us")
+
+
 def test_a_change_survives_a_failure_of_codat(app: App) -> None:
     """GIVEN an outage of Codat THEN the change is stored as pending, and the same call sends it later."""
     customer = app.customer()
