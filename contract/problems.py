@@ -216,8 +216,8 @@ _ALL = [
 DOCUMENTED: Mapping[str, Documented] = {each.name: each for each in _ALL}
 """The problem types that a caller can get, by name."""
 
-UNREACHABLE = {"not-found", "no-platform-available", "invitation-expired", "invitation-revoked"}
-"""`not-found` needs a route that API Gateway has and the function lacks. Problems of an invitation are pages."""
+UNREACHABLE = {"no-platform-available", "invitation-expired", "invitation-revoked"}
+"""Problems of an invitation are pages."""
 
 
 def statuses_of(names: Iterable[str]) -> dict[int, list[Documented]]:

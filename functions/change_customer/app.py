@@ -5,13 +5,12 @@ from http import HTTPStatus
 from shared.bootstrap import codat
 from shared.domain.documents import customer_document
 from shared.http.requests import ChangedCustomer
-from shared.http.router import Request, Response, http_handler, reads
+from shared.http.router import Request, Response, Route, http_handler
 from shared.runtime.settings import settings
 from shared.services.customers import existing_connections
 from shared.services.profile import change_customer
 
 
-@reads(body=True)
 def change(request: Request) -> Response:
     customer_id = request.customer_id
     body = request.read(ChangedCustomer, tag_key=settings().codat_tag_key)
@@ -20,5 +19,5 @@ def change(request: Request) -> Response:
     return Response(HTTPStatus.OK, customer_document(customer, existing_connections(customer, context)))
 
 
-handler = http_handler({"PATCH /customers/{customerId}": change})
+handler = http_handler({"PATCH /customers/{customerId}": Route(change, has_body=True)})
 codat.initialize()

@@ -7,7 +7,7 @@ from functions.codat_webhook.refusals import refusals
 from shared.bootstrap import webhook
 from shared.domain.errors import NotAuthentic
 from shared.http.problems import TOO_LARGE, Problem, problem_of
-from shared.http.router import Request, Response, http_handler, problem_response, reads
+from shared.http.router import Request, Response, Route, http_handler, problem_response
 from shared.runtime import clock
 from shared.runtime.observability import Telemetry, logger
 from shared.runtime.settings import WebhookSettings, read
@@ -17,7 +17,6 @@ MAX_BODY_BYTES = 256 * 1024
 _BASE64_OVERHEAD = 4 / 3
 
 
-@reads(query=None, body=True)
 def accept(request: Request) -> Response:
     try:
         _require_allowed_source(request)
@@ -59,5 +58,5 @@ def _refused(request: Request, reason: str, problem: Problem) -> Response:
     return problem_response(problem, request, is_logged=False)
 
 
-handler = http_handler({"POST /webhooks/codat": accept})
+handler = http_handler({"POST /webhooks/codat": Route(accept, query=None, has_body=True)})
 webhook.initialize()

@@ -5,12 +5,11 @@ from http import HTTPStatus
 from shared.bootstrap import codat
 from shared.domain.documents import customer_document
 from shared.http.requests import NewCustomer
-from shared.http.router import Request, Response, http_handler, reads
+from shared.http.router import Request, Response, Route, http_handler
 from shared.runtime.settings import settings
 from shared.services.customers import create_customer
 
 
-@reads(body=True)
 def create(request: Request) -> Response:
     body = request.read(NewCustomer, tag_key=settings().codat_tag_key)
     context = codat.context(request)
@@ -23,5 +22,5 @@ def create(request: Request) -> Response:
     )
 
 
-handler = http_handler({"POST /customers": create})
+handler = http_handler({"POST /customers": Route(create, has_body=True)})
 codat.initialize()

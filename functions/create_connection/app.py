@@ -10,13 +10,12 @@ from http import HTTPStatus
 from shared.bootstrap import codat
 from shared.domain.documents import connection_document, invitation_document, platform_document
 from shared.http.requests import NewConnection, NewInvitation
-from shared.http.router import Request, Response, http_handler, reads
+from shared.http.router import Request, Response, Route, http_handler
 from shared.services.connections import create_connection
 from shared.services.invitations import create_invitation
 from shared.services.platforms import available_platform, available_platforms
 
 
-@reads(body=True)
 def create(request: Request) -> Response:
     customer_id = request.customer_id
     platform_key, context = request.read(NewConnection).platform_key, codat.context(request)
@@ -28,7 +27,6 @@ def create(request: Request) -> Response:
     )
 
 
-@reads(body=True)
 def invite(request: Request) -> Response:
     customer_id = request.customer_id
     body = request.read(NewInvitation) if request.body else NewInvitation()
@@ -44,9 +42,9 @@ def platforms(request: Request) -> Response:
 
 handler = http_handler(
     {
-        "POST /customers/{customerId}/connections": create,
-        "POST /customers/{customerId}/invitations": invite,
-        "GET /platforms": platforms,
+        "POST /customers/{customerId}/connections": Route(create, has_body=True),
+        "POST /customers/{customerId}/invitations": Route(invite, has_body=True),
+        "GET /platforms": Route(platforms),
     }
 )
 codat.initialize()

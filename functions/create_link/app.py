@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from shared.bootstrap import codat
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, Route, http_handler
 from shared.services.links import access_token, company_link, connection_link
 
 
@@ -27,9 +27,9 @@ def token(request: Request) -> Response:
 
 handler = http_handler(
     {
-        "POST /customers/{customerId}/link": company,
-        "POST /customers/{customerId}/connections/{connectionId}/link": connection,
-        "POST /customers/{customerId}/access-token": token,
+        "POST /customers/{customerId}/link": Route(company),
+        "POST /customers/{customerId}/connections/{connectionId}/link": Route(connection),
+        "POST /customers/{customerId}/access-token": Route(token),
     }
 )
 codat.initialize()

@@ -6,7 +6,7 @@ The answer is 204 also if the customer doesn't exist, the connection is already 
 from http import HTTPStatus
 
 from shared.bootstrap import codat
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, Route, http_handler
 from shared.services.connections import delete_connection
 from shared.services.deletion import delete_customer
 from shared.services.invitations import revoke_invitation
@@ -29,9 +29,9 @@ def remove_invitation(request: Request) -> Response:
 
 handler = http_handler(
     {
-        "DELETE /customers/{customerId}": remove_customer,
-        "DELETE /customers/{customerId}/connections/{connectionId}": remove_connection,
-        "DELETE /customers/{customerId}/invitations/{invitationId}": remove_invitation,
+        "DELETE /customers/{customerId}": Route(remove_customer),
+        "DELETE /customers/{customerId}/connections/{connectionId}": Route(remove_connection),
+        "DELETE /customers/{customerId}/invitations/{invitationId}": Route(remove_invitation),
     }
 )
 codat.initialize()

@@ -12,10 +12,10 @@ from types import MappingProxyType
 from urllib.parse import parse_qs, urlsplit
 
 from functions.open_invitation.page import TEXTS, Design, Page, invitation_page, problem_page
-from shared.bootstrap import codat, init_phase
+from shared.bootstrap import codat
 from shared.domain.errors import InvitationUnknown
 from shared.http.problems import Problem
-from shared.http.router import Request, Response, http_handler, reads
+from shared.http.router import Request, Response, Route, http_handler
 from shared.runtime.settings import PageSettings, read, settings
 from shared.services.invitations import OpenedInvitation, follow_invitation, open_invitation
 
@@ -34,7 +34,6 @@ _STATES = {
 }
 
 
-@reads(query=None, body=True)
 def show(request: Request) -> Response:
     try:
         opened = open_invitation(_token(request), codat.context(request))
@@ -43,7 +42,6 @@ def show(request: Request) -> Response:
     return _page_response(opened, request)
 
 
-@reads(query=None, body=True)
 def follow(request: Request) -> Response:
     try:
         result = follow_invitation(_token(request), _chosen_platform(request), codat.context(request))
@@ -59,23 +57,23 @@ def respond_to_problem(problem: Problem, request: Request) -> Response:
     # The person can do nothing about other problems but try again.
     state = _STATES.get(problem.kind.type, TEXTS.unavailable)
     retry_after = {} if problem.retry_after is None else {"retry-after": str(problem.retry_after)}
-    return _html(problem.kind.status, problem_page(state, _design(), _form_targets()), request, retry_after)
+    return _html(problem.kind.status, problem_page(state, _design()), request, retry_after)
 
 
 def _not_found_response(request: Request) -> Response:
     """Everyone can send random tokens, so these responses are counted, and not logged."""
-    page = problem_page(TEXTS.unknown, _design(), _form_targets())
-    return replace(_html(HTTPStatus.NOT_FOUND, page, request), is_logged=False)
+    response = _html(HTTPStatus.NOT_FOUND, problem_page(TEXTS.unknown, _design()), request)
+    return replace(response, is_logged=False)
 
 
 def _page_response(opened: OpenedInvitation, request: Request) -> Response:
-    return _html(HTTPStatus.OK, invitation_page(opened, _design(), _form_targets()), request)
+    return _html(HTTPStatus.OK, invitation_page(opened, _design()), request)
 
 
 def _html(status: int, page: Page, request: Request, headers: Mapping[str, str] = MappingProxyType({})) -> Response:
     content = {"content-type": "text/html; charset=utf-8", "content-security-policy": page.policy}
     text = "" if request.method == "HEAD" else page.html
-    return Response(status, headers={**content, **_HEADERS, **headers}, text=text)
+    return Response(status, text, {**content, **_HEADERS, **headers})
 
 
 def _token(request: Request) -> str:
@@ -89,22 +87,24 @@ def _chosen_platform(request: Request) -> str | None:
 
 @cache
 def _design() -> Design:
-    page = read(PageSettings)
-    return Design(page.app_name, page.app_accent_color, page.app_logo_url, page.show_platform_logos)
+    page, codat_url = read(PageSettings), urlsplit(settings().codat_base_url)
+    return Design(
+        page.app_name,
+        page.app_accent_color,
+        page.app_logo_url,
+        page.show_platform_logos,
+        # Codat's own address is named because the simulated Codat has no https.
+        form_targets=["https:", f"{codat_url.scheme}://{codat_url.netloc}"],
+    )
 
 
-def _form_targets() -> list[str]:
-    """Return where Codat's link may lead: a browser applies the policy to each redirect that follows the form.
-
-    Codat's link page redirects to the platform's own, whose address only Codat knows. Codat's own address is named
-    because the simulated Codat has no https.
-    """
-    codat_url = urlsplit(settings().codat_base_url)
-    return ["https:", f"{codat_url.scheme}://{codat_url.netloc}"]
-
-
+_show = Route(show, query=None, has_body=True)
 handler = http_handler(
-    {"GET /connect/{token}": show, "HEAD /connect/{token}": show, "POST /connect/{token}": follow}, respond_to_problem
+    {
+        "GET /connect/{token}": _show,
+        "HEAD /connect/{token}": _show,
+        "POST /connect/{token}": Route(follow, query=None, has_body=True),
+    },
+    respond_to_problem,
 )
-codat.initialize()
-init_phase.initialize(_design)
+codat.initialize(_design)

@@ -1,7 +1,7 @@
 """The page of an invitation: HTML and CSS in one document, without a script."""
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
@@ -50,6 +50,9 @@ class Design:
     logo_url: str = field(default="", repr=False)
     """A `data:` or `https:` URL, or empty."""
     shows_platform_logos: bool = False
+    form_targets: Sequence[str] = ("https:",)
+    """Where Codat's link may lead: a browser applies the policy to each redirect that follows the form. Codat's link
+    page redirects to the platform's own, whose address only Codat knows."""
 
     @property
     def style(self) -> str:
@@ -64,12 +67,12 @@ class Page:
     policy: str
 
 
-def invitation_page(opened: OpenedInvitation, design: Design, form_targets: Iterable[str]) -> Page:
-    """Return the page of an open invitation. `form_targets` are the sources to which its form may lead."""
+def invitation_page(opened: OpenedInvitation, design: Design) -> Page:
+    """Return the page of an open invitation."""
     names = {"app": design.app_name, "customer": opened.customer_name}
     linked = {**names, "platform": opened.linked_platform or ""}
     if not opened.platforms:
-        return _page(TEXTS.connected, linked, design, form_targets)
+        return _page(TEXTS.connected, linked, design)
     if len(opened.platforms) > 1:
         state, form = TEXTS.choice, _choice_form(opened.platforms, design)
     else:
@@ -78,7 +81,7 @@ def invitation_page(opened: OpenedInvitation, design: Design, form_targets: Iter
         state, form = TEXTS.ready, _ready_form(platform, names, design)
     if opened.linked_platform is not None:
         form = f"{_paragraph(TEXTS.also_connected, linked)}\n{form}"
-    return _page(state, names, design, form_targets, form, logos=_logos(opened.platforms, design))
+    return _page(state, names, design, form, logos=_logos(opened.platforms, design))
 
 
 def _choice_form(platforms: Iterable[Platform], design: Design) -> str:
@@ -92,21 +95,13 @@ def _ready_form(platform: Platform, names: Mapping[str, str], design: Design) ->
     return f"{_paragraph(TEXTS.connector, names)}\n{form}" if platform.needs_connector else form
 
 
-def problem_page(state: State, design: Design, form_targets: Iterable[str]) -> Page:
+def problem_page(state: State, design: Design) -> Page:
     """Return the page of an invitation that can't be opened; it contains no data of any customer."""
     form = f'<form method="get">\n<button class="main">{escape(state.button)}</button>\n</form>' if state.button else ""
-    return _page(state, {"app": design.app_name}, design, form_targets, form)
+    return _page(state, {"app": design.app_name}, design, form)
 
 
-def _page(
-    state: State,
-    names: Mapping[str, str],
-    design: Design,
-    form_targets: Iterable[str],
-    form: str = "",
-    *,
-    logos: Iterable[str] = (),
-) -> Page:
+def _page(state: State, names: Mapping[str, str], design: Design, form: str = "", *, logos: Iterable[str] = ()) -> Page:
     title, app_name, style = escape(state.title.format_map(names)), escape(design.app_name), design.style
     logo = f'<img src="{escape(design.logo_url)}" alt="{app_name}">' if design.logo_url else app_name
     paragraphs = "\n".join(_paragraph(text, names) for text in state.paragraphs)
@@ -130,7 +125,7 @@ def _page(
 </body>
 </html>
 """
-    return Page(html, _policy(style, [design.logo_url, *logos], form_targets))
+    return Page(html, _policy(style, [design.logo_url, *logos], design.form_targets))
 
 
 def _policy(style: str, images: Iterable[str], form_targets: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.bootstrap import plan as bootstrap
+from shared.bootstrap import codat, plan as bootstrap
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import logger, observed
 from shared.services.reconcile import plan
@@ -18,4 +18,4 @@ def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, i
     return {"messages": queued}
 
 
-bootstrap.initialize()
+codat.initialize(bootstrap.queue)

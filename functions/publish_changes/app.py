@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.bootstrap import changes
+from shared.bootstrap import changes, init_phase
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import Telemetry, logger, observed
 from shared.services.changes import publish
@@ -19,4 +19,4 @@ def handler(event: dict[str, Any], _: LambdaContext) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": records[failed]["dynamodb"]["SequenceNumber"]}]}
 
 
-changes.initialize()
+init_phase.initialize(changes.event_bus)

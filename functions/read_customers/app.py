@@ -5,7 +5,7 @@ from http import HTTPStatus
 from functions.read_customers import lists
 from shared.bootstrap import stores
 from shared.domain.documents import connection_document, customer_document, invitation_document
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, Route, http_handler
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections
 from shared.services.invitations import open_invitations
@@ -36,13 +36,15 @@ def invitations(request: Request) -> Response:
 
 handler = http_handler(
     {
-        "GET /customers": lists.customers,
-        "GET /customers/{customerId}": customer,
-        "GET /customers/{customerId}/connections": connections,
-        "GET /customers/{customerId}/connections/{connectionId}": connection,
-        "GET /customers/{customerId}/connections/{connectionId}/events": lists.timeline,
-        "GET /customers/{customerId}/invitations": invitations,
-        "GET /connections": lists.connections,
+        "GET /customers": Route(lists.customers, query=("limit", "cursor", "companyId")),
+        "GET /customers/{customerId}": Route(customer),
+        "GET /customers/{customerId}/connections": Route(connections),
+        "GET /customers/{customerId}/connections/{connectionId}": Route(connection),
+        "GET /customers/{customerId}/connections/{connectionId}/events": Route(
+            lists.timeline, query=("limit", "cursor")
+        ),
+        "GET /customers/{customerId}/invitations": Route(invitations),
+        "GET /connections": Route(lists.connections, query=("status", "attention", "limit", "cursor")),
     }
 )
 stores.initialize()

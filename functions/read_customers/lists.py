@@ -7,12 +7,11 @@ from shared.domain.customers import normalize_company_id
 from shared.domain.documents import connection_document, customer_document, entry_document
 from shared.domain.errors import InvalidQuery
 from shared.http import query
-from shared.http.router import MAX_ID, Request, Response, reads
+from shared.http.router import MAX_ID, Request, Response
 from shared.services.connections import find_connection
 from shared.services.customers import existing_connections, find_by_company
 
 
-@reads(query=("limit", "cursor", "companyId"))
 def customers(request: Request) -> Response:
     limit, cursor = query.limit(request.query), request.query.get("cursor")
     company_id = request.query.get("companyId")
@@ -28,19 +27,17 @@ def customers(request: Request) -> Response:
     return Response(HTTPStatus.OK, {"customers": documents, "cursor": following})
 
 
-@reads(query=("status", "attention", "limit", "cursor"))
 def connections(request: Request) -> Response:
     limit, cursor = query.limit(request.query), request.query.get("cursor")
-    if query.attention(request.query):
-        listed, following = stores.context(request).connections.attention_page(limit, cursor)
+    status, connections = query.status(request.query), stores.context(request).connections
+    if status is None:
+        listed, following = connections.attention_page(limit, cursor)
     else:
-        status = query.status(request.query)
-        listed, following = stores.context(request).connections.page(status, limit, cursor)
+        listed, following = connections.page(status, limit, cursor)
     documents = list(map(connection_document, listed))
     return Response(HTTPStatus.OK, {"connections": documents, "cursor": following})
 
 
-@reads(query=("limit", "cursor"))
 def timeline(request: Request) -> Response:
     limit, context = query.limit(request.query), stores.context(request)
     connection = find_connection(request.customer_id, request.connection_id, context)

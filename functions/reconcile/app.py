@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter
+from functools import partial
 from typing import Any
 
-from shared.bootstrap import reconcile
+from shared.bootstrap import codat, reconcile
 from shared.runtime.clock import LambdaContext
 from shared.runtime.log_ids import about_customers
 from shared.runtime.observability import logger, observed
+from shared.runtime.settings import ReconcileSettings, read
 from shared.services.reconcile import process
 
 
@@ -31,4 +33,4 @@ def handler(event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, A
     return {"batchItemFailures": failed, "found": dict(counts)}
 
 
-reconcile.initialize()
+codat.initialize(partial(read, ReconcileSettings))

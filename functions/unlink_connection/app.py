@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from shared.bootstrap import codat
 from shared.domain.documents import connection_document
-from shared.http.router import Request, Response, http_handler
+from shared.http.router import Request, Response, Route, http_handler
 from shared.services.connections import unlink_connection
 
 
@@ -16,5 +16,5 @@ def unlink(request: Request) -> Response:
     return Response(HTTPStatus.OK, connection_document(connection))
 
 
-handler = http_handler({"POST /customers/{customerId}/connections/{connectionId}/unlink": unlink})
+handler = http_handler({"POST /customers/{customerId}/connections/{connectionId}/unlink": Route(unlink)})
 codat.initialize()

@@ -2,17 +2,12 @@
 
 from functools import cache
 
-from shared.bootstrap import init_phase
 from shared.messaging.event_bus import EventBus
 from shared.runtime.aws import client
 from shared.runtime.settings import ChangesSettings, read
 from shared.store.changes import change_event
 
-__all__ = ["change_event", "event_bus", "initialize"]
-
-
-def initialize() -> None:
-    init_phase.initialize(event_bus)
+__all__ = ["change_event", "event_bus"]
 
 
 @cache

@@ -1,6 +1,7 @@
 """For functions that send requests to Codat."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import httpx
@@ -26,9 +27,9 @@ STORE_RESERVE_SECONDS = 6.0
 """Requests to Codat time out about this much before the function does, so that their result can still be stored."""
 
 
-def initialize() -> None:
-    """Build the clients and read the secret. If it can't be read, the first invocation reads it."""
-    init_phase.initialize(lambda: client("dynamodb"), http, needs_secret=True)
+def initialize(*builders: Callable[[], object]) -> None:
+    """Build the clients and what the function needs besides, and read the secret."""
+    init_phase.initialize(lambda: client("dynamodb"), http, *builders, needs_secret=True)
 
 
 def context(request: Request) -> CodatContext:
@@ -37,10 +38,7 @@ def context(request: Request) -> CodatContext:
 
 def stores_and_codat(actor: Actor, lambda_context: LambdaContext) -> dict[str, Any]:
     """Return the fields of a CodatContext."""
-
-    def seconds_left() -> float:
-        return clock.seconds_left(lambda_context)
-
+    seconds_left = partial(clock.seconds_left, lambda_context)
     own, limited = stores(actor, seconds_left), table(seconds_left)
     trust = ApiKeyTrust(ApiKeys(limited), own["customers"], clock.now, trusted_api_keys())
     transport = Transport(http(), secrets(), lambda: seconds_left() - STORE_RESERVE_SECONDS, clock.now, Telemetry())

@@ -2,18 +2,13 @@
 
 from functools import cache
 
-from shared.bootstrap import codat, init_phase
+from shared.bootstrap import codat
 from shared.domain.timeline import RECONCILE, Actor
 from shared.messaging.queue import Queue
 from shared.runtime.aws import client
 from shared.runtime.clock import LambdaContext
 from shared.runtime.settings import PlanSettings, read
 from shared.services.context import CodatContext
-
-
-def initialize() -> None:
-    codat.initialize()
-    init_phase.initialize(queue)
 
 
 def context(lambda_context: LambdaContext) -> CodatContext:

@@ -2,16 +2,11 @@
 
 from datetime import timedelta
 
-from shared.bootstrap import codat, init_phase
+from shared.bootstrap import codat
 from shared.domain.timeline import RECONCILE, Actor
 from shared.runtime.clock import LambdaContext
 from shared.runtime.settings import ReconcileSettings, read
 from shared.services.reconcile.context import ReconcileContext
-
-
-def initialize() -> None:
-    codat.initialize()
-    init_phase.initialize(lambda: read(ReconcileSettings))
 
 
 def context(lambda_context: LambdaContext) -> ReconcileContext:

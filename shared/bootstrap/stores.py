@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from uuid import uuid4
 
@@ -28,30 +28,27 @@ def initialize() -> None:
 
 
 def context(request: Request) -> Context:
-    return Context(**stores(Actor(CALLER, request.caller), lambda: clock.seconds_left(request.context)))
+    return Context(**stores(Actor(CALLER, request.caller), partial(clock.seconds_left, request.context)))
 
 
 def stores(actor: Actor, seconds_left: Callable[[], float]) -> dict[str, Any]:
     """Return the fields of a Context."""
-    limited = table(seconds_left)
+    own, limited = settings(), table(seconds_left)
+    platform_filter = PlatformFilter(own.platform_keys, own.source_types, allow_sandbox=own.allow_sandbox)
     return {
         "actor": actor,
         "telemetry": Telemetry(),
         "now": clock.now,
         "new_id": lambda: str(uuid4()),
         "customers": Customers(limited),
-        "connections": Connections(limited, timeline_lifetime=timedelta(days=settings().timeline_days)),
+        "connections": Connections(limited, timeline_lifetime=timedelta(days=own.timeline_days)),
         "invitations": Invitations(limited),
-        "platforms": PlatformCatalog(Platforms(limited), clock.now, platform_cache(), _platform_filter()),
+        "platforms": PlatformCatalog(Platforms(limited), clock.now, platform_cache(), platform_filter),
     }
 
 
 def table(seconds_left: Callable[[], float]) -> Table:
     return Table(client("dynamodb"), settings().table_name, seconds_left=seconds_left)
-
-
-def _platform_filter() -> PlatformFilter:
-    return PlatformFilter(settings().platform_keys, settings().source_types, allow_sandbox=settings().allow_sandbox)
 
 
 @cache

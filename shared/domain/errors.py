@@ -34,8 +34,6 @@ class Refused(CodatCustomersError):
     """Whole seconds after which the same call can succeed; None if waiting does not help."""
     field: str | None = None
     """The field or query parameter that has to change."""
-    field_detail: str | None = None
-    """What has to change, without the field's name; None if the message says it."""
 
 
 class CustomerNotFound(Refused):
@@ -94,7 +92,6 @@ class InvalidQuery(Refused):
     def __init__(self, parameter: str, detail: str) -> None:
         super().__init__(f"{parameter}: {detail}")
         self.field = parameter
-        self.field_detail = detail
 
 
 class UnknownPlatform(Refused):

@@ -38,7 +38,6 @@ class Problem(Exception):
 MALFORMED_JSON = ProblemType(400, "malformed-json", "The body is not JSON")
 INVALID = ProblemType(422, "validation-error", "The request is not valid")
 TOO_LARGE = ProblemType(413, "too-large", "The body is too large")
-NOT_FOUND = ProblemType(404, "not-found", "There is no such route")
 RATE_LIMITED = ProblemType(429, "codat-rate-limited", "Codat's rate limit is reached")
 INTERNAL = ProblemType(500, "internal-error", "An unexpected error occurred")
 
@@ -85,7 +84,7 @@ def problem_of(error: errors.CodatCustomersError) -> Problem:
     if isinstance(error, errors.CodatError) and error.correlation_id is not None:
         extensions["correlationId"] = error.correlation_id
     if isinstance(error, errors.Refused) and error.field is not None:
-        extensions["errors"] = [{"field": error.field, "detail": error.field_detail or str(error)}]
+        extensions["errors"] = [{"field": error.field, "detail": str(error).removeprefix(f"{error.field}: ")}]
     if isinstance(error, errors.UnknownPlatform):
         extensions["platforms"] = [{"platformKey": key, "platformName": name} for key, name in error.available.items()]
     kind = next((KINDS[each] for each in type(error).__mro__ if each in KINDS), INTERNAL)

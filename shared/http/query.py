@@ -17,23 +17,18 @@ def limit(query: Mapping[str, str]) -> int:
     return int(text)
 
 
-def status(query: Mapping[str, str]) -> Status:
-    """Parse `status`; deleted connections are not listed."""
+def status(query: Mapping[str, str]) -> Status | None:
+    """Parse `status`; None for `attention=true`, which replaces it. Deleted connections are not listed."""
+    if "attention" in query:
+        if query["attention"] != "true":
+            raise InvalidQuery("attention", "must be true; without it, the list is selected by status")
+        if "status" in query:
+            raise InvalidQuery("attention", "can't be combined with status; leave one of them out")
+        return None
     allowed = [member for member in Status if member is not Status.DELETED]
     if query.get("status") not in allowed:
         raise InvalidQuery("status", f"must be one of {', '.join(allowed)}, unless attention=true is used instead")
     return Status(query["status"])
-
-
-def attention(query: Mapping[str, str]) -> bool:
-    """Parse `attention`, which replaces `status`."""
-    if "attention" not in query:
-        return False
-    if query["attention"] != "true":
-        raise InvalidQuery("attention", "must be true; without it, the list is selected by status")
-    if "status" in query:
-        raise InvalidQuery("attention", "can't be combined with status; leave one of them out")
-    return True
 
 
 def allow_only(query: Mapping[str, str], *names: str) -> None:

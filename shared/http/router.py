@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from shared.domain.customers import is_customer_id
 from shared.domain.errors import CodatCustomersError, ConnectionNotFound, CustomerNotFound, InvitationNotFound
 from shared.http import query
-from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, NOT_FOUND, RATE_LIMITED, Problem, problem_of
+from shared.http.problems import INTERNAL, INVALID, MALFORMED_JSON, RATE_LIMITED, Problem, problem_of
 from shared.runtime.clock import LambdaContext
 from shared.runtime.observability import Handler, Telemetry, logger, observed
 
@@ -27,10 +27,9 @@ MAX_FIELD_CHARACTERS = 200
 @dataclass(frozen=True, slots=True)
 class Response:
     status: int
-    body: Any = field(default=None, repr=False)
+    body: Any = field(default="", repr=False)
+    """A document that becomes JSON, or a text whose type is in `headers`."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    text: str | None = field(default=None, repr=False)
-    """A body that is no JSON; `headers` contain its type."""
     is_logged: bool = True
     """Whether the router logs a line for this response. A route that returns False logs by itself."""
 
@@ -116,10 +115,7 @@ class Request:
         try:
             return model.model_validate_json(self.body, context=context)
         except ValidationError as error:
-            raise _invalid(error) from error
-
-
-RouteFunction = Callable[[Request], Response]
+            raise _invalid_body(error) from error
 
 
 def problem_response(problem: Problem, request: Request, *, is_logged: bool = True) -> Response:
@@ -131,9 +127,9 @@ def problem_response(problem: Problem, request: Request, *, is_logged: bool = Tr
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A function with what it reads of a request. What no function reads is refused: it would have no effect."""
+    """A function, and what it reads of a request. All else is refused: it would have no effect."""
 
-    function: RouteFunction
+    function: Callable[[Request], Response]
     query: Collection[str] | None = ()
     """The names of its query parameters; None accepts any."""
     has_body: bool = False
@@ -142,39 +138,30 @@ class Route:
         if self.query is not None:
             query.allow_only(request.query, *self.query)
         if not self.has_body and request.event.get("body"):
-            raise _invalid_field("body", "must be empty: this route has no body")
+            raise _invalid([{"field": "body", "detail": "must be empty: this route has no body"}])
         return self.function(request)
 
 
-def reads(*, query: Collection[str] | None = (), body: bool = False) -> Callable[[RouteFunction], Route]:
-    """Declare the query parameters that a function reads, and whether it reads the body."""
-    return lambda function: Route(function, query, body)
-
-
 def http_handler(
-    routes: Mapping[str, RouteFunction], respond_to_problem: Callable[[Problem, Request], Response] = problem_response
+    routes: Mapping[str, Route], respond_to_problem: Callable[[Problem, Request], Response] = problem_response
 ) -> Handler:
-    """Return the Lambda handler for `routes`: functions by API Gateway route key, such as "GET /platforms".
-
-    A function without `reads` reads neither query parameters nor a body.
-    """
-    declared = {key: route if isinstance(route, Route) else Route(route) for key, route in routes.items()}
+    """Return the Lambda handler for `routes` by API Gateway's route key, such as "GET /platforms"."""
 
     @observed
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         request = Request(event, context)
         started = monotonic()
-        logger.thread_safe_append_keys(request_id=request.request_id, route=event.get("routeKey"))
-        response = _respond(declared, request, respond_to_problem)
+        logger.thread_safe_append_keys(request_id=request.request_id, route=event["routeKey"])
+        response = _respond(routes, request, respond_to_problem)
         if response.is_logged:
             milliseconds = round((monotonic() - started) * 1000)
             logger.info("answered", extra={"status": response.status, "milliseconds": milliseconds})
-        content_type = {} if response.body is None else {"content-type": "application/json"}
-        body = "" if response.body is None else json.dumps(response.body, ensure_ascii=False)
+        is_text = isinstance(response.body, str)
+        content_type = {} if is_text else {"content-type": "application/json"}
         return {
             "statusCode": response.status,
             "headers": {**content_type, "cache-control": "no-store", **response.headers},
-            "body": body if response.text is None else response.text,
+            "body": response.body if is_text else json.dumps(response.body, ensure_ascii=False),
             "isBase64Encoded": False,
         }
 
@@ -185,7 +172,7 @@ def _respond(
     routes: Mapping[str, Route], request: Request, respond_to_problem: Callable[[Problem, Request], Response]
 ) -> Response:
     try:
-        return _route(routes, request)(request)
+        return routes[request.event["routeKey"]](request)
     except Problem as error:
         problem = error
     except CodatCustomersError as error:
@@ -200,14 +187,7 @@ def _respond(
     return respond_to_problem(problem, request)
 
 
-def _route(routes: Mapping[str, Route], request: Request) -> Route:
-    try:
-        return routes[request.event.get("routeKey", "")]
-    except KeyError:
-        raise Problem(NOT_FOUND, "This function has no such route.") from None
-
-
-def _invalid(error: ValidationError) -> Problem:
+def _invalid_body(error: ValidationError) -> Problem:
     lines = error.errors(include_url=False, include_context=False, include_input=False)
     if not lines[0]["loc"] and lines[0]["type"] in {"json_invalid", "model_type"}:
         return Problem(MALFORMED_JSON, f"The body must be a JSON object. {lines[0]['msg']}.")
@@ -218,9 +198,9 @@ def _invalid(error: ValidationError) -> Problem:
         }
         for line in lines[:MAX_FIELDS]
     ]
+    return _invalid(fields)
+
+
+def _invalid(fields: list[dict[str, str]]) -> Problem:
     detail = "; ".join(f"{line['field']}: {line['detail']}" for line in fields[:3])
     return Problem(INVALID, detail, extensions={"errors": fields})
-
-
-def _invalid_field(field: str, detail: str) -> Problem:
-    return Problem(INVALID, f"{field}: {detail}", extensions={"errors": [{"field": field, "detail": detail}]})

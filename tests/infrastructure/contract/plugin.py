@@ -33,9 +33,7 @@ def pytest_configure() -> None:
 
     def recording_handler(routes: Any, *options: Any) -> Any:
         handler = http_handler(routes, *options)
-        HANDLED.update(
-            {key: each if isinstance(each, router.Route) else router.Route(each) for key, each in routes.items()}
-        )
+        HANDLED.update(routes)
 
         @wraps(handler)
         def compared(event: dict[str, Any], context: Any) -> Any:

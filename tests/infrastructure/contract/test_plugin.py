@@ -9,11 +9,11 @@ from tests.e2e.artifact.make import ROOT
 CALLING = """
 from types import SimpleNamespace
 
-from shared.http.router import Response, http_handler
+from shared.http.router import Response, Route, http_handler
 from tests.payloads import api_event
 
 def answer(document):
-    handler = http_handler({"GET /platforms": lambda request: Response(200, document)})
+    handler = http_handler({"GET /platforms": Route(lambda request: Response(200, document))})
     event = api_event("list_platforms")
     assert handler(event, SimpleNamespace(aws_request_id="1"))["statusCode"] == 200
 

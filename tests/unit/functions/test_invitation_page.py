@@ -31,13 +31,11 @@ VOID = {"meta", "link", "img"}
 
 
 def page_of(state: str, design: Design = DESIGN) -> Page:
-    return (
-        problem_page(PROBLEMS[state], design, ["https:"]) if state in PROBLEMS else opened_page(OPENED[state], design)
-    )
+    return problem_page(PROBLEMS[state], design) if state in PROBLEMS else opened_page(OPENED[state], design)
 
 
 def opened_page(opened: OpenedInvitation, design: Design = DESIGN) -> Page:
-    return invitation_page(opened, design, ["https:"])
+    return invitation_page(opened, design)
 
 
 class Elements(HTMLParser):
@@ -126,7 +124,7 @@ def test_the_policy_allows_exactly_the_style_and_the_images() -> None:
     )
     shown = replace(DESIGN, logo_url="https://cdn.example.com:8443/logo.png?v=1", shows_platform_logos=True)
     assert "img-src data: https://cdn.example.com:8443 https://static.codat.io;" in opened_page(READY, shown).policy
-    ended = problem_page(ENGLISH.expired, shown, [])
+    ended = problem_page(ENGLISH.expired, shown)
     assert "img-src data: https://cdn.example.com:8443;" in ended.policy
 
 
