@@ -114,7 +114,6 @@ class AccountingConnectionExists(Refused):
             f"{platform_name} is linked by connection {connection_id}, and a customer has one accounting "
             "platform at a time. Unlink or delete that connection first."
         )
-        self.platform_name = platform_name
 
 
 class ConnectionNotLinked(Refused):
@@ -141,25 +140,16 @@ class TooManyInvitations(Refused):
 
 
 class InvitationUnknown(Refused):
-    """The person who opens an invitation sees a page in the app's words instead of these messages."""
-
-    def __init__(self) -> None:
-        super().__init__("There is no such invitation, or its customer was deleted.")
+    """The person who opens an invitation sees a page in the app's words instead of the message."""
 
 
-class NoPlatformAvailable(Refused):
-    def __init__(self) -> None:
-        super().__init__("No platform is available. Enable one in Codat's portal, and check the platforms' parameters.")
+class NoPlatformAvailable(Refused): ...
 
 
-class InvitationExpired(Refused):
-    def __init__(self) -> None:
-        super().__init__("The invitation has expired.")
+class InvitationExpired(Refused): ...
 
 
-class InvitationRevoked(Refused):
-    def __init__(self) -> None:
-        super().__init__("The invitation was revoked.")
+class InvitationRevoked(Refused): ...
 
 
 class CodatError(CodatCustomersError):

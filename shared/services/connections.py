@@ -78,8 +78,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         link_issued=True,
     )
     context.telemetry.count("ConnectionCreated")
-    link_url = created.link_url or context.codat.connection(company_id, created.connection_id).link_url
-    return ConnectionResult(connection, link_url or "", created=True)
+    return ConnectionResult(connection, created.link_url, created=True)
 
 
 def _candidates(
@@ -89,14 +88,13 @@ def _candidates(
 
     A connection without a key and with an unknown name is among them if it is newer than the first request.
     """
-    stored = {each.connection_id: each.source for each in context.connections.of_company(customer.company_id)}
-    others = other_names(platform, context)
+    connections = context.connections.of_company(customer.company_id)
+    stored = {each.connection_id: each.source for each in connections if each.source.platform_key}
     earliest = timestamp_of(datetime_of(lease.payload["requestedAt"]) - CLOCK_TOLERANCE)
 
     def is_candidate(listed: StatusUpdate) -> bool:
         source = stored.get(listed.connection_id, listed.source)
-        source = source if source.platform_key else listed.source
-        return is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform, others))
+        return is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform, context))
 
     candidates = filter(is_candidate, _listed(customer, platform, context))
     return sorted(candidates, key=lambda listed: (listed.status is not Status.LINKED, listed.created_at))
@@ -107,7 +105,7 @@ def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> Con
     existing = sync_connections(_listed(customer, platform, context), customer, context, event_type="found")
     on_platform = [connection for connection in existing if is_on(connection.source, platform)]
     for other in existing:
-        if are_accounting(other.source, platform) and other.status is Status.LINKED and other not in on_platform:
+        if other.status is Status.LINKED and excludes(other.source, platform) and other not in on_platform:
             raise errors.AccountingConnectionExists(other.source.platform_name, other.connection_id)
     for connection in sorted(on_platform, key=lambda connection: connection.status is not Status.LINKED):
         context.telemetry.note(connection_id=connection.connection_id)
@@ -115,15 +113,14 @@ def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> Con
             reused, answer = read_from_codat(connection, context, link_issued=True, platform=platform)
         except errors.ConnectionIsDeleted:
             continue
-        return ConnectionResult(reused, answer.link_url or "", created=False)
+        return ConnectionResult(reused, answer.link_url, created=False)
     return None
 
 
 def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[StatusUpdate]:
     """Return Codat's list. Raises CodatInvalidResponse if a connection that may be to this platform can't be parsed."""
     listed, unparseable = context.codat.connections(customer.company_id)
-    others = other_names(platform, context) if unparseable else set()
-    if any(_may_be_on(source, platform, others) for source in unparseable):
+    if any(_may_be_on(source, platform, context) for source in unparseable):
         raise errors.CodatInvalidResponse("A connection that can't be parsed may be to the same platform.")
     return listed
 
@@ -133,16 +130,16 @@ def is_on(source: Source, platform: Platform) -> bool:
     return source.platform_key == platform.key or (not source.platform_key and source.platform_name == platform.name)
 
 
-def are_accounting(source: Source, platform: Platform) -> bool:
-    """Return whether both are accounting platforms: a customer has one linked at a time."""
-    return platform.source_type == source.source_type == ACCOUNTING
+def excludes(source: Source, platform: Platform) -> bool:
+    """Return whether the platform can't be connected while the source is linked: one accounting platform at a time."""
+    return is_on(source, platform) or platform.source_type == source.source_type == ACCOUNTING
 
 
-def _may_be_on(source: Source, platform: Platform, others: set[str]) -> bool:
-    """Return whether the source is this platform, or has no key, and neither type nor name (`others`) of another."""
+def _may_be_on(source: Source, platform: Platform, context: CodatContext) -> bool:
+    """Return whether the source is this platform, or has no key, and neither type nor name of another enabled one."""
     if source.platform_key or source.source_type not in {"", platform.source_type}:
         return source.platform_key == platform.key
-    return source.platform_name not in others
+    return source.platform_name not in other_names(platform, context)
 
 
 def _with_platform(answer: StatusUpdate, platform: Platform) -> StatusUpdate:

@@ -5,20 +5,20 @@ Following it creates the connection if there is none, and fetches a fresh link f
 alone: it is neither stored nor logged.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from tenacity import Retrying, retry_if_exception_type, stop_before_delay, wait_fixed
 
 from shared.domain import errors
-from shared.domain.connections import Connection, Status
+from shared.domain.connections import Status
 from shared.domain.customers import Customer
 from shared.domain.invitations import Invitation, hash_of, new_token
 from shared.domain.platforms import Platform
 from shared.domain.timeline import INVITATION, Actor
 from shared.domain.timestamps import timestamp_of
-from shared.services.connections import ConnectionResult, are_accounting, create_connection, is_on
+from shared.services.connections import create_connection, excludes
 from shared.services.context import CodatContext, Context
 from shared.services.links import require_link
 from shared.services.platforms import available_platform, available_platforms
@@ -88,7 +88,7 @@ def open_invitation(token: str, context: CodatContext) -> OpenedInvitation:
     platform, or every platform, is no longer available; and Codat's errors if no list of platforms is stored.
     """
     invitation, customer = _require_open(token, context)
-    return _counted(_opened(invitation, customer, context), context)
+    return _counted(_opened(_offered(invitation, context), customer, context), context)
 
 
 def follow_invitation(token: str, platform_key: str | None, context: CodatContext) -> str | OpenedInvitation:
@@ -99,33 +99,36 @@ def follow_invitation(token: str, platform_key: str | None, context: CodatContex
     """
     invitation, customer = _require_open(token, context)
     context = replace(context, actor=Actor(INVITATION, invitation.invitation_id))
-    chosen = invitation.platform_key or platform_key
-    platform = next((each for each in _offered(invitation, context) if each.key == chosen), None)
-    if platform is None:
-        return _counted(_opened(invitation, customer, context), context)
-    linked_platform = _last_linked([platform], _linked(customer, context))
-    if linked_platform is None:
-        result = _connect(customer, platform, context)
-        # It may have been revoked meanwhile.
-        _, customer = _require_open(token, context)
-        if isinstance(result, ConnectionResult):
-            link_url = require_link(result.link_url)
-            _count("followed", context)
-            return link_url
-        linked_platform = result
-    return _counted(OpenedInvitation(customer.profile.name, (), linked_platform), context)
+    offered = _offered(invitation, context)
+    chosen = [platform for platform in offered if platform.key == (invitation.platform_key or platform_key)]
+    opened = _opened(chosen or offered, customer, context)
+    if not chosen or not opened.platforms:
+        return _counted(opened, context)
+    link_url = _fresh_link(customer, chosen[0], context)
+    # It may have been revoked meanwhile.
+    _, customer = _require_open(token, context)
+    if link_url is None:
+        return _counted(_opened(chosen, customer, context), context)
+    _count("followed", context)
+    return link_url
 
 
-def _connect(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionResult | str:
-    """Return the connection with a fresh link; if Codat shows a linked one in its place, the name of its platform."""
+def _fresh_link(customer: Customer, platform: Platform, context: CodatContext) -> str | None:
+    """Return a fresh link to connect the platform; None if Codat shows a linked connection in its place."""
+    # Another call may be creating the connection.
+    retrying = Retrying(
+        retry=retry_if_exception_type(errors.CreationInProgress),
+        wait=wait_fixed(0.5),
+        stop=stop_before_delay(min(MAX_WAIT, context.codat.seconds_left())),
+        reraise=True,
+    )
     try:
-        result = _when_free(lambda: create_connection(customer.customer_id, platform, context), context)
+        result = retrying(create_connection, customer.customer_id, platform, context)
     except (errors.CompanyGone, errors.CustomerNotFound) as error:
         raise _unknown(context) from error
-    except errors.AccountingConnectionExists as error:
-        return error.platform_name
-    connection = result.connection
-    return connection.source.platform_name if connection.status is Status.LINKED else result
+    except errors.AccountingConnectionExists:
+        return None
+    return None if result.connection.status is Status.LINKED else require_link(result.link_url)
 
 
 def _require_open(token: str, context: Context) -> tuple[Invitation, Customer]:
@@ -136,10 +139,10 @@ def _require_open(token: str, context: Context) -> tuple[Invitation, Customer]:
     context.telemetry.note(customer_id=invitation.customer_id, invitation_id=invitation.invitation_id)
     if invitation.is_revoked:
         _count("revoked", context)
-        raise errors.InvitationRevoked
+        raise errors.InvitationRevoked("The invitation was revoked.")
     if not invitation.is_open(context.timestamp()):
         _count("expired", context)
-        raise errors.InvitationExpired
+        raise errors.InvitationExpired("The invitation has expired.")
     customer = context.customers.find(invitation.customer_id)
     # A customer that was created again under the same id has another company.
     if customer is None or customer.company_id != invitation.company_id:
@@ -150,16 +153,7 @@ def _require_open(token: str, context: Context) -> tuple[Invitation, Customer]:
 
 def _unknown(context: Context) -> errors.InvitationUnknown:
     _count("unknown", context)
-    return errors.InvitationUnknown()
-
-
-def _opened(invitation: Invitation, customer: Customer, context: CodatContext) -> OpenedInvitation:
-    offered, linked = _offered(invitation, context), _linked(customer, context)
-    return OpenedInvitation(
-        customer_name=customer.profile.name,
-        platforms=tuple(platform for platform in offered if _last_linked([platform], linked) is None),
-        linked_platform=_last_linked(offered, linked),
-    )
+    return errors.InvitationUnknown("There is no such invitation, or its customer was deleted.")
 
 
 def _offered(invitation: Invitation, context: CodatContext) -> list[Platform]:
@@ -168,43 +162,23 @@ def _offered(invitation: Invitation, context: CodatContext) -> list[Platform]:
         return [available_platform(invitation.platform_key, context)]
     platforms = available_platforms(context)
     if not platforms:
-        raise errors.NoPlatformAvailable
+        raise errors.NoPlatformAvailable(
+            "No platform is available. Enable one in Codat's portal, and check the platforms' parameters."
+        )
     return platforms
 
 
-def _linked(customer: Customer, context: Context) -> list[Connection]:
-    """Return the linked connections, the last one first."""
+def _opened(platforms: Sequence[Platform], customer: Customer, context: Context) -> OpenedInvitation:
+    """Return what the page shows of an invitation for these platforms."""
     connections = context.connections.of_company(customer.company_id)
     linked = [connection for connection in connections if connection.status is Status.LINKED]
-    return sorted(linked, key=lambda connection: connection.linked_at or "", reverse=True)
-
-
-def _last_linked(platforms: Iterable[Platform], linked: Iterable[Connection]) -> str | None:
-    """Return the platform's name of the first linked connection that excludes one of the platforms."""
-    return next(
-        (
-            connection.source.platform_name
-            for connection in linked
-            if any(_excludes(connection, platform) for platform in platforms)
-        ),
-        None,
+    excluding = [connection for connection in linked if any(excludes(connection.source, each) for each in platforms)]
+    last = max(excluding, key=lambda connection: connection.linked_at or "", default=None)
+    return OpenedInvitation(
+        customer_name=customer.profile.name,
+        platforms=tuple(each for each in platforms if not any(excludes(other.source, each) for other in excluding)),
+        linked_platform=None if last is None else last.source.platform_name,
     )
-
-
-def _excludes(connection: Connection, platform: Platform) -> bool:
-    """Return whether the platform can't be connected while the connection is linked."""
-    return is_on(connection.source, platform) or are_accounting(connection.source, platform)
-
-
-def _when_free(create: Callable[[], ConnectionResult], context: CodatContext) -> ConnectionResult:
-    """Repeat the call while another one creates the connection."""
-    retrying = Retrying(
-        retry=retry_if_exception_type(errors.CreationInProgress),
-        wait=wait_fixed(0.5),
-        stop=stop_before_delay(min(MAX_WAIT, context.codat.seconds_left())),
-        reraise=True,
-    )
-    return retrying(create)
 
 
 def _count(outcome: str, context: Context) -> None:

@@ -14,7 +14,7 @@ from codat_simulator.state import CompanyChange
 from tests.change_events import events_about
 from tests.concurrently import concurrently
 from tests.conftest import App
-from tests.integration.faults.proxy import Exchange, HeldBack, Proxy
+from tests.integration.faults.proxy import Exchange, HeldBack, Proxy, before_the_answer
 from tests.integration.functions.calls import adopting_orphans, reconcile
 from tests.payloads import api_event, webhook_about
 from tests.properties.crashes.invocation import KillPoint, invoke
@@ -79,6 +79,20 @@ def test_a_company_that_does_not_exist_at_codat_is_rejected(app: App) -> None:
     assert (response.status_code, response.json()["type"]) == (422, "company-unknown")
     assert response.json()["errors"][0]["field"] == "companyId"
     app.customer(customer_id)
+
+
+def test_a_company_deleted_during_its_adoption_is_unknown(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a deletion after the company was read THEN 422, and nothing of the adoption remains."""
+    company = app.codat.state.create_company(CompanyChange(name="By hand"))
+
+    def delete() -> None:
+        codat_wire.heal()
+        app.codat.state.delete_company(company.id)
+
+    codat_wire.always(before_the_answer("GET", delete))
+    response = adopt(app, company.id, "c-1")
+    assert (response.status_code, response.json()["type"]) == (422, "company-unknown")
+    assert app.items("CUSTOMER#c-1") == []
 
 
 def test_a_customer_has_a_single_company(app: App) -> None:

@@ -211,6 +211,22 @@ def test_a_malformed_connection_matters_only_if_it_may_be_on_the_platform(
     assert response.status_code == status
 
 
+def test_a_connection_deleted_while_it_is_reused_is_replaced(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a deletion between Codat's list and the read that fetches a link THEN another connection is created."""
+    old = app.connection(app.customer()["customerId"])
+    lose_webhooks(app)
+
+    def delete() -> None:
+        codat_wire.heal()
+        app.codat.state.delete_connection(old["companyId"], old["connectionId"])
+
+    codat_wire.always(before_the_answer("GET", delete))
+    new = app.post(f"/customers/{old['customerId']}/connections", {"platformKey": "qhyg"})
+    assert new.status_code == 201
+    assert new.json()["connectionId"] != old["connectionId"]
+    assert app.read(old)["status"] == "Deleted"
+
+
 def test_a_customer_deleted_during_the_creation_leaves_tombstones_that_expire(app: App, codat_wire: Proxy) -> None:
     """GIVEN a deletion, and the webhook, before Codat's answer arrives THEN 404, and nothing stays for ever."""
     customer = app.customer("acme")

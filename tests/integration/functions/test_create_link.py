@@ -1,10 +1,14 @@
 """POST …/link and …/access-token."""
 
+import json
+from dataclasses import replace
+
 import httpx
 import pytest
 from codat_simulator.faults import Fault
 
 from tests.conftest import App
+from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer
 
 
 def test_the_customer_can_select_a_platform_on_the_hosted_page(app: App) -> None:
@@ -57,6 +61,35 @@ def test_a_customer_that_does_not_exist_has_no_link(app: App, credential: str) -
     app.codat.state.delete_company(customer["companyId"])
     response = app.post(f"/customers/{customer['customerId']}/{credential}")
     assert (response.status_code, response.json()["type"]) == (404, "customer-not-found")
+
+
+def test_a_connection_deleted_during_the_call_has_no_link(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a deletion after Codat has read the connection THEN 409, and it stays Deleted."""
+    connection = app.connection(app.customer()["customerId"])
+    path = f"/customers/{connection['customerId']}/connections/{connection['connectionId']}"
+
+    def delete() -> None:
+        codat_wire.heal()
+        assert app.http.delete(path).status_code == 204
+
+    codat_wire.always(before_the_answer("GET", delete))
+    response = app.post(f"{path}/link")
+    assert (response.status_code, response.json()["type"]) == (409, "connection-deleted")
+    assert app.read(connection)["status"] == "Deleted"
+
+
+def test_a_company_without_a_hosted_page_is_reported(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a company of Codat's without the optional `redirect` THEN 502."""
+    customer = app.customer()
+
+    def without_redirect(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        document = {name: value for name, value in json.loads(answer.body).items() if name != "redirect"}
+        exchange.answer(replace(answer, body=json.dumps(document).encode()))
+
+    codat_wire.always(without_redirect)
+    response = app.post(f"/customers/{customer['customerId']}/link")
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
 
 
 @pytest.mark.usefixtures("clock")  # the waits between attempts take no time

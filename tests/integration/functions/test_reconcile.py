@@ -132,6 +132,24 @@ def test_a_connection_missing_from_a_list_is_read_by_its_id(app: App, codat_wire
     assert app.read(linked)["status"] == "Linked"
 
 
+def test_a_listed_connection_that_was_deleted_is_not_stored(app: App, codat_wire: Proxy) -> None:
+    """GIVEN an unknown connection that is deleted after Codat has listed it THEN it is left out."""
+    customer = app.customer()
+    lose_webhooks(app)
+    made = app.codat.state.create_connection(customer["companyId"], "gbol")
+
+    def delete_after_the_list(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if "tags=" in exchange.path:
+            codat_wire.heal()
+            app.codat.state.delete_connection(customer["companyId"], made.id)
+        exchange.answer(answer)
+
+    codat_wire.always(delete_after_the_list)
+    assert reconcile(app).get("drift", 0) == 0
+    assert app.get(f"/customers/{customer['customerId']}").json()["connections"] == []
+
+
 def test_a_lagging_list_sends_no_profile_again(app: App, codat_wire: Proxy) -> None:
     """GIVEN a list that shows an older name THEN reconcile reads the company by its id, and changes nothing."""
 

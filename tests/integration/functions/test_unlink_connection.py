@@ -8,7 +8,7 @@ from codat_simulator.faults import Fault
 
 from shared.domain.initial_reads import MAX_KEPT
 from tests.conftest import App
-from tests.integration.faults.proxy import Proxy, before_the_answer
+from tests.integration.faults.proxy import Proxy, before_the_answer, passed_on, responds
 from tests.payloads import webhook_about
 
 
@@ -50,6 +50,16 @@ def test_unlink_succeeds_if_the_stored_state_is_outdated(app: App) -> None:
     assert app.read(pending)["status"] == "PendingAuth"
     response = unlink(app, pending)
     assert (response.status_code, response.json()["status"]) == (200, "Unlinked")
+
+
+def test_a_rejection_by_codat_is_passed_on_if_the_connection_is_linked(app: App, codat_wire: Proxy) -> None:
+    """THEN 502, and the stored state stays."""
+    linked = app.linked(app.customer()["customerId"])
+    rejection = responds(400, {"statusCode": 400, "service": "ClientsApi", "error": "No.", "correlationId": "c-1"})
+    codat_wire.always(lambda exchange: (rejection if exchange.method == "PATCH" else passed_on)(exchange))
+    response = unlink(app, linked)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected")
+    assert app.read(linked)["status"] == "Linked"
 
 
 def test_a_connection_deleted_at_codat_cannot_be_unlinked(app: App) -> None:
