@@ -37,12 +37,9 @@ def reconcile_customers(customer_ids: list[str], context: ReconcileContext, resu
             results.counts["companies"] += 1
             _compare_connections(customer, connections, company, context, results)
             _compare_profile(customer, company, context, results)
+    is_doubtful = len(missing) > MAX_PLAUSIBLE_DELETIONS and not results.counts["companies"]
     with results.collect_error():
-        if (
-            len(missing) > MAX_PLAUSIBLE_DELETIONS
-            and not results.counts["companies"]
-            and not _returns_own_company(context)
-        ):
+        if is_doubtful and not _returns_own_company(context):
             raise errors.NotReconciled(
                 f"Codat returns none of the {len(missing)} companies of this batch and no other customer's company. "
                 "No customer was deleted. Check the API key."
