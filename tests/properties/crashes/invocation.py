@@ -139,11 +139,19 @@ def _run(  # noqa: PLR0917  # a process's arguments are positional
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    _forget_settings()
     sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  # its logs are not needed
     _shift_clock(later)
     _intercept_requests(pipe, kill_point)
     result = importlib.import_module(handler).handler(event, _Context())
     pipe.send(("result", result))
+
+
+def _forget_settings() -> None:
+    """The server may have read them before a test changed a variable."""
+    from shared.runtime.settings import read  # noqa: PLC0415
+
+    read.cache_clear()
 
 
 def _shift_clock(later: float) -> None:
