@@ -303,7 +303,7 @@ def test_a_company_that_has_ended_belongs_to_no_customer_again(customers: Custom
 
 
 def company_at_codat(company_id: str, name: str = "Dave's bank") -> Company:
-    return Company(company_id, None, timestamp_of(NOW), Profile(name, "of Burnley", {"plan": "gold"}))
+    return Company(company_id, None, Profile(name, "of Burnley", {"plan": "gold"}))
 
 
 BEFORE: dict[str, Any] = {
