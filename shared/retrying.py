@@ -21,14 +21,12 @@ def retrying(seconds_left: Callable[[], float]) -> Retrying:
     and another attempt don't fit into `seconds_left`.
     """
 
-    def is_retryable(error: BaseException) -> bool:
-        return isinstance(error, CodatError) and error.retryable
-
     def should_stop(state: RetryCallState) -> bool:
         is_out_of_time = state.upcoming_sleep + MIN_SECONDS_FOR_ATTEMPT > seconds_left()
         return state.attempt_number >= MAX_ATTEMPTS or is_out_of_time
 
-    return Retrying(retry=retry_if_exception(is_retryable), wait=_wait, stop=should_stop, reraise=True)
+    is_retryable = retry_if_exception(lambda error: isinstance(error, CodatError) and error.retryable)
+    return Retrying(retry=is_retryable, wait=_wait, stop=should_stop, reraise=True)
 
 
 def _wait(state: RetryCallState) -> float:

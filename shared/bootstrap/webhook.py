@@ -32,7 +32,7 @@ def context(request: Request) -> WebhookContext:
 
     return WebhookContext(
         **stores(Actor(CALLER), seconds_left),
-        verifier=WebhookVerifier(secrets()),
+        verifier=WebhookVerifier(secrets().webhook_secrets, secrets().refresh_webhook_secrets),
         parse_event=parse_event,
         company_in=company_in,
         quarantine=Quarantine(table(seconds_left)),

@@ -6,11 +6,11 @@ key can't read our companies.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from math import ceil
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
-from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -24,14 +24,11 @@ from shared.domain.platforms import Platform
 from shared.domain.timestamps import Timestamp
 from shared.retrying import retrying
 
-_T = TypeVar("_T")
 _UNKNOWN_TIME = "~"
 """Sorts after all times."""
 PAGE_SIZE = 100
 MAX_QUERY_CHARACTERS = 2_000
 """Codat allows 2,048."""
-RequireTrust = Callable[["Codat", str | None], None]
-"""`ApiKeyTrust.require`."""
 
 
 class Codat:
@@ -41,12 +38,16 @@ class Codat:
     the API key has to be read from the table.
     """
 
-    def __init__(self, transport: Transport, *, tag_key: str, require_trust: RequireTrust) -> None:
+    def __init__(
+        self, transport: Transport, *, tag_key: str, require_trust: Callable[["Codat", str | None], None]
+    ) -> None:
+        """`require_trust` is `ApiKeyTrust.require`."""
         self._transport = transport
         self._tag_key = tag_key
         self._require_trust = require_trust
         self.seconds_left = transport.seconds_left
         """Seconds left for requests to Codat: the caller's, without those reserved for storing the results."""
+        self._retry = retrying(self.seconds_left)
 
     @property
     def quota(self) -> Quota | None:
@@ -70,8 +71,7 @@ class Codat:
         body = self._company_body(customer_id, profile, existing_tags)
         # PATCH ignores null.
         body["description"] = profile.description or ""
-        path = ("companies", company_id)
-        self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())).read(wire.Company))
+        self._request(wire.Company, "PATCH", "companies", company_id, json=body)
 
     def restore_company(self, company_id: str, before: Mapping[str, Any]) -> None:
         """Set name, description and tags back to those before an adoption, as its lease has them."""
@@ -79,7 +79,7 @@ class Codat:
         if before.get("taggedCustomerId"):
             tags[self._tag_key] = before["taggedCustomerId"]
         body = {"name": before["name"], "description": before.get("description") or "", "tags": tags}
-        self._retry(lambda: self._send("PUT", "companies", company_id, json=body).read(wire.Company))
+        self._request(wire.Company, "PUT", "companies", company_id, json=body)
 
     def delete_company(self, company_id: str) -> None:
         """Delete the company with its connections.
@@ -101,12 +101,7 @@ class Codat:
         return self._company(company, read_at)
 
     def has_company(self, company_id: str) -> bool:
-        """Return whether Codat has the company; only its id is parsed."""
-        try:
-            self._get(wire.CompanyId, "companies", company_id)
-        except CodatNotFound:
-            return False
-        return True
+        return self._exists("companies", company_id)
 
     def find_creation(self, customer_id: str, creation_id: str) -> list[str]:
         """Return the ids of the companies that have both tags, oldest first, those without a time last.
@@ -114,20 +109,18 @@ class Codat:
         Codat's filter may lag behind. Raises CodatInvalidResponse if a company can't be parsed, because it may be the
         requested one, and CodatRejectedCredentials if none is found under an untrusted key.
         """
-        companies: list[tuple[str, str]] = []
-        for entry, _ in self._entries("companies", tags=f"{CREATION_TAG}={creation_id}"):
-            tagged = _parse(wire.TaggedCompany, entry)
-            if tagged is None:
-                raise CodatInvalidResponse(
-                    "Codat returned a company that can't be parsed, and that this call may have created."
-                )
-            tags = tagged.tags or {}
-            if (tags.get(self._tag_key), tags.get(CREATION_TAG)) == (customer_id, creation_id):
-                company = _parse(wire.Company, entry)
-                companies.append(((company and company.created) or _UNKNOWN_TIME, tagged.id))
-        if not companies:
+        entries, _ = self._entries("companies", tags=f"{CREATION_TAG}={creation_id}")
+        tagged = _parsed(wire.TaggedCompany, entries)
+        if len(tagged) < len(entries):
+            raise CodatInvalidResponse(
+                "Codat returned a company that can't be parsed, and that this call may have created."
+            )
+        tags = {self._tag_key: customer_id, CREATION_TAG: creation_id}
+        found = [company.id for company in tagged if tags.items() <= (company.tags or {}).items()]
+        if not found:
             self.require_trusted_key()
-        return [company_id for _, company_id in sorted(companies)]
+        created = {company.id: company.created for company in _parsed(wire.Company, entries)}
+        return sorted(found, key=lambda company_id: (created.get(company_id) or _UNKNOWN_TIME, company_id))
 
     def companies_of(self, customer_ids: Sequence[str]) -> list[Company]:
         """Return the companies that are tagged with one of these customer ids, with their connections.
@@ -135,26 +128,23 @@ class Codat:
         The order is that of `find_creation`. Companies that can't be parsed are left out. An empty list proves nothing:
         the filter lags behind, and the key may be untrusted. Pass at most one batch of `batches`.
         """
-        if not all(map(customers.is_customer_id, customer_ids)):
-            raise ValueError("not a customer id: it must not become part of a query")
         query = "||".join(f"{self._tag_key}={customer_id}" for customer_id in customer_ids)
-        companies = self._parsed_companies(self._entries("companies", tags=query))
-        tagged = [company for company in companies if company.tagged_customer_id in customer_ids]
-        return sorted(tagged, key=lambda company: (company.created_at or _UNKNOWN_TIME, company.company_id))
+        companies = self._companies(*self._entries("companies", tags=query))
+        return [company for company in companies if company.tagged_customer_id in customer_ids]
 
     def companies(self, page: int) -> tuple[list[Company], int]:
         """Return a page of all companies at Codat with their connections, and the number of unparseable companies.
 
         Pages count from 1.
         """
-        entries, _ = self._page("companies", page=page)
-        companies = self._parsed_companies(entries)
-        return companies, len(entries) - len(companies)
+        document, read_at = self._page(page, "companies")
+        companies = self._companies(document.results, read_at)
+        return companies, len(document.results) - len(companies)
 
     def company_pages(self) -> int:
         """Return the number of pages of all companies at Codat, also of other apps."""
-        _, total = self._page("companies", page=1, pageSize=1)
-        return ceil(total / PAGE_SIZE)
+        page, _ = self._get(wire.Page, "companies", page=1, pageSize=1)
+        return ceil(page.total_results / PAGE_SIZE)
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
         """Split the ids into batches of one page of companies at most, whose query stays within Codat's limit."""
@@ -196,10 +186,12 @@ class Codat:
 
         Codat's list may lag behind. Raises CodatNotFound.
         """
+        entries, read_at = self._entries("companies", company_id, "connections")
         updates, unparseable = [], []
-        for entry, read_at in self._entries("companies", company_id, "connections"):
-            connection = _parse(wire.DataConnection, entry)
-            if connection is None:
+        for entry in entries:
+            try:
+                connection = wire.DataConnection.model_validate(entry)
+            except ValidationError:
                 unparseable.append(wire.source_hint(entry))
             else:
                 updates.append(connection.update(company_id, stamp(read_at, Precedence.READ)))
@@ -208,20 +200,16 @@ class Codat:
     def unlink(self, company_id: str, connection_id: str) -> StatusUpdate:
         """Unlink a Linked connection. Raises CodatRejected for another status, and CodatNotFound."""
         path = ("companies", company_id, "connections", connection_id)
-        body = {"status": "Unlinked"}
-        # Each attempt has its own idempotency key: under the first one, Codat would replay a 500.
-        response = self._retry(lambda: self._send("PATCH", *path, json=body, idempotency_key=str(uuid4())))
-        return response.read(wire.DataConnection).update(company_id, stamp(response.changed_at, Precedence.OUR_CHANGE))
+        connection, response = self._request(wire.DataConnection, "PATCH", *path, json={"status": "Unlinked"})
+        return connection.update(company_id, stamp(response.changed_at, Precedence.OUR_CHANGE))
 
     def delete_connection(self, company_id: str, connection_id: str) -> Timestamp:
         """Revoke and remove a connection, and return the time on Codat's clock. Raises as `delete_company`."""
         path = ("companies", company_id, "connections", connection_id)
         response = self._retry(lambda: self._send("DELETE", *path))
-        try:
-            self._get(wire.CompanyId, *path)
-        except CodatNotFound:
-            return response.changed_at
-        raise CodatInvalidResponse("Codat still returns the connection after its deletion.")
+        if self._exists(*path):
+            raise CodatInvalidResponse("Codat still returns the connection after its deletion.")
+        return response.changed_at
 
     # Platforms
 
@@ -231,8 +219,8 @@ class Codat:
         Raises CodatInvalidResponse if none can be parsed.
         """
         self.require_trusted_key()  # another Codat client has other platforms
-        entries = [entry for entry, _ in self._entries("integrations", query="enabled=true")]
-        parsed = [integration for entry in entries if (integration := _parse(wire.Integration, entry)) is not None]
+        entries, _ = self._entries("integrations", query="enabled=true")
+        parsed = _parsed(wire.Integration, entries)
         if entries and not parsed:
             raise CodatInvalidResponse("Codat returned integrations that can't be parsed.")
         return [integration.platform() for integration in parsed if integration.enabled]
@@ -255,13 +243,12 @@ class Codat:
         The response contains the keys themselves: it is neither logged nor stored.
         """
         try:
-            entries = self._transport.send("GET", "apiKeys").read(wire.ApiKeys).results
+            listed = self._retry(lambda: self._transport.send("GET", "apiKeys").read(wire.ApiKeys))
         except CodatError as error:
             if error.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 return frozenset()
             raise
-        parsed = (_parse(wire.ApiKey, entry) for entry in entries)
-        return frozenset(api_key_fingerprint(entry.api_key) for entry in parsed if entry is not None)
+        return frozenset(api_key_fingerprint(entry.api_key) for entry in _parsed(wire.ApiKey, listed.results))
 
     def can_read(self, company_id: str) -> bool:
         """Return whether Codat returns the company under the key in use, trusted or not."""
@@ -284,33 +271,41 @@ class Codat:
             self.require_trusted_key(company_id)
             raise
 
-    def _retry(self, call: Callable[[], _T]) -> _T:
-        return retrying(self.seconds_left)(call)
+    def _request(self, model: type[wire.Model], method: str, *path: str, **options: Any) -> tuple[wire.Model, Response]:
+        """Send a request that may be repeated, and return its document and the response."""
+
+        def attempt() -> tuple[wire.Model, Response]:
+            response = self._send(method, *path, **options)
+            return response.read(model), response
+
+        return self._retry(attempt)
 
     def _get(self, model: type[wire.Model], *path: str, **params: Any) -> tuple[wire.Model, Timestamp]:
         """Return the document and the time of its read."""
+        document, response = self._request(model, "GET", *path, params=params)
+        return document, response.read_at
 
-        def read() -> tuple[wire.Model, Timestamp]:
-            response = self._send("GET", *path, params=params)
-            return response.read(model), response.read_at
+    def _exists(self, *path: str) -> bool:
+        """Return whether Codat has the company or connection; only its id is parsed."""
+        try:
+            self._get(wire.CompanyId, *path)
+        except CodatNotFound:
+            return False
+        return True
 
-        return self._retry(read)
+    def _page(self, number: int, *path: str, **params: Any) -> tuple[wire.Page, Timestamp]:
+        return self._get(wire.Page, *path, page=number, pageSize=PAGE_SIZE, **params)
 
-    def _page(self, *path: str, **params: Any) -> tuple[list[tuple[Any, Timestamp]], int]:
-        """Return the entries of a page, each with the time of its read, and the length of the whole list."""
-        page, read_at = self._get(wire.Page, *path, **{"pageSize": PAGE_SIZE, **params})
-        return [(entry, read_at) for entry in page.results], page.total_results
-
-    def _entries(self, *path: str, **params: Any) -> list[tuple[Any, Timestamp]]:
-        """Return the entries of all pages. A page may be shorter than requested."""
-        entries: list[tuple[Any, Timestamp]] = []
-        page = 0
-        while True:
-            page += 1
-            page_entries, total = self._page(*path, page=page, **params)
-            entries.extend(page_entries)
-            if not page_entries or len(entries) >= total:
-                return entries
+    def _entries(self, *path: str, **params: Any) -> tuple[list[Any], Timestamp]:
+        """Return the entries of all pages, and the time of the first read. A page may be shorter than requested."""
+        number = 1
+        page, read_at = self._page(number, *path, **params)
+        entries = page.results
+        while page.results and len(entries) < page.total_results:
+            number += 1
+            page, _ = self._page(number, *path, **params)
+            entries = entries + page.results
+        return entries, read_at
 
     # Documents
 
@@ -323,32 +318,31 @@ class Codat:
             "tags": dict(sorted(tags.items())),
         }
 
-    def _parsed_companies(self, entries: Iterable[tuple[Any, Timestamp]]) -> list[Company]:
-        parsed = ((_parse(wire.Company, entry), read_at) for entry, read_at in entries)
-        return [self._company(company, read_at) for company, read_at in parsed if company is not None]
+    def _companies(self, entries: Iterable[Any], read_at: Timestamp) -> list[Company]:
+        """Return the companies that can be parsed, oldest first, those without a time last."""
+        parsed = _parsed(wire.Company, entries)
+        parsed.sort(key=lambda company: (company.created or _UNKNOWN_TIME, company.id))
+        return [self._company(company, read_at) for company in parsed]
 
-    def _company(self, company: wire.Company, at: Timestamp) -> Company:
+    def _company(self, company: wire.Company, read_at: Timestamp) -> Company:
         tags = dict(company.tags or {})
         entries = company.data_connections or []
-        connections = [_parse(wire.DataConnection, entry) for entry in entries]
-        updates = tuple(
-            connection.update(company.id, stamp(at, Precedence.READ))
-            for connection in connections
-            if connection is not None
-        )
+        connections = _parsed(wire.DataConnection, entries)
+        stamped = stamp(read_at, Precedence.READ)
         return Company(
             company_id=company.id,
             tagged_customer_id=customers.customer_id_from_tag(tags.pop(self._tag_key, None)),
-            created_at=company.created or Timestamp(""),
             profile=Profile(company.name, company.description or None, tags),
-            connections=updates,
-            unparseable_connections=len(entries) - len(updates),
+            connections=tuple(connection.update(company.id, stamped) for connection in connections),
+            unparseable_connections=len(entries) - len(connections),
             link_url=company.redirect,
         )
 
 
-def _parse(model: type[wire.Model], entry: Any) -> wire.Model | None:
-    try:
-        return model.model_validate(entry)
-    except ValidationError:
-        return None
+def _parsed(model: type[wire.Model], entries: Iterable[Any]) -> list[wire.Model]:
+    """Return the entries that can be parsed."""
+    parsed = []
+    for entry in entries:
+        with suppress(ValidationError):
+            parsed.append(model.model_validate(entry))
+    return parsed

@@ -1,7 +1,7 @@
 """Verifying a webhook's signature over the raw bytes, with any of the active secrets."""
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -11,25 +11,20 @@ MAX_HEADER_BYTES = 1024
 """DynamoDB's limit for the id as a sort key. A real id has about 30, and two signatures during a rotation 95."""
 
 
-class SigningSecrets(Protocol):
-    def webhook_secrets(self) -> Sequence[str]: ...
-
-    def refresh_webhook_secrets(self) -> Sequence[str]: ...
-
-
+@dataclass(frozen=True, slots=True)
 class WebhookVerifier:
-    def __init__(self, secrets: SigningSecrets) -> None:
-        self._secrets = secrets
+    secrets: Callable[[], Sequence[str]]
+    refreshed_secrets: Callable[[], Sequence[str]]
 
     def verify(self, body: bytes, headers: Mapping[str, str]) -> str:
         """Return the message's id. Raises NotAuthentic and SecretsUnavailable."""
         try:
-            return verify(body, headers, self._secrets.webhook_secrets())
+            return verify(body, headers, self.secrets())
         except NotAuthentic as rejection:
             if rejection.reason not in {"mismatch", "no-secret"}:
                 raise
             # The secret may have been rotated since it was read.
-            return verify(body, headers, self._secrets.refresh_webhook_secrets())
+            return verify(body, headers, self.refreshed_secrets())
 
 
 def verify(body: bytes, headers: Mapping[str, str], secrets: Sequence[str]) -> str:

@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from math import ceil
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import quote
 
 import httpx
@@ -26,6 +25,9 @@ from shared.codat.wire import ErrorMessage, Model, summarize
 from shared.domain import errors
 from shared.domain.customers import Quota
 from shared.domain.timestamps import CLOCK_TOLERANCE, Timestamp, timestamp_of
+
+if TYPE_CHECKING:
+    from shared.domain.telemetry import Telemetry
 
 CONNECT_SECONDS = 2.0
 READ_SECONDS = 9.0
@@ -48,12 +50,6 @@ class Credentials(Protocol):
     def api_key(self) -> str: ...
 
     def refresh_api_key(self) -> str: ...
-
-
-class Telemetry(Protocol):
-    def count(self, metric: str, **dimensions: str) -> None: ...
-
-    def measure(self, metric: str, value: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +111,7 @@ class Transport:
         credentials: Credentials,
         seconds_left: Callable[[], float],
         now: Callable[[], datetime],
-        telemetry: Telemetry,
+        telemetry: "Telemetry",
     ) -> None:
         self._client = client
         self._credentials = credentials
@@ -142,36 +138,17 @@ class Transport:
     ) -> Response:
         """Send one request once; path segments are quoted here. Raises a CodatError unless the response is 2xx.
 
-        After a 401 the API key is read again. If it has changed, a GET is sent once more. For other methods the error
-        is raised as retryable: the caller has to check the new key first, and Codat may replay a 401 under an
-        idempotency key.
+        After a 401 the API key is read again, and the error is retryable if it has changed. Only the caller repeats the
+        request: it has to check the new key first, and Codat may replay a 401 under an idempotency key.
         """
-        url = "/" + "/".join(quote(segment, safe="") for segment in path)
-        send = partial(self._send, method, url, params, json, idempotency_key)
-        try:
-            return send()
-        except errors.CodatRejectedCredentials as error:
-            if error.status != HTTPStatus.UNAUTHORIZED:
-                raise
-            rejected, self._api_key = self.api_key, self._credentials.refresh_api_key()
-            if self._api_key == rejected:
-                raise
-            if method != "GET":
-                error.retryable = True
-                raise
-            return send()
-
-    def _send(
-        self, method: str, url: str, params: Mapping[str, Any] | None, json: Any, idempotency_key: str | None
-    ) -> Response:
         if not self.api_key:
             raise errors.CodatRejectedCredentials("No Codat API key is configured.", had_no_effect=True)
         left = self.seconds_left()
         if left <= 0:
             raise errors.CodatTimedOut("No time was left for a request to Codat.", had_no_effect=True)
-        request = self._client.build_request(
+        response = self._measured(
             method,
-            url,
+            "/" + "/".join(quote(segment, safe="") for segment in path),
             params=params,
             json=json,
             headers={
@@ -180,8 +157,17 @@ class Transport:
             },
             timeout=httpx.Timeout(min(READ_SECONDS, left), connect=min(CONNECT_SECONDS, left)),
         )
+        if httpx.codes.is_success(response.status):
+            return response
+        error = _error(response, creating=method == "POST")
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            rejected, self._api_key = self.api_key, self._credentials.refresh_api_key()
+            error.retryable = self._api_key != rejected
+        raise error
+
+    def _measured(self, method: str, url: str, **options: Any) -> Response:
         try:
-            response = self._exchange(request)
+            response = self._exchange(method, url, **options)
         except errors.CodatUnavailable as error:
             outcome = "timed-out" if isinstance(error, errors.CodatTimedOut) else "unreachable"
             self._telemetry.count("CodatCall", outcome=outcome)
@@ -193,18 +179,13 @@ class Transport:
             if response.quota.limit:
                 percent = 100 * response.quota.remaining / response.quota.limit
                 self._telemetry.measure("CodatQuotaRemainingPercent", percent)
-        if not httpx.codes.is_success(response.status):
-            raise _error(response, creating=method == "POST")
         return response
 
-    def _exchange(self, request: httpx.Request) -> Response:
+    def _exchange(self, method: str, url: str, **options: Any) -> Response:
         requested_at, started = self._now(), monotonic()
         try:
-            response = self._client.send(request, stream=True)
-            try:
+            with self._client.stream(method, url, **options) as response:
                 body = self._body(response)
-            finally:
-                response.close()
         except httpx.HTTPError as error:
             is_unsent = isinstance(error, httpx.ConnectTimeout | httpx.ConnectError)
             timed_out = isinstance(error, httpx.TimeoutException) or (not is_unsent and self.seconds_left() <= 0)

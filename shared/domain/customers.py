@@ -123,7 +123,6 @@ class Company:
     company_id: str
     tagged_customer_id: str | None
     """The customer id in its tag; None without a valid one."""
-    created_at: Timestamp
     profile: Profile
     """With all tags but the customer id's."""
     connections: tuple[StatusUpdate, ...] = ()

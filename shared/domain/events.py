@@ -1,7 +1,7 @@
 """Codat's webhook events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from shared.domain.connections import Status, StatusUpdate
 from shared.domain.initial_reads import InitialRead
@@ -57,15 +57,3 @@ class InitialReadEvent(Event):
 @dataclass(frozen=True, slots=True)
 class CompanyDeletedEvent(Event):
     company_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedWebhook:
-    """An authentic webhook that could not be parsed."""
-
-    webhook_id: str
-    body: bytes = field(repr=False)
-    cause: str
-    received_at: Timestamp
-    company_id: str | None
-    """The company that it is about, if that can be read."""

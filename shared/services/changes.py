@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from shared.domain.changes import ChangeEvent
+    from shared.domain.telemetry import Telemetry
     from shared.messaging.event_bus import EventBus
-    from shared.services.context import Telemetry
 
 
 def publish(events: Sequence["ChangeEvent | None"], event_bus: "EventBus", telemetry: "Telemetry") -> int | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from shared.domain.leases import LeaseRequest
 from shared.domain.timeline import Actor
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from shared.codat.client import Codat
     from shared.codat.signature import WebhookVerifier
     from shared.domain.events import Event
+    from shared.domain.telemetry import Telemetry
     from shared.services.platforms import PlatformCatalog
     from shared.store.connections import Connections
     from shared.store.customers import Customers
@@ -24,28 +25,12 @@ _LEASE_MARGIN = timedelta(seconds=3)
 """A lease ends this long after its owner's invocation, so that no takeover happens while the owner still runs."""
 
 
-class Telemetry(Protocol):
-    def count(self, metric: str, **dimensions: str) -> None:
-        """Add 1 to the invocation's count."""
-
-    def measure(self, metric: str, value: float) -> None:
-        """Set the invocation's value; a later one replaces it."""
-
-    def measure_seconds(self, metric: str, seconds: float) -> None: ...
-
-    def warn(self, message: str, **keys: object) -> None:
-        """Log a constant message with ids as keys; bodies, link URLs and secrets must not be logged."""
-
-    def note(self, **ids: str | None) -> None:
-        """Add ids to every later log line of this invocation."""
-
-
 @dataclass(frozen=True, slots=True)
 class Context:
     """What every use case has. `CodatContext` adds what requests to Codat need."""
 
     actor: Actor
-    telemetry: Telemetry
+    telemetry: "Telemetry"
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     """Returns a random GUID."""

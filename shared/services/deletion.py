@@ -21,16 +21,13 @@ def delete_customer(customer_id: str, context: CodatContext) -> None:
     is undone. Raises CreationInProgress or DeletionInProgress while another call is running or a creation request may
     still run at Codat, and Codat's errors. A repeated call then completes.
     """
-    # Another process may finish a creation between these reads: then the next round deletes its customer.
-    while True:
-        if deletion := context.customers.begin_deletion(customer_id, context.lease_request()):
-            finish_deletion(deletion, context)
+    # If the creation turns out to have worked, the next round deletes its customer.
+    while begun := context.customers.begin_deletion(customer_id, context.lease_request()):
+        if isinstance(begun, Deletion):
+            finish_deletion(begun, context)
             context.telemetry.count("CustomerDeleted")
             return
-        if lease := context.customers.take_over_creation(customer_id, context.lease_request()):
-            _resolve(lease, context)
-        elif not context.customers.exists(customer_id):
-            return
+        _resolve(begun, context)
 
 
 def _resolve(lease: CreationLease, context: CodatContext) -> None:

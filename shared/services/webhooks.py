@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from shared.domain.customers import Ownership
 from shared.domain.errors import CodatCustomersError, CompanyGone, StoreUnavailable, UnparseableEvent
-from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent, QuarantinedWebhook
+from shared.domain.events import CompanyDeletedEvent, ConnectionEvent, Event, InitialReadEvent
 from shared.domain.timeline import WEBHOOK, Actor
-from shared.domain.timestamps import datetime_of, timestamp_of
+from shared.domain.timestamps import datetime_of
 from shared.services.connection_state import record_initial_read, record_update
 from shared.services.context import Context, WebhookContext
 from shared.services.deletion import close_company
@@ -26,41 +26,21 @@ def receive(body: bytes, headers: Mapping[str, str], context: WebhookContext) ->
         apply(context.parse_event(body, context.now()), webhook_id, context)
     except Exception as error:
         if isinstance(error, UnparseableEvent) or not isinstance(error, CodatCustomersError):
-            _quarantine(body, webhook_id, _cause(error), context)
+            _quarantine(body, webhook_id, cause_of(error), context)
         if not isinstance(error, UnparseableEvent):
             raise
 
 
 def _quarantine(body: bytes, webhook_id: str, cause: str, context: WebhookContext) -> None:
     """Store the body, unless it is about a company without a customer: another app's, or a deleted one."""
-    now = context.now()
-    webhook = QuarantinedWebhook(webhook_id, body, cause, timestamp_of(now), context.company_in(body))
-    if context.quarantine.add(webhook, now):
+    if context.quarantine.add(webhook_id, body, cause, context.company_in(body), context.now()):
         context.telemetry.count("WebhookUnreadable")
         context.telemetry.warn("authentic webhook quarantined", cause=cause)
     else:
         context.telemetry.count("WebhookForeign")
 
 
-def replay(context: WebhookContext) -> tuple[list[QuarantinedWebhook], list[QuarantinedWebhook]]:
-    """Process the quarantined webhooks again, and return those that were stored and those that remain.
-
-    Their signature was verified on arrival. An outdated event only adds a timeline entry. An error, even a bug, keeps
-    its own webhook in quarantine and does not stop the others.
-    """
-    stored, remaining = [], []
-    for webhook in context.quarantine.all():
-        try:
-            apply(context.parse_event(webhook.body, context.now()), webhook.webhook_id, context)
-            context.quarantine.remove(webhook)
-        except Exception as error:  # noqa: BLE001  # reported as the cause
-            remaining.append(replace(webhook, cause=_cause(error)))
-        else:
-            stored.append(webhook)
-    return stored, remaining
-
-
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
     """Return the message; only the type of a bug, whose message may quote the body."""
     return str(error) if isinstance(error, CodatCustomersError) else f"failed with {type(error).__name__}"
 

@@ -21,7 +21,7 @@ class ApiKeys:
     def trust_first(self, fingerprint: str, now: datetime) -> bool:
         """Trust the first key of a new deployment. Return False if another key was first."""
         # Without the condition, two functions with different keys would both trust their own.
-        first = {"pk": keys.API_KEYS, "sk": keys.FIRST_API_KEY, "fingerprint": fingerprint}
+        first = {**keys.attributes(keys.FIRST_API_KEY), "fingerprint": fingerprint}
         try:
             self._table.write(put(first, ABSENT), put(_item(fingerprint, "first key of a new deployment", now)))
         except ConditionFailed as failure:

@@ -10,7 +10,7 @@ Item = Mapping[str, Any]
 
 
 def marshal(item: Item) -> dict[str, Any]:
-    """Convert an item to DynamoDB's form. An attribute with the value None is left out."""
+    """Convert an item to DynamoDB's form. At every level, an attribute with the value None is left out."""
     return {name: _to_attribute(value) for name, value in item.items() if value is not None}
 
 
@@ -24,8 +24,6 @@ def _to_attribute(value: Any) -> dict[str, Any]:
     match value:
         case str():
             attribute = {"S": value}
-        case None:
-            attribute = {"NULL": True}
         case bool():
             attribute = {"BOOL": value}
         case int():
@@ -33,7 +31,7 @@ def _to_attribute(value: Any) -> dict[str, Any]:
         case bytes():
             attribute = {"B": value}
         case Mapping():
-            attribute = {"M": {name: _to_attribute(each) for name, each in value.items()}}
+            attribute = {"M": marshal(value)}
         case list() | tuple():
             attribute = {"L": [_to_attribute(each) for each in value]}
         case _:
@@ -48,10 +46,10 @@ def _from_attribute(value: Mapping[str, Any]) -> Any:
             return content
         case "N":
             return int(content)
-        case "NULL":
+        case "NULL":  # version 0.1.0 stored it inside a profile
             return None
         case "M":
-            return {name: _from_attribute(each) for name, each in content.items()}
+            return unmarshal(content)
         case "L":
             return [_from_attribute(each) for each in content]
     raise TypeError(f"the attribute type {kind} is unknown to this table")

@@ -10,21 +10,17 @@ from shared.store.attributes import Item, unmarshal
 from shared.store.connections import connection_from_item
 from shared.store.customers import customer_from_item
 
-_TTL_PRINCIPAL = "dynamodb.amazonaws.com"
-
 
 def change_event(record: Mapping[str, Any]) -> ChangeEvent | None:
-    """Return the event for a stream record; None if the app sees no change, and for removals by the TTL."""
-    if record.get("userIdentity", {}).get("principalId") == _TTL_PRINCIPAL:
-        return None
+    """Return the event for a stream record of a customer or connection; None if the app sees no change.
+
+    The template filters out records of other items, and removals by the TTL.
+    """
     stream = record["dynamodb"]
     before, after = (unmarshal(stream[image]) if stream.get(image) else None for image in ("OldImage", "NewImage"))
-    sort_key = stream["Keys"]["sk"]["S"]
-    if sort_key == keys.CUSTOMER:
+    if stream["Keys"]["sk"]["S"] == keys.CUSTOMER:
         return customer_event(*(customer_from_item(item) if item else None for item in (before, after)))
-    if sort_key.startswith(keys.CONNECTION_PREFIX):
-        return connection_event(_visible(before), _visible(after))
-    return None
+    return connection_event(_visible(before), _visible(after))
 
 
 def _visible(item: Item | None) -> Connection | None:

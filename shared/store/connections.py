@@ -2,7 +2,7 @@
 
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from pydantic.alias_generators import to_camel
 
@@ -39,10 +39,8 @@ class Connections:
         payload = {"companyId": company_id, "platformKey": platform_key, "requestedAt": requested_at}
         expires_at = int((request.now + LEASE_LIFETIME).timestamp())
         subject = f"A connection to platform {platform_key}"
-        acquired = self._leases.acquire(key, payload, subject, request, expires_at=expires_at)
-        if not isinstance(acquired, CreationLease):
-            raise TypeError(f"the item under {key} is no lease")
-        return acquired
+        # Such a key has no other items than leases.
+        return cast("CreationLease", self._leases.acquire(key, payload, subject, request, expires_at=expires_at))
 
     def find(self, company_id: str, connection_id: str) -> Connection | None:
         """Return the connection, also a placeholder."""

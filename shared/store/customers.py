@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any
 
 from shared.domain.customers import Company, Customer, Deletion, Ownership, Profile, adopter_digest, profile_of
-from shared.domain.errors import CompanyTaken, DeletionInProgress, StoreUnavailable
+from shared.domain.errors import CompanyTaken, CreationInProgress, DeletionInProgress, StoreUnavailable
 from shared.domain.leases import CreationLease, LeaseRequest, seconds_until
 from shared.domain.timestamps import Timestamp, timestamp_of
 from shared.store import keys
@@ -80,13 +79,11 @@ class Customers:
             existing_tags=existing_tags,
         )
         try:
-            self._table.write(put(_customer_item(customer), owned_by(lease)), _point(company_id, customer.customer_id))
-        except ConditionFailed as failure:
-            if failure.index == 1:
-                raise CompanyTaken(company_id) from failure
+            self._put_with_pointer(_customer_item(customer), company_id, lease, now)
+        except CreationInProgress:
             stored = self.find(customer.customer_id)
             if stored is None:
-                raise lost(lease, failure.existing, now) from failure
+                raise
             return stored
         return customer
 
@@ -98,14 +95,20 @@ class Customers:
         if "before" not in lease.payload:
             before = {**_profile_attributes(company.profile), "taggedCustomerId": company.tagged_customer_id}
             lease = replace(lease, payload={**lease.payload, "before": before})
-        pointer = _point(company.company_id, lease.payload["customerId"], reserved=True)
+        self._put_with_pointer(lease_item(lease), company.company_id, lease, now, reserved=True)
+        return lease
+
+    def _put_with_pointer(
+        self, item: Item, company_id: str, lease: CreationLease, now: datetime, *, reserved: bool | None = None
+    ) -> None:
         try:
-            self._table.write(put(lease_item(lease), owned_by(lease)), pointer)
+            self._table.write(
+                put(item, owned_by(lease)), _point(company_id, lease.payload["customerId"], reserved=reserved)
+            )
         except ConditionFailed as failure:
             if failure.index == 1:
-                raise CompanyTaken(company.company_id) from failure
+                raise CompanyTaken(company_id) from failure
             raise lost(lease, failure.existing, now) from failure
-        return lease
 
     def discard_adoption(self, lease: CreationLease, now: datetime) -> None:
         """Delete the lease and its reservation; neither if another process has taken over.
@@ -134,12 +137,11 @@ class Customers:
 
     def find(self, customer_id: str) -> Customer | None:
         """Return the active customer, or None."""
-        item = self._item(customer_id)
-        return _customer(item) if item is not None and item["state"] == ACTIVE else None
-
-    def exists(self, customer_id: str) -> bool:
-        """Return whether the id is in use: by a customer, a creation or a deletion."""
-        return self._table.get(keys.customer(customer_id)) is not None
+        item = self._table.get(keys.customer(customer_id))
+        if item is None:
+            return None
+        _require_restored(item)
+        return _customer(item) if item["state"] == ACTIVE else None
 
     def find_many(self, customer_ids: Iterable[str]) -> list[Customer]:
         """Return the active customers among at most 100 ids."""
@@ -169,36 +171,33 @@ class Customers:
 
     def has_any(self) -> bool:
         """Return whether a customer exists, also one that is being deleted."""
-        ids = self.all_ids()
-        while batch := list(islice(ids, 100)):
-            if any(item["state"] != CREATING for item in self._items(batch)):
-                return True
-        return False
+        items = (self._table.get(keys.customer(customer_id)) for customer_id in self.all_ids())
+        return any(item is not None and item["state"] != CREATING for item in items)
 
     def all_ids(self) -> Iterator[str]:
         """Yield the ids of all customers, also of those being created or deleted."""
         return (entry["customerId"] for entry in self._query.all())
 
-    def take_over_creation(self, customer_id: str, request: LeaseRequest) -> CreationLease | None:
-        """Acquire the lease of an unfinished creation; None if there is no such creation."""
-        item = self._item(customer_id)
-        if item is None or item["state"] != CREATING:
-            return None
-        return self._leases.take_over(lease_of(item, f"Customer {customer_id}"), request)
+    def begin_deletion(
+        self, customer_id: str, request: LeaseRequest, *, resume: bool = False
+    ) -> Deletion | CreationLease | None:
+        """Store the deletion before the request to Codat; None if there is no customer.
 
-    def begin_deletion(self, customer_id: str, request: LeaseRequest, *, resume: bool = False) -> Deletion | None:
-        """Store the deletion before the request to Codat. Return None if the customer is missing or being created.
-
-        With `resume`, only continue an earlier deletion: a customer that was created again since stays.
+        An unfinished creation is taken over instead, because Codat may have a company of it. With `resume`, only an
+        earlier deletion is continued: a customer that was created again since stays.
         """
-        states = {DELETING} if resume else {ACTIVE, DELETING}
-        item = self._item(customer_id)
-        while item is not None and item["state"] in states:
+        item = self._table.get(keys.customer(customer_id))
+        while item is not None:
+            _require_restored(item)
+            if item["state"] == CREATING:
+                return self._leases.take_over(lease_of(item, f"Customer {customer_id}"), request)
             # After a failed condition too: then the item is our own write, whose response was lost.
             if item.get("leaseOwner") == request.owner:
                 return Deletion(customer_id, item["companyId"], request.owner)
             if item["state"] == DELETING and from_ms(item["leaseUntil"]) > request.now:
                 raise _deleting(item, request.now)
+            if item["state"] == ACTIVE and resume:
+                return None
             begun = {
                 **item,
                 "state": DELETING,
@@ -232,12 +231,6 @@ class Customers:
         theirs = Condition("attribute_not_exists(pk) OR companyId = :company", {":company": company_id})
         if not self._table.try_write(delete(keys.customer(customer_id), theirs), tombstone):
             self._table.write(tombstone)
-
-    def _item(self, customer_id: str) -> Item | None:
-        item = self._table.get(keys.customer(customer_id))
-        if item is not None:
-            _require_restored(item)
-        return item
 
     def _items(self, customer_ids: Iterable[str]) -> list[Item]:
         return list(self._table.get_many(map(keys.customer, customer_ids)).values())

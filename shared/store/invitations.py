@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from shared.domain.errors import CompanyGone, StoreUnavailable, TooManyInvitations
+from shared.domain.errors import CompanyGone, TooManyInvitations
 from shared.domain.invitations import MAX_OPEN, Invitation
 from shared.domain.timestamps import datetime_of, timestamp_of
 from shared.store import keys
@@ -12,9 +12,6 @@ from shared.store.table import ABSENT, MAX_WRITES, Condition, ConditionFailed, T
 
 KEPT_AFTER_EXPIRY = timedelta(days=30)
 """For this time after its expiry time, the page says that the invitation has expired or was revoked."""
-
-MAX_CONFLICTS = 25
-"""Each conflict is another invitation, and after `MAX_OPEN` of them the limit is reached."""
 
 _EXISTS = Condition("attribute_exists(pk)")
 
@@ -26,8 +23,8 @@ class Invitations:
     def add(self, invitation: Invitation, now: datetime) -> None:
         """Store a new invitation. Raises TooManyInvitations, and CompanyGone if the customer is being deleted."""
         company = check(keys.company(invitation.company_id), owned_pointer(invitation.customer_id))
-        items = [put(item, ABSENT) for item in _items(invitation)]
-        for _ in range(MAX_CONFLICTS):
+        items = [put(item) for item in _items(invitation)]
+        while True:  # each conflict is another invitation, until the limit is reached
             version, open_invitations = self._read(invitation.company_id, now)
             if len(open_invitations) >= MAX_OPEN:
                 raise TooManyInvitations(invitation.customer_id, MAX_OPEN)
@@ -41,7 +38,6 @@ class Invitations:
                     raise CompanyGone(invitation.customer_id) from failure
             else:
                 return
-        raise StoreUnavailable("Too many processes create invitations for this customer.")
 
     def open_of_company(self, company_id: str, now: datetime) -> list[Invitation]:
         """Return the open invitations, oldest first."""

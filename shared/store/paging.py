@@ -47,11 +47,12 @@ class ShardedQuery:
                 return entries, encode(self._shards[position], *rest)
 
     def all(self) -> Iterator[Item]:
-        entries, cursor = self.page(QUERY_LIMIT, None)
-        yield from entries
-        while cursor is not None:
+        cursor = None
+        while True:
             entries, cursor = self.page(QUERY_LIMIT, cursor)
             yield from entries
+            if cursor is None:
+                return
 
 
 def encode(*parts: str) -> str:

@@ -153,12 +153,11 @@ class Table:
 
         Return it with the start of the next page; None on the last page.
         """
-        prefixed = " AND begins_with(sk, :prefix)" if sk_prefix else ""
         return self._page(
             limit,
             start,
-            KeyConditionExpression=f"pk = :pk{prefixed}",
-            ExpressionAttributeValues={":pk": {"S": pk}} | ({":prefix": {"S": sk_prefix}} if sk_prefix else {}),
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues={":pk": {"S": pk}, ":prefix": {"S": sk_prefix}},
             ConsistentRead=True,
             ScanIndexForward=not newest_first,
         )

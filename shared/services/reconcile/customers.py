@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from shared.domain import errors
 from shared.domain.connections import Connection, Status, with_abandoned_link, with_connector
-from shared.domain.customers import Company, Customer, Profile, company_name, merge_tags
+from shared.domain.customers import Company, Customer, Deletion, Profile, company_name, merge_tags
 from shared.domain.timestamps import timestamp_of
 from shared.services.connection_state import record_change, sync_connection
 from shared.services.customers import find_out_creation
@@ -121,9 +121,10 @@ def _has_profile(company: Company, customer: Customer) -> bool:
 
 def _finish_unfinished(customer_id: str, context: ReconcileContext, results: Results) -> None:
     """Finish a creation or deletion whose process crashed."""
-    if deletion := context.customers.begin_deletion(customer_id, context.lease_request(), resume=True):
-        finish_deletion(deletion, context)
+    begun = context.customers.begin_deletion(customer_id, context.lease_request(), resume=True)
+    if isinstance(begun, Deletion):
+        finish_deletion(begun, context)
         results.counts.update(deletionsFinished=1, drift=1)
-    elif lease := context.customers.take_over_creation(customer_id, context.lease_request()):
-        find_out_creation(lease, context)
+    elif begun is not None:
+        find_out_creation(begun, context)
         results.counts.update(creationsFinished=1, drift=1)

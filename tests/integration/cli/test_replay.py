@@ -12,6 +12,7 @@ from shared.runtime import clock
 from shared.services import webhooks
 from shared.services.connection_state import record_update
 from shared.store import customers, quarantine
+from shared.store.table import Table
 from tests.conftest import App
 from tests.integration.cli.conftest import DescribedStack, Operator
 from tests.integration.faults.proxy import Exchange, Proxy, dropped, passed_on
@@ -122,6 +123,23 @@ def test_a_webhook_that_could_not_be_stored_stays_in_quarantine(
     dynamodb_wire.heal()
     assert [item["webhookId"] for item in app.items() if "webhookId" in item] == ["msg_ahead"]
     assert "1 stored, 0 still in quarantine." in replay(app, capsys)
+
+
+@pytest.mark.parametrize("of_a_company", [True, False])
+def test_quarantined_webhooks_are_listed_oldest_first(
+    app: App, capsys: pytest.CaptureFixture[str], *, of_a_company: bool
+) -> None:
+    """GIVEN more webhooks than one read of many items can have THEN each is listed once."""
+    company_id = app.customer()["companyId"] if of_a_company else None
+    store = quarantine.Quarantine(Table(app.stack.dynamodb, app.stack.table_name))
+    order = [*range(1, 120, 2), *range(0, 120, 2)]
+    for minutes in order:
+        received_at = datetime.now(UTC) - timedelta(minutes=minutes)
+        assert store.add(f"msg_{minutes}", b"never readable", "body: json_invalid", company_id, received_at)
+    output = replay(app, capsys)
+    listed = [line.split()[2] for line in output.splitlines() if line.startswith("quarantined")]
+    assert listed == [f"msg_{minutes}" for minutes in reversed(range(120))]
+    assert "0 stored, 120 still in quarantine." in output
 
 
 def test_an_unreachable_table_is_reported_in_one_line(

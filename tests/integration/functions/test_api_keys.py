@@ -324,6 +324,25 @@ def test_a_key_that_may_not_list_keys_is_proved_by_a_company(app: App, codat_wir
     assert len(fingerprints(app)) == 2
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_key_that_may_not_list_keys_has_no_other_proof(app: App, codat_wire: Proxy, status: int) -> None:
+    """GIVEN no company left at Codat THEN 502 with the command to run, and the customer stays."""
+    customer = app.customer()
+    lose_webhooks(app)
+    app.codat.state.delete_company(customer["companyId"])
+    refusal = {"statusCode": status, "service": "PublicApi", "error": "Refused"}
+
+    def without_list(exchange: Exchange) -> None:
+        (responds(status, refusal) if exchange.operation == "GET /apiKeys" else passed_on)(exchange)
+
+    codat_wire.always(without_list)
+    with rotated(app):
+        response = app.http.delete(f"/customers/{customer['customerId']}")
+    assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
+    assert "make trust-api-key" in response.json()["detail"]
+    assert app.items(f"CUSTOMER#{customer['customerId']}")
+
+
 def test_an_outage_is_not_reported_as_distrust(app: App, codat_wire: Proxy) -> None:
     """GIVEN no customer, and a 503 for Codat's list of keys THEN codat-unavailable; afterwards the call succeeds."""
 

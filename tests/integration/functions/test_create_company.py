@@ -270,20 +270,22 @@ def test_a_rate_limit_is_passed_on(app: App) -> None:
     assert response.json()["type"] == "codat-rate-limited"
 
 
-def test_a_rotated_api_key_is_read_again(app: App) -> None:
-    """GIVEN a 401 from Codat THEN the secret is read again, and the call succeeds."""
+@pytest.mark.parametrize("is_read", [True, False])
+def test_a_rotated_api_key_is_read_again(app: App, *, is_read: bool) -> None:
+    """GIVEN a 401 from Codat to a read or a creation THEN the secret is read again, and the call succeeds."""
     client = boto3.client("secretsmanager")
     secret_id = app.stack.template.physical_id("CodatSecret")
     before = client.get_secret_value(SecretId=secret_id)["SecretString"]
     secrets.secrets.cache_clear()
-    app.customer()
+    link = f"/customers/{app.customer()['customerId']}/link"
     app.codat.api_keys = ("rotated",)
     try:
         client.put_secret_value(
             SecretId=secret_id, SecretString=before.replace(app.stack.settings.codat_api_key, "rotated")
         )
-        assert app.post("/customers", new_customer()).status_code == 201
-        assert len(app.codat.state.companies()) == 2
+        response = app.post(link) if is_read else app.post("/customers", new_customer())
+        assert response.status_code == (200 if is_read else 201), response.text
+        assert len(app.codat.state.companies()) == (1 if is_read else 2)
     finally:
         client.put_secret_value(SecretId=secret_id, SecretString=before)
         secrets.secrets.cache_clear()

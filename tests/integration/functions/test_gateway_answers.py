@@ -120,6 +120,24 @@ def test_the_error_of_a_gateway_is_not_shown(app: App, codat_wire: Proxy) -> Non
     assert "CodatBaseUrl" in response.json()["detail"]
 
 
+@pytest.mark.parametrize("path", ["", "/connections/{connectionId}"])
+def test_a_deletion_that_a_gateway_confirms_is_not_believed(app: App, codat_wire: Proxy, path: str) -> None:
+    """GIVEN a 204 in place of Codat's THEN 502, because Codat still has it; the repeated call deletes it."""
+    linked = app.linked(app.customer()["customerId"])
+    url = f"/customers/{linked['customerId']}" + path.format(**linked)
+
+    def confirmed(exchange: Exchange) -> None:
+        (responds(204, b"") if exchange.method == "DELETE" else passed_on)(exchange)
+
+    codat_wire.always(confirmed)
+    response = app.http.delete(url)
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
+    assert "still returns" in response.json()["detail"]
+    codat_wire.heal()
+    assert app.http.delete(url).status_code == 204
+    assert all(company.connections == {} for company in app.codat.state.companies())
+
+
 def test_a_page_from_the_simulator_counts_as_a_gateways(app: App) -> None:
     """GIVEN a fault with `page` THEN the simulator answers as a gateway, and the connection stays."""
     linked = app.linked(app.customer()["customerId"])

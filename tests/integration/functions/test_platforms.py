@@ -13,7 +13,7 @@ from shared.bootstrap import codat, stores
 from shared.runtime.settings import read
 from tests.concurrently import concurrently
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Exchange, Proxy
+from tests.integration.faults.proxy import Exchange, Proxy, passed_on, responds
 from tests.integration.functions.calls import lose_webhooks, reconcile
 
 ENABLED = ["pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv"]
@@ -318,6 +318,21 @@ def test_a_malformed_platform_does_not_hide_the_others(app: App, codat_wire: Pro
     assert keys(app) == [key for key in ENABLED if key != "gbol"]
     status, problem = connect(app, "gbol")
     assert (status, problem["type"]) == (422, "unknown-platform")
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_list_without_any_valid_platform_is_an_error(app: App, codat_wire: Proxy) -> None:
+    """It must not replace the stored list."""
+
+    def all_broken(exchange: Exchange) -> None:
+        is_list = exchange.operation == "GET /integrations"
+        (responds(200, {"results": [{"key": 5}], "totalResults": 1}) if is_list else passed_on)(exchange)
+
+    codat_wire.always(all_broken)
+    app.start_afresh(is_new=True)
+    response = app.get("/platforms")
+    assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
+    assert [item["sk"] for item in app.items("PLATFORMS")] in [[], ["REFRESH"]]
 
 
 def test_a_rejected_api_key_is_reported(app: App) -> None:

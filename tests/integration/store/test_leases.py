@@ -197,8 +197,8 @@ def test_only_leases_on_connections_expire(table: Table) -> None:
     assert expiry(table, of_customer) is None
     # Also after a takeover, a new idempotency key and a release.
     of_connection = connections.acquire(company_id, "qhyg", lease_request(after=10))
-    successor = customers.take_over_creation(customer_id, lease_request(after=10))
-    assert successor is not None
+    successor = customers.begin_deletion(customer_id, lease_request(after=10))
+    assert isinstance(successor, CreationLease)
     for lease, expected in [(of_connection, expires_at + 10), (successor, None)]:
         leases.release(leases.rotate_key(lease, str(uuid4()), LATER))
         assert expiry(table, lease) == expected

@@ -33,7 +33,7 @@ import tenacity.wait
 from botocore.exceptions import ConnectionClosedError
 
 from shared.bootstrap import codat, plan, stores, webhook
-from shared.codat import client, transport
+from shared.codat import transport
 from shared.codat.transport import READ_SECONDS
 from shared.domain.errors import CodatCustomersError
 from shared.runtime import clock
@@ -185,7 +185,6 @@ class World:
             patched.setattr(codat, "trusted_api_keys", lambda: self._trusted[self._instance()])
             patched.setattr(stores, "platform_cache", lambda: self._platforms[self._instance()])
             patched.setattr(stores, "uuid4", self._uuid4)
-            patched.setattr(client, "uuid4", self._uuid4)
             patched.setattr(clock, "now", self.now)
             patched.setattr(transport, "monotonic", self._monotonic)
             patched.setattr(tenacity, "time", SimpleNamespace(monotonic=self._monotonic))

@@ -9,10 +9,13 @@ import pkgutil
 
 import functions
 from shared.runtime.secrets import secrets
+from shared.runtime.settings import read
 
 for module in pkgutil.walk_packages(functions.__path__, "functions."):
     importlib.import_module(module.name)
 secrets().forget()
+# Each process has its own environment.
+read.cache_clear()
 
 # A garbage collection in a forked process would copy every page.
 gc.collect()

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from cli.telemetry import NoTelemetry
+
 HTML = b"<html><body>Bad Gateway</body></html>"
 
 
@@ -20,7 +22,7 @@ class Keys:
         return self._key
 
 
-class CountingTelemetry:
+class CountingTelemetry(NoTelemetry):
     def __init__(self) -> None:
         self.outcomes: list[str] = []
         self.measured: dict[str, float] = {}

@@ -30,6 +30,10 @@ class Secrets:
         return self._secrets
 
 
+def verifier(secrets: Secrets) -> WebhookVerifier:
+    return WebhookVerifier(secrets.webhook_secrets, secrets.refresh_webhook_secrets)
+
+
 def rejection(body: bytes, headers: dict[str, str], *secrets: str) -> str:
     with pytest.raises(NotAuthentic) as raised:
         verify(body, headers, secrets)
@@ -94,15 +98,15 @@ def test_a_signature_of_another_version_is_ignored() -> None:
 def test_the_secrets_are_read_again_if_none_matches(cached: list[str]) -> None:
     """They may have been rotated since they were cached."""
     secrets = Secrets(cached, [NEW])
-    assert WebhookVerifier(secrets).verify(BODY, signed(BODY, NEW, webhook_id="msg_1")) == "msg_1"
+    assert verifier(secrets).verify(BODY, signed(BODY, NEW, webhook_id="msg_1")) == "msg_1"
     assert secrets.refreshes == 1
     with pytest.raises(NotAuthentic):
-        WebhookVerifier(secrets).verify(BODY, signed(BODY, FOREIGN))
+        verifier(secrets).verify(BODY, signed(BODY, FOREIGN))
 
 
 def test_the_secrets_are_not_read_again_for_other_errors() -> None:
     secrets = Secrets([NEW], [NEW])
     for headers in ({}, signed(BODY, NEW, at=datetime.now(UTC) - timedelta(hours=1))):
         with pytest.raises(NotAuthentic):
-            WebhookVerifier(secrets).verify(BODY, headers)
+            verifier(secrets).verify(BODY, headers)
     assert secrets.refreshes == 0

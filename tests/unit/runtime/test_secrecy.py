@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from shared.codat import webhook_events
+from shared.codat import webhook_events, wire
 from shared.domain.errors import UnparseableEvent
 from shared.http.requests import NewCustomer
 from shared.runtime.settings import ChangesSettings, MisconfiguredError, PlanSettings, ReconcileSettings, Settings, read
@@ -35,6 +35,12 @@ def test_a_webhook_that_cannot_be_parsed_is_not_quoted() -> None:
     with pytest.raises(UnparseableEvent) as raised:
         webhook_events.parse_event(body, datetime.now(UTC))
     assert "SECRET" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_document_of_codat_is_not_shown() -> None:
+    """Its link URL is a credential, and a log line may contain its `repr`."""
+    page = wire.Page.model_validate({"results": [{"linkUrl": "https://link/?otp=SECRET"}], "totalResults": 1})
+    assert repr(page) == "Page()"
 
 
 def test_a_body_that_is_not_valid_is_not_quoted() -> None:
