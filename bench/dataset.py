@@ -23,7 +23,7 @@ from shared.domain.timeline import Actor
 from shared.domain.timestamps import timestamp, timestamp_of
 from shared.services.connection_state import record_update
 from shared.services.context import Context
-from shared.services.platforms import PlatformCache, PlatformCatalog
+from shared.services.platform_catalog import PlatformCache, PlatformCatalog
 from shared.store.api_keys import ApiKeys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
@@ -124,7 +124,7 @@ class Dataset:
         ApiKeys(table).trust(self._fingerprint, "bench", updated_at)
         integrations = self._state.platforms.values()
         platforms = [Platform(each.key, each.name, each.source_type, "", each.offline) for each in integrations]
-        known = PlatformList(tuple(platforms), timestamp_of(updated_at))
+        enabled = PlatformList(tuple(platforms), timestamp_of(updated_at))
         context = Context(
             actor=Actor("webhook"),
             telemetry=NoTelemetry(),
@@ -133,7 +133,7 @@ class Dataset:
             customers=customers,
             connections=Connections(table, timeline_lifetime=timedelta(days=400)),
             invitations=Invitations(table),
-            platforms=PlatformCatalog(Platforms(table), lambda: updated_at, PlatformCache(known, updated_at)),
+            platforms=PlatformCatalog(Platforms(table), lambda: updated_at, PlatformCache(enabled, updated_at)),
         )
         for number in range(companies):
             company = self._company(number, connections_each, updated_at)

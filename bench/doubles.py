@@ -29,7 +29,7 @@ from shared.domain.timeline import Actor
 from shared.domain.timestamps import timestamp_of
 from shared.services.connection_state import record_update
 from shared.services.context import Context
-from shared.services.platforms import PlatformCache, PlatformCatalog
+from shared.services.platform_catalog import PlatformCache, PlatformCatalog
 from shared.store.api_keys import ApiKeys
 from shared.store.connections import Connections
 from shared.store.customers import Customers
@@ -71,7 +71,7 @@ def stored_items() -> dict[Key, dict[str, Any]]:
     table, at = _RecordingTable(), datetime.now(UTC) - timedelta(hours=1)
     customers = Customers(table)
     ApiKeys(table).trust(api_key_fingerprint(API_KEY), "bench", at)
-    known = PlatformList((Platform("qhyg", "QuickBooks Online"),), timestamp_of(at))
+    enabled = PlatformList((Platform("qhyg", "QuickBooks Online"),), timestamp_of(at))
     context = Context(
         actor=Actor("webhook"),
         telemetry=NoTelemetry(),
@@ -80,9 +80,9 @@ def stored_items() -> dict[Key, dict[str, Any]]:
         customers=customers,
         connections=Connections(table, timeline_lifetime=timedelta(days=400)),
         invitations=Invitations(table),
-        platforms=PlatformCatalog(Platforms(table), lambda: at, PlatformCache(known, at)),
+        platforms=PlatformCatalog(Platforms(table), lambda: at, PlatformCache(enabled, at)),
     )
-    context.platforms.store.save(known)
+    context.platforms.store.save(enabled)
     for customer_id, company_id, connection_id, status in (WITHOUT_CONNECTION, PENDING, LINKED):
         request = LeaseRequest(at, timedelta(minutes=1), context.new_id(), context.new_id(), context.new_id())
         lease = customers.acquire(customer_id, Profile("Bank of Dave"), request)

@@ -11,7 +11,7 @@ from shared.codat.webhook_events import parse_event
 from shared.domain.timeline import CALLER, Actor
 from shared.runtime import clock
 from shared.services.context import Context
-from shared.services.platforms import PlatformCatalog
+from shared.services.platform_catalog import PlatformCatalog
 from shared.services.webhooks import apply, cause_of
 from shared.store import keys
 from shared.store.connections import INDEX, Connections

@@ -13,6 +13,7 @@ from shared.http.requests import NewConnection, NewInvitation
 from shared.http.router import Request, Response, Route, http_handler
 from shared.services.connections import create_connection
 from shared.services.invitations import create_invitation
+from shared.services.links import require_link
 from shared.services.platforms import available_platform, available_platforms
 
 
@@ -22,7 +23,7 @@ def create(request: Request) -> Response:
     result = create_connection(customer_id, available_platform(platform_key, context), context)
     return Response(
         HTTPStatus.CREATED if result.created else HTTPStatus.OK,
-        {**connection_document(result.connection), "linkUrl": result.link_url},
+        {**connection_document(result.connection), "linkUrl": require_link(result.link_url)},
         {"location": f"/customers/{customer_id}/connections/{result.connection.connection_id}"},
     )
 

@@ -15,7 +15,7 @@ from shared.runtime.aws import client
 from shared.runtime.observability import Telemetry
 from shared.runtime.settings import settings
 from shared.services.context import Context
-from shared.services.platforms import PlatformCache, PlatformCatalog
+from shared.services.platform_catalog import PlatformCache, PlatformCatalog
 from shared.store.connections import Connections
 from shared.store.customers import Customers
 from shared.store.invitations import Invitations

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from shared.codat import wire
 from shared.codat.transport import Response, Transport, api_key_fingerprint
 from shared.domain import customers
-from shared.domain.connections import Precedence, Source, StatusUpdate, stamp
+from shared.domain.connections import ConnectionList, Precedence, StatusUpdate, stamp
 from shared.domain.customers import CREATION_TAG, AccessToken, Company, Profile, Quota
 from shared.domain.errors import CodatError, CodatInvalidResponse, CodatNotFound
 from shared.domain.platforms import Platform
@@ -142,9 +142,9 @@ class Codat:
         return companies, len(document.results) - len(companies)
 
     def company_pages(self) -> int:
-        """Return the number of pages of all companies at Codat, also of other apps."""
-        page, _ = self._get(wire.Page, "companies", page=1, pageSize=1)
-        return ceil(page.total_results / PAGE_SIZE)
+        """Return the number of pages of all companies at Codat, also of other apps; pages may be short."""
+        page, _ = self._page(1, "companies")
+        return ceil(page.total_results / (len(page.results) or PAGE_SIZE))
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
         """Split the ids into batches of one page of companies at most, whose query stays within Codat's limit."""
@@ -181,21 +181,18 @@ class Codat:
         connection, read_at = self._get(wire.LinkableConnection, *path)
         return connection.update(company_id, stamp(read_at, Precedence.READ), connection.link_url)
 
-    def connections(self, company_id: str) -> tuple[list[StatusUpdate], list[Source]]:
-        """Return a company's connections, and what can be read of the sources of unparseable ones.
-
-        Codat's list may lag behind. Raises CodatNotFound.
-        """
+    def connections(self, company_id: str) -> ConnectionList:
+        """Return a company's connections. Codat's list may lag behind. Raises CodatNotFound."""
         entries, read_at = self._entries("companies", company_id, "connections")
         updates, unparseable = [], []
         for entry in entries:
             try:
                 connection = wire.DataConnection.model_validate(entry)
             except ValidationError:
-                unparseable.append(wire.source_hint(entry))
+                unparseable.append(wire.identity_of(entry))
             else:
                 updates.append(connection.update(company_id, stamp(read_at, Precedence.READ)))
-        return updates, unparseable
+        return ConnectionList(updates, unparseable)
 
     def unlink(self, company_id: str, connection_id: str) -> StatusUpdate:
         """Unlink a Linked connection. Raises CodatRejected for another status, and CodatNotFound."""
@@ -213,8 +210,8 @@ class Codat:
 
     # Platforms
 
-    def platforms(self) -> list[Platform]:
-        """Return the platforms that are enabled in Codat's portal, without unparseable ones.
+    def platforms(self) -> tuple[list[Platform], int]:
+        """Return the platforms that are enabled in Codat's portal, and the number of unparseable ones.
 
         Raises CodatInvalidResponse if none can be parsed.
         """
@@ -223,7 +220,8 @@ class Codat:
         parsed = _parsed(wire.Integration, entries)
         if entries and not parsed:
             raise CodatInvalidResponse("Codat returned integrations that can't be parsed.")
-        return [integration.platform() for integration in parsed if integration.enabled]
+        enabled = {integration.key: integration.platform() for integration in parsed if integration.enabled}
+        return list(enabled.values()), len(entries) - len(parsed)
 
     # The API key
 
@@ -297,11 +295,16 @@ class Codat:
         return self._get(wire.Page, *path, page=number, pageSize=PAGE_SIZE, **params)
 
     def _entries(self, *path: str, **params: Any) -> tuple[list[Any], Timestamp]:
-        """Return the entries of all pages, and the time of the first read. A page may be shorter than requested."""
+        """Return the entries of all pages, and the time of the first read. A page may be shorter than requested.
+
+        Raises CodatInvalidResponse if a page is empty before the list is complete.
+        """
         number = 1
         page, read_at = self._page(number, *path, **params)
         entries = page.results
-        while page.results and len(entries) < page.total_results:
+        while len(entries) < page.total_results:
+            if not page.results:
+                raise CodatInvalidResponse("Codat returned an empty page of a list that is not complete.")
             number += 1
             page, _ = self._page(number, *path, **params)
             entries = entries + page.results

@@ -159,7 +159,7 @@ class Transport:
         )
         if httpx.codes.is_success(response.status):
             return response
-        error = _error(response, creating=method == "POST")
+        error = _error(response, creating=method == "POST", api_key=self.api_key)
         if response.status == HTTPStatus.UNAUTHORIZED:
             rejected, self._api_key = self.api_key, self._credentials.refresh_api_key()
             error.retryable = self._api_key != rejected
@@ -213,15 +213,15 @@ def api_key_fingerprint(api_key: str) -> str:
     return sha256(b"codat-customers:" + api_key.encode()).hexdigest()[:16]
 
 
-def _error(response: Response, *, creating: bool) -> errors.CodatError:
+def _error(response: Response, *, creating: bool, api_key: str) -> errors.CodatError:
     try:
         document = ErrorMessage.model_validate_json(response.body)
     except ValidationError:
         document = ErrorMessage()
     is_codats = document.is_codats(response.status)
     if is_codats or response.status in _REFUSED_BEFORE_WORK:
-        text = f"Codat answered {response.status}"
-        text += f": {_CREDENTIALS.sub('…', document.error)[:300]}" if document.error else "."
+        quoted = _CREDENTIALS.sub("…", (document.error or "").replace(api_key, "…"))[:300]
+        text = f"Codat answered {response.status}" + (f": {quoted}" if quoted else ".")
         error_type = _error_type(response.status, creating=creating)
     else:
         text = f"A gateway answered {response.status} in place of Codat. If this persists, check CodatBaseUrl."

@@ -23,6 +23,8 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
 """Codat's ids are GUIDs. The pattern excludes characters with a meaning in a key or a path."""
 Name = Annotated[str, Field(max_length=200)]
 """The limit keeps ten change events far below the 256 KB that EventBridge accepts in one call."""
+MAX_LOGO_URL = 500
+"""A longer one is left out: DynamoDB limits the item with all platforms to 400 KB."""
 DataTypeName = Annotated[str, Field(max_length=100)]
 Time = Annotated[Timestamp, AfterValidator(timestamp)]
 
@@ -129,7 +131,7 @@ class AccessToken(Wire):
 class Integration(Wire):
     key: Identifier
     name: Name
-    logo_url: Annotated[str, Field(max_length=1000)]
+    logo_url: str | None = None
     enabled: bool
     source_type: Name | None = None
     is_offline_connector: bool | None = None
@@ -140,7 +142,7 @@ class Integration(Wire):
             key=self.key,
             name=self.name,
             source_type=self.source_type or "Unknown",
-            logo_url=self.logo_url,
+            logo_url=self.logo_url if self.logo_url and len(self.logo_url) <= MAX_LOGO_URL else "",
             needs_connector=bool(self.is_offline_connector),
             beta=bool(self.is_beta),
         )
@@ -200,8 +202,9 @@ class ConnectionPayload(Wire):
     connection: DataConnection
 
 
-def source_hint(document: Any) -> Source:
-    """Return the source of a connection that can't be parsed; a field that is not text becomes empty."""
+def identity_of(document: Any) -> tuple[str, Source]:
+    """Return the id and source of a connection that can't be parsed; a field that is not text becomes empty."""
     fields = document if isinstance(document, dict) else {}
-    values = (fields.get(name) for name in ("integrationKey", "platformName", "sourceType"))
-    return Source(*(value if isinstance(value, str) else "" for value in values))
+    values = (fields.get(name) for name in ("id", "integrationKey", "platformName", "sourceType"))
+    connection_id, *source = (value if isinstance(value, str) else "" for value in values)
+    return connection_id, Source(*source)

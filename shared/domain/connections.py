@@ -6,6 +6,7 @@ last-writer-wins register over these updates. Status and error are separate regi
 contains an error and no status. So the state depends on the set of updates, not on their order or repetition.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from typing import NewType
@@ -98,6 +99,15 @@ class StatusUpdate:
 
     def has_newer_sync(self, connection: "Connection") -> bool:
         return (self.last_sync or "") > (connection.last_sync or "")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionList:
+    """Codat's list of a company's connections."""
+
+    updates: Sequence[StatusUpdate]
+    unparseable: Sequence[tuple[str, Source]] = ()
+    """The ids and sources of the connections that can't be parsed; what can't be read is empty."""
 
 
 @dataclass(frozen=True, slots=True)

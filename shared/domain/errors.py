@@ -25,6 +25,10 @@ no link URL.
 
 from collections.abc import Mapping
 
+_NO_PLATFORM = (
+    "No platform is available. Enable one in Codat's portal, and check the parameters PlatformKeys and SourceTypes."
+)
+
 
 class CodatCustomersError(Exception): ...
 
@@ -99,7 +103,8 @@ class UnknownPlatform(Refused):
 
     def __init__(self, key: str, available: Mapping[str, str]) -> None:
         names = ", ".join(f"{key} ({name})" for key, name in available.items())
-        super().__init__(f"'{key}' is not an available platform. Available: {names}.")
+        hint = f"Available: {names}." if names else _NO_PLATFORM
+        super().__init__(f"'{key}' is not an available platform. {hint}")
         self.available = available
 
 
@@ -143,7 +148,9 @@ class InvitationUnknown(Refused):
     """The person who opens an invitation sees a page in the app's words instead of the message."""
 
 
-class NoPlatformAvailable(Refused): ...
+class NoPlatformAvailable(Refused):
+    def __init__(self) -> None:
+        super().__init__(_NO_PLATFORM)
 
 
 class InvitationExpired(Refused): ...

@@ -41,8 +41,8 @@ class PlatformFilter:
     source_types: Sequence[str] = (ACCOUNTING,)
     allow_sandbox: bool = False
 
-    def available(self, known: PlatformList) -> list[Platform]:
-        return [platform for platform in known.platforms if self._allows(platform)]
+    def available(self, enabled: PlatformList) -> list[Platform]:
+        return [platform for platform in enabled.platforms if self._allows(platform)]
 
     def _allows(self, platform: Platform) -> bool:
         is_allowed = self.allow_sandbox if platform.key in TEST_KEYS else not self.keys or platform.key in self.keys

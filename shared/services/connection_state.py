@@ -1,11 +1,11 @@
 """Store connections as Codat reports them, with their timeline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 from shared.domain import connections
-from shared.domain.connections import Connection, Precedence, Status, StatusUpdate
+from shared.domain.connections import Connection, ConnectionList, Precedence, Status, StatusUpdate
 from shared.domain.customers import Customer
 from shared.domain.errors import CodatNotFound, CompanyGone, StoreUnavailable
 from shared.domain.events import InitialReadEvent
@@ -53,16 +53,20 @@ def record_update(
 
 
 def sync_connections(
-    listed: Sequence[StatusUpdate], customer: Customer, context: CodatContext, *, event_type: str
+    listed: ConnectionList, customer: Customer, context: CodatContext, *, event_type: str
 ) -> list[Connection]:
     """Store Codat's list of a company's connections, and return those that are not deleted, oldest first.
 
-    A stored connection that the list lacks is read by its id. Raises as `sync_connection`.
+    A stored connection that the list lacks is read by its id; one that can't be parsed stays as it is stored. Raises
+    as `sync_connection`.
     """
     stored = {each.connection_id: each for each in context.connections.of_company(customer.company_id)}
-    updates = {update.connection_id: update for update in listed}
+    updates = {update.connection_id: update for update in listed.updates}
+    unparseable = {connection_id for connection_id, _ in listed.unparseable} - updates.keys()
     synced = [
-        sync_connection(
+        stored[each]
+        if each in unparseable
+        else sync_connection(
             each, customer, context, listed=updates.get(each), stored=stored.get(each), event_type=event_type
         )
         for each in sorted({*stored, *updates})

@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field, replace
 
 from shared.domain import errors
-from shared.domain.connections import Connection, Precedence, Source, Status, StatusUpdate, stamp, time_of
+from shared.domain.connections import (
+    Connection,
+    ConnectionList,
+    Precedence,
+    Source,
+    Status,
+    StatusUpdate,
+    stamp,
+    time_of,
+)
 from shared.domain.customers import Customer
 from shared.domain.leases import CreationLease
 from shared.domain.platforms import ACCOUNTING, Platform
@@ -19,6 +28,7 @@ from shared.services.profile import get_customer
 class ConnectionResult:
     connection: Connection
     link_url: str = field(repr=False)
+    """Empty if Codat sent none."""
     created: bool
 
 
@@ -96,7 +106,7 @@ def _candidates(
         source = stored.get(listed.connection_id, listed.source)
         return is_on(source, platform) or (listed.created_at >= earliest and _may_be_on(source, platform, context))
 
-    candidates = filter(is_candidate, _listed(customer, platform, context))
+    candidates = filter(is_candidate, _listed(customer, platform, context).updates)
     return sorted(candidates, key=lambda listed: (listed.status is not Status.LINKED, listed.created_at))
 
 
@@ -117,10 +127,10 @@ def _reuse(customer: Customer, platform: Platform, context: CodatContext) -> Con
     return None
 
 
-def _listed(customer: Customer, platform: Platform, context: CodatContext) -> list[StatusUpdate]:
+def _listed(customer: Customer, platform: Platform, context: CodatContext) -> ConnectionList:
     """Return Codat's list. Raises CodatInvalidResponse if a connection that may be to this platform can't be parsed."""
-    listed, unparseable = context.codat.connections(customer.company_id)
-    if any(_may_be_on(source, platform, context) for source in unparseable):
+    listed = context.codat.connections(customer.company_id)
+    if any(_may_be_on(source, platform, context) for _, source in listed.unparseable):
         raise errors.CodatInvalidResponse("A connection that can't be parsed may be to the same platform.")
     return listed
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from shared.codat.signature import WebhookVerifier
     from shared.domain.events import Event
     from shared.domain.telemetry import Telemetry
-    from shared.services.platforms import PlatformCatalog
+    from shared.services.platform_catalog import PlatformCatalog
     from shared.store.connections import Connections
     from shared.store.customers import Customers
     from shared.store.invitations import Invitations

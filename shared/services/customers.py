@@ -39,7 +39,7 @@ def create_customer(
         raise errors.CustomerConflict(customer_id, ["companyId"])
     if company_id is not None and not created:
         # The process that adopted the company may have crashed before it stored the connections.
-        listed, _ = context.codat.connections(company_id)
+        listed = context.codat.connections(company_id)
         sync_connections(listed, customer, context, event_type="adopted")
     customer = ensure_profile(customer, profile, context)
     # A new company has no connections: they are not read.
@@ -118,7 +118,7 @@ def _adopt(lease: CreationLease, context: CodatContext) -> Customer:
         merge_tags(profile, existing_tags)  # raises TooManyTags
         lease = context.customers.reserve(lease, company, context.now())
         context.codat.update_company(company_id, customer_id, profile, existing_tags)
-        listed, _ = context.codat.connections(company_id)  # reconcile reports those that can't be parsed
+        listed = context.codat.connections(company_id)  # reconcile reports those that can't be parsed
         customer = context.customers.activate(lease, company_id, context.now(), existing_tags)
     except (*ADOPTION_REFUSALS, errors.CodatNotFound) as error:
         discard_adoption(lease, context)  # so that a corrected call can start again

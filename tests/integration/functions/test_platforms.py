@@ -244,9 +244,9 @@ def test_a_process_notices_anothers_refresh_within_five_minutes(app: App, clock:
     assert keys(app) == ENABLED
     app.codat.state.enable_platform("pbtz")
     mine = stores.platform_cache()
-    known, read_at = mine.known, mine.read_at
+    platforms, read_at = mine.platforms, mine.read_at
     reconcile(app)
-    mine.known, mine.read_at = known, read_at
+    mine.platforms, mine.read_at = platforms, read_at
     assert keys(app) == ENABLED
     clock.advance(301)
     assert "pbtz" in keys(app)
@@ -299,7 +299,7 @@ def test_without_a_list_codats_error_is_returned(app: App) -> None:
     assert keys(app) == ENABLED
 
 
-@pytest.mark.parametrize("broken", [{"logoUrl": None}, {"enabled": "yes"}, {"key": "a/b"}, {"name": 5}])
+@pytest.mark.parametrize("broken", [{"logoUrl": 5}, {"enabled": "yes"}, {"key": "a/b"}, {"name": 5}])
 def test_a_malformed_platform_does_not_hide_the_others(app: App, codat_wire: Proxy, broken: dict[str, Any]) -> None:
     """GIVEN an integration that breaks Codat's contract THEN the others are listed, and it can't be connected."""
 

@@ -1,6 +1,6 @@
 """Answers of Codat that the simulated Codat never sends.
 
-A missing logo, a new status and an empty link break Codat's contract of today; the other answers are allowed by it.
+A new status and an empty link break Codat's contract of today; the other answers are allowed by it.
 """
 
 import json
@@ -9,18 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from codat_simulator.faults import Fault
 from codat_simulator.state import CompanyChange
 
 from shared.bootstrap import stores
-from tests.change_events import events_about
 from tests.conftest import App
 from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on, responds
-from tests.integration.functions.calls import lose_webhooks, reconcile
+from tests.integration.functions.calls import reconcile
 from tests.integration.functions.test_platforms import ENABLED, keys, setting
 
 __all__ = ["setting"]
-CONTACT = "Jane Miller, 42 Mill Lane"
 
 
 def changed(operation: str, change: Callable[[dict[str, Any]], object]) -> Behaviour:
@@ -46,39 +43,36 @@ def change_xero(**fields: Any) -> Behaviour:
     return changed("/integrations", change)
 
 
-def test_replayed_events_end_in_the_apis_state(app: App) -> None:
-    """GIVEN an unlinked connection, whose webhook comes later than Codat's answer THEN each field of its newest event
-    is the API's.
-    """
-    linked = app.linked(app.customer()["customerId"])
-    path = f"/customers/{linked['customerId']}/connections/{linked['connectionId']}"
-    assert app.post(f"{path}/unlink").status_code == 200
-    app.codat.wait_idle()
-    details = [event["detail"] for event in events_about(app, linked["customerId"])]
-    newest = max((detail for detail in details if "connectionId" in detail), key=lambda detail: detail["version"])
-    shown = app.read(linked)
-    assert {name: newest[name] for name in newest.keys() & shown.keys()} == {
-        name: shown[name] for name in newest.keys() & shown.keys()
-    }
+def test_without_any_platform_the_problem_says_what_to_do(app: App, setting: Callable[[str, str], None]) -> None:
+    """GIVEN parameters that leave no platform THEN 422 names the parameters."""
+    setting("PLATFORM_KEYS", "none")
+    path = f"/customers/{app.customer()['customerId']}/connections"
+    problem = app.post(path, {"platformKey": "qhyg"}).json()
+    assert problem["type"] == "unknown-platform"
+    assert problem["detail"].endswith(
+        "No platform is available. Enable one in Codat's portal, and check the parameters PlatformKeys and SourceTypes."
+    )
 
 
-def test_a_platform_with_a_long_logo_is_listed(app: App, codat_wire: Proxy) -> None:
-    """GIVEN a logo's URL of 1,500 characters: the contract limits no length THEN the platform is available."""
-    codat_wire.always(change_xero(logoUrl=f"https://static.codat.io/logo.png?signature={'0' * 1500}"))
+@pytest.mark.parametrize("logo", [None, f"https://static.codat.io/logo.png?signature={'0' * 1500}"])
+def test_a_platform_without_a_short_logo_is_listed(app: App, codat_wire: Proxy, logo: str | None) -> None:
+    """GIVEN no logo, or one whose URL has 1,500 characters THEN the platform is available, without a logo."""
+    codat_wire.always(change_xero(logoUrl=logo))
     app.start_afresh(is_new=True)
-    assert keys(app) == ENABLED
+    platforms = {each["platformKey"]: each for each in app.get("/platforms").json()["platforms"]}
+    assert list(platforms) == ENABLED
+    assert platforms["gbol"]["logoUrl"] == ""
 
 
 def test_a_platform_that_cannot_be_parsed_is_reported(
-    app: App, codat_wire: Proxy, capsys: pytest.CaptureFixture[str]
+    app: App, codat_wire: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """GIVEN an integration without a logo THEN a log line says that a platform is left out."""
-    codat_wire.always(change_xero(logoUrl=None))
+    """GIVEN an integration without a name THEN a log line says that a platform is left out."""
+    codat_wire.always(change_xero(name=None))
     app.start_afresh(is_new=True)
-    capsys.readouterr()
     assert "gbol" not in keys(app)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"level"')]
-    assert [line for line in lines if line["level"] in {"WARNING", "ERROR"}]
+    [warning] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert (warning.message, vars(warning)["number"]) == ("platforms that can't be parsed", 1)
 
 
 def test_a_platform_that_codat_lists_twice_is_listed_once(app: App, codat_wire: Proxy) -> None:
@@ -164,28 +158,14 @@ def test_orphans_are_found_on_short_pages(app: App, codat_wire: Proxy) -> None:
 
 
 def test_an_error_that_quotes_the_api_key_does_not_disclose_it(
-    app: App, codat_wire: Proxy, capsys: pytest.CaptureFixture[str]
+    app: App, codat_wire: Proxy, caplog: pytest.LogCaptureFixture
 ) -> None:
     """GIVEN a 401 of Codat whose text contains the key THEN neither the answer nor the log contains it."""
     key = app.stack.settings.codat_api_key
     text = f"The API key {key} is not valid"
     codat_wire.always(responds(401, {"statusCode": 401, "service": "Api", "error": text, "correlationId": "1"}))
-    capsys.readouterr()
     response = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave"})
     assert (response.status_code, response.json()["type"]) == (502, "codat-rejected-credentials")
     assert key not in response.text
-    assert key not in capsys.readouterr().out
-
-
-def test_an_undone_adoption_leaves_nothing_of_the_company(app: App) -> None:
-    """GIVEN an adoption that Codat interrupted WHEN the app deletes the customer THEN the table contains nothing of the
-    company's name, description and tags: DELETE reaches all, at once.
-    """
-    company = app.codat.state.create_company(CompanyChange(name="By hand", tags={"contact": CONTACT}))
-    lose_webhooks(app)
-    fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
-    adopted = app.post("/customers", {"customerId": "c-1", "name": "Bank of Dave", "companyId": company.id})
-    assert adopted.status_code == 502
-    app.codat.faults.remove(fault)
-    assert app.http.delete("/customers/c-1").status_code == 204
-    assert CONTACT not in json.dumps(app.items())
+    details = [vars(record)["detail"] for record in caplog.records if record.message == "refused"]
+    assert details == ["Codat answered 401: The API key … is not valid"]

@@ -39,7 +39,7 @@ from shared.domain.errors import CodatCustomersError
 from shared.runtime import clock
 from shared.runtime.secrets import CACHE_SECONDS
 from shared.runtime.settings import read
-from shared.services.platforms import PlatformCache
+from shared.services.platform_catalog import PlatformCache
 from tests.conftest import App
 from tests.payloads import api_event, signed
 from tests.properties.adversary.codat_double import Arrival, Choices, Codat, Event, Failure, HttpRequest, Json, Kind
