@@ -105,9 +105,5 @@ class Publisher:
             return 0
         numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
         # Lambda retries a stream from the first failed record on.
-        return min((numbers.index(number) for number in failed_ids(result)), default=len(batch))
-
-
-def failed_ids(result: Any) -> list[str]:
-    """Return the items of a batch that a function reports as failed."""
-    return [failure["itemIdentifier"] for failure in (result or {}).get("batchItemFailures", [])]
+        failures = (result or {}).get("batchItemFailures", [])
+        return min((numbers.index(failure["itemIdentifier"]) for failure in failures), default=len(batch))
