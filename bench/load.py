@@ -39,7 +39,6 @@ from bench.reconcile import (
     run_reconcile,
     timed,
 )
-from local.aws.event_sources import queue_sources
 from local.aws.moto_server import moto_server
 from local.settings import new_webhook_secret
 from local.template import Template
@@ -87,7 +86,7 @@ def main() -> int:
         template, secret = Template.load(), new_webhook_secret()
         parts.enter_context(bench_environment(template, dynamodb_url, moto_url, codat.base_url))
         dead_letters_url = create_resources(template, webhook_secrets=[secret])
-        table = template.table().name
+        table = template.physical_id("Table")
         dataset = Dataset(codat.state, boto3.client("dynamodb"), table, api_key=API_KEY, seed=options.seed)
         companies = max(1, options.webhooks // WEBHOOKS_OF_A_COMPANY)
         with timed(f"{companies:,} companies, {companies * CONNECTIONS_OF_A_COMPANY:,} connections created"):
@@ -114,7 +113,7 @@ def main() -> int:
 
         print_line("difference before the reconcile", dataset.difference().count)
         with timed("reconcile"):
-            reconciled = run_reconcile(workers=queue_sources(template)[0].concurrency)
+            reconciled = run_reconcile(template)
         print_line("reconciled: drift, failed", f"{reconciled['drift']}, {reconciled['failed']}")
         differences, dead_letters = print_differences(dataset), queue_size(boto3.client("sqs"), dead_letters_url)
         errors = handled.webhooks - handled.statuses["204"] + reconciled["failed"] + dead_letters

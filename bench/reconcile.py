@@ -22,9 +22,8 @@ from codat_simulator.server import CodatServer
 from codat_simulator.settings import Settings
 
 from bench.dataset import Dataset
-from local.aws.event_sources import queue_sources
 from local.aws.moto_server import ACCESS_KEY_ID, ENDPOINT_VARIABLES, SECRET_ACCESS_KEY, moto_server
-from local.aws.resources import create_queue, create_secret, create_table
+from local.aws.resources import create_queues, create_secret, create_table
 from local.template import DEFAULT_REGION, Template
 from tests.dynamodb_local import running_dynamodb_local
 
@@ -54,7 +53,7 @@ def main() -> int:
         parts.enter_context(bench_environment(template, dynamodb_url, moto_url, codat.base_url))
         dynamodb, sqs = boto3.client("dynamodb"), boto3.client("sqs")
         dead_letters_url = create_resources(template)
-        dataset = Dataset(codat.state, dynamodb, template.table().name, api_key=API_KEY, seed=options.seed)
+        dataset = Dataset(codat.state, dynamodb, template.physical_id("Table"), api_key=API_KEY, seed=options.seed)
         with timed(f"{options.companies:,} companies, {options.companies * options.connections:,} connections created"):
             dataset.fill(options.companies, options.connections)
         print_line("difference before", dataset.difference().count)
@@ -63,7 +62,7 @@ def main() -> int:
         print_line("difference after the changes", dataset.difference().count)
         codat.calls.clear()
         with timed("reconcile"):
-            counts = run_reconcile(workers=queue_sources(template)[0].concurrency)
+            counts = run_reconcile(template)
         for name, count in sorted(counts.items()):
             print_line(f"reconciled: {name}", count)
         _report_calls(codat, options.companies)
@@ -71,13 +70,14 @@ def main() -> int:
         print_line("dead letters", dead_letters)
         codat.calls.clear()
         with timed("second reconcile"):
-            second_counts = run_reconcile(workers=queue_sources(template)[0].concurrency)
+            second_counts = run_reconcile(template)
         print_line("drift in the second reconcile", second_counts["drift"])
         return 1 if differences or dead_letters or second_counts["drift"] else 0
 
 
-def run_reconcile(*, workers: int) -> Counter[str]:
-    """Run the plan, and then the workers concurrently. Return the sums of their counts."""
+def run_reconcile(template: Template) -> Counter[str]:
+    """Run the plan, and then the template's number of workers concurrently. Return the sums of their counts."""
+    workers = template.properties("ReconcileSource")["ScalingConfig"]["MaximumConcurrency"]
     [plan] = _results([_start("plan")])
     print_line("plan: MiB after the imports, peak", f"{plan['imported']:.0f}, {plan['peak']:.0f}")
     counts: Counter[str] = Counter()
@@ -110,19 +110,14 @@ def _report_calls(codat: CodatServer, companies: int) -> None:
 
 def create_resources(template: Template, *, webhook_secrets: Sequence[str] = ()) -> str:
     """Create table, secret and queues. Return the URL of the dead-letter queue."""
-    create_table(boto3.client("dynamodb"), template.table())
+    create_table(boto3.client("dynamodb"), template)
     create_secret(
         boto3.client("secretsmanager"),
-        template.physical_id("CodatSecret"),
+        template,
         api_key=API_KEY,
         webhook_secrets=webhook_secrets,
     )
-    sqs = boto3.client("sqs")
-    [source] = queue_sources(template)
-    queue = template.queue(source.queue)
-    assert queue.dead_letters
-    dead_letters_url = create_queue(sqs, template.queue(queue.dead_letters))
-    create_queue(sqs, queue, dead_letters_url=dead_letters_url)
+    _, dead_letters_url = create_queues(boto3.client("sqs"), template)
     return dead_letters_url
 
 

@@ -10,14 +10,12 @@ import json
 import os
 import sys
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import boto3
 
-from local.aws.event_sources import queue_sources, schedule_event, scheduled_functions
-from local.aws.queue_runner import QueueRunner
+from local.aws.reconcile import PLAN_FUNCTION, WORKER_FUNCTION, process_queue, schedule_event
 from local.gateway.invocation import invoke_and_wait, load_handlers
 from local.template import Template
 
@@ -27,22 +25,19 @@ def main(part: str) -> dict[str, Any]:
     handlers = load_handlers(template)
     imported = _peak_mebibytes()
     if part == "plan":
-        [function] = scheduled_functions(template)
-        invoke_and_wait(template.functions[function], handlers[function], schedule_event())
+        invoke_and_wait(template.functions[PLAN_FUNCTION], handlers[PLAN_FUNCTION], schedule_event())
         return {"imported": imported, "peak": _peak_mebibytes()}
-    [source] = queue_sources(template)
-    # An instance of a Lambda processes a message at a time.
-    runner = QueueRunner(
+    function, handler = template.functions[WORKER_FUNCTION], handlers[WORKER_FUNCTION]
+    results = process_queue(
         boto3.client("sqs"),
-        replace(source, concurrency=1),
         os.environ["RECONCILE_QUEUE_URL"],
-        lambda event: invoke_and_wait(template.functions[source.function], handlers[source.function], event),
+        lambda event: invoke_and_wait(function, handler, event),
     )
     counts: Counter[str] = Counter()
     messages, first = 0, 0.0
-    for result in runner.drain():
+    for result in results:
         messages += 1
-        counts.update((result or {}).get("found", {}))
+        counts.update(result.get("found", {}))
         first = first or _peak_mebibytes()
     return {"imported": imported, "first": first, "peak": _peak_mebibytes(), "messages": messages, "counts": counts}
 

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from local.gateway.server import HOST, bind
@@ -18,7 +17,7 @@ from local.terminal import Terminal, function_logs
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from local.gateway.exchanges import Exchange
     from local.stack import Stack
@@ -36,7 +35,10 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         listener = bind_or_explain(settings.port, settings)
         if settings.codat_port and not settings.codat_base_url:
             bind_or_explain(settings.codat_port, settings).close()
-        with _stopping_on(stopped, signal.SIGINT, signal.SIGTERM), function_logs("run", environment) as logs:
+        # Also during the start. Further signals don't interrupt the shutdown.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        with function_logs("run", environment) as logs:
             terminal.line("Starting …")
             serve(settings, listener, terminal, logs, stopped)
     except (SettingsError, TemplateError) as error:
@@ -131,17 +133,6 @@ def bind_or_explain(port: int, settings: LocalSettings) -> socket.socket:
         raise SettingsError(
             f"PORT {port} on {HOST}: {error.strerror}. Choose another port: PORT={settings.port + 2} make run"
         ) from None
-
-
-@contextmanager
-def _stopping_on(stopped: threading.Event, *signals: signal.Signals) -> Iterator[None]:
-    """Set `stopped` on a signal, also during the start; further signals don't interrupt the shutdown."""
-    before = {number: signal.signal(number, lambda *_: stopped.set()) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

@@ -56,6 +56,12 @@ def _check_secret(secret: str) -> str:
     return secret
 
 
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 _WebhookUrl = Annotated[str, Field(pattern=r"^https?://[^/?#\s:]+")]
 _Url = Annotated[_WebhookUrl, AfterValidator(lambda url: url.rstrip("/"))]
 _WebhookSecret = Annotated[str, AfterValidator(_check_secret)]
@@ -64,45 +70,44 @@ _PlatformKeys = Annotated[tuple[Annotated[str, Field(pattern=r"^[a-z]{4}$")], ..
 _SourceTypes = Annotated[tuple[Annotated[str, Field(pattern=r"^[A-Za-z]+$")], ...], _Split, Field(min_length=1)]
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(validate_by_name=True))
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(alias_generator=str.upper, validate_by_name=True))
 class LocalSettings:
+    """A field that is a variable of the functions replaces its value in the template, unless it is None."""
+
     # None starts the Codat simulator.
-    codat_base_url: Annotated[_Url | None, Field(validation_alias="CODAT_BASE_URL")] = None
-    codat_api_key: Annotated[str, Field(validation_alias="CODAT_API_KEY")]
+    codat_base_url: _Url | None = None
+    codat_api_key: str
     # The Codat simulator signs with the first.
     webhook_secrets: Annotated[
-        tuple[_WebhookSecret, ...],
-        BeforeValidator(_split),
-        Field(validation_alias="CODAT_WEBHOOK_SECRETS", min_length=1),
+        tuple[_WebhookSecret, ...], _Split, Field(validation_alias="CODAT_WEBHOOK_SECRETS", min_length=1)
     ]
     own_webhook_secrets: bool = False
     # None is moto.
     dynamodb_endpoint: Annotated[_Url | None, Field(validation_alias="AWS_ENDPOINT_URL_DYNAMODB")] = None
-    # None keeps the template's default. ADOPT_STRAYS is the variable's former name.
+    # ADOPT_STRAYS is the variable's former name.
     adopt_orphans: Annotated[bool | None, Field(validation_alias=AliasChoices("ADOPT_ORPHANS", "ADOPT_STRAYS"))] = None
     # None posts no events.
-    app_webhook_url: Annotated[_WebhookUrl | None, Field(validation_alias="APP_WEBHOOK_URL")] = None
-    app_webhook_key: Annotated[str, Field(validation_alias="APP_WEBHOOK_KEY", pattern=r"^[!-~]+$")] = "local-key"
-    # None keeps the template's default.
-    platform_keys: Annotated[_PlatformKeys | None, Field(validation_alias="PLATFORM_KEYS")] = None
-    source_types: Annotated[_SourceTypes | None, Field(validation_alias="SOURCE_TYPES")] = None
-    # The look of an invitation's page; None keeps the template's default.
-    app_name: Annotated[str | None, Field(validation_alias="APP_NAME", pattern=r"^[^<>\t\r\n]{1,60}\z")] = None
-    app_accent_color: Annotated[
-        str | None, Field(validation_alias="APP_ACCENT_COLOR", pattern=r"^#[0-9A-Fa-f]{6}\z")
-    ] = None
-    app_logo_url: Annotated[
-        str | None, Field(validation_alias="APP_LOGO_URL", pattern=r"^(https://|data:image/)[!#-~]+\z")
-    ] = None
-    show_platform_logos: Annotated[bool | None, Field(validation_alias="SHOW_PLATFORM_LOGOS")] = None
+    app_webhook_url: _WebhookUrl | None = None
+    app_webhook_key: Annotated[str, Field(pattern=r"^[!-~]+$")] = "local-key"
+    platform_keys: _PlatformKeys | None = None
+    source_types: _SourceTypes | None = None
+    # The look of an invitation's page.
+    app_name: Annotated[str | None, Field(pattern=r"^[^<>\t\r\n]{1,60}\z")] = None
+    app_accent_color: Annotated[str | None, Field(pattern=r"^#[0-9A-Fa-f]{6}\z")] = None
+    app_logo_url: Annotated[str | None, Field(pattern=r"^(https://|data:image/)[!#-~]+\z")] = None
+    show_platform_logos: bool | None = None
     # The Codat simulator's setting.
-    one_time_links: Annotated[bool, Field(validation_alias="ONE_TIME_LINKS")] = False
-    port: Annotated[int, Field(validation_alias="PORT", ge=0, le=65534)] = 3000
+    one_time_links: bool = False
+    port: Annotated[int, Field(ge=0, le=65534)] = 3000
 
     @property
     def codat_port(self) -> int:
         """The Codat simulator's port: the next one, or any free port."""
         return self.port and self.port + 1
+
+    def variables(self) -> dict[str, str]:
+        """Return the fields that have a value as environment variables, by their names in upper case."""
+        return {name.upper(): _text(value) for name, value in vars(self).items() if value is not None}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> LocalSettings:

@@ -9,6 +9,7 @@ inside another's context replaces it until the inner context ends.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from contextlib import ExitStack, contextmanager
@@ -16,19 +17,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import boto3
+from moto.events.models import EventPattern
 
 from local.aws.app_webhook import AppWebhook
-from local.aws.background import Background
+from local.aws.bus import Bus
 from local.aws.moto_server import ACCESS_KEY_ID, ENDPOINT_VARIABLES, SECRET_ACCESS_KEY, moto_server
+from local.aws.publisher import Publisher
+from local.aws.reconcile import Reconcile
 from local.aws.resources import create_secret, create_table
+from local.aws.stream import StreamReader
 from local.gateway.activity import Activity
 from local.gateway.app import Gateway, application
-from local.gateway.console_routes import console_routes, table_items
+from local.gateway.console_routes import console_routes
 from local.gateway.exchanges import WEBHOOK_PATH
-from local.gateway.invocation import load_handlers
+from local.gateway.invocation import invoke_and_wait, load_handlers
 from local.gateway.server import HOST, bind, serving
 from local.template import DEFAULT_REGION, Template
 from shared.codat.transport import api_key_fingerprint
@@ -41,11 +47,12 @@ if TYPE_CHECKING:
 
     from codat_simulator.server import CodatServer
     from mypy_boto3_dynamodb import DynamoDBClient
-    from starlette.types import ASGIApp
 
     from local.gateway.exchanges import Exchange
     from local.gateway.invocation import Handler
     from local.settings import LocalSettings
+
+logger = logging.getLogger("local.stack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +62,22 @@ class Stack:
     url: str
     settings: LocalSettings
     template: Template
-    table_name: str
     codat_url: str
     codat: CodatServer | None
     dynamodb: DynamoDBClient
-    background: Background
+    bus: Bus
+    publisher: Publisher
+    reconcile: Reconcile
+
+    @property
+    def table_name(self) -> str:
+        return self.template.physical_id("Table")
 
     def events(self) -> list[dict[str, Any]]:
         """Return the events on the bus, oldest first. Wait up to 10 s for those of earlier writes."""
-        return self.background.events()
+        if not self.publisher.drain():
+            logger.warning("Some writes are not published yet")
+        return self.bus.events()
 
 
 @contextmanager
@@ -73,7 +87,7 @@ def running_stack(
     listener: socket | None = None,
     template: Template | None = None,
     handlers: Mapping[str, Handler] | None = None,
-    on_exchange: Callable[[Exchange], None] | None = None,
+    on_exchange: Callable[[Exchange], object] = lambda _: None,
 ) -> Iterator[Stack]:
     """Serve until the context ends.
 
@@ -81,47 +95,41 @@ def running_stack(
     template's functions.
     """
     template = template or Template.load()
+    functions = template.functions
     with ExitStack() as cleanup:
         listener = listener or bind(settings.port)
         cleanup.callback(listener.close)
         url = f"http://{HOST}:{listener.getsockname()[1]}"
         activity = Activity()
-        app_webhook = None
+        bus = Bus([activity.add_event])
         if settings.app_webhook_url:
             app_webhook = AppWebhook(settings.app_webhook_url, settings.app_webhook_key)
             cleanup.enter_context(app_webhook.running())
-        background = Background(
-            template,
-            polls=settings.dynamodb_endpoint is not None,
-            on_event=partial(_observe_event, activity, app_webhook),
-        )
-        moto_url = cleanup.enter_context(moto_server(background.middleware))
+            bus.observers.append(app_webhook.send)
+        moto_url = cleanup.enter_context(moto_server(bus.endpoint))
         codat = None if settings.codat_base_url else cleanup.enter_context(_codat_simulator(settings, url, activity))
         codat_url = codat.base_url if codat else str(settings.codat_base_url)
-        cleanup.enter_context(_environment(_variables(settings, template, moto_url, codat_url)))
+        cleanup.enter_context(_environment(settings, template, moto_url, codat_url))
         dynamodb, is_new = _create_resources(template, settings)
         clear_caches()
         cleanup.callback(clear_caches)
         handlers = handlers if handlers is not None else load_handlers(template)
-        cleanup.enter_context(background.running(handlers, dynamodb, from_now=not is_new))
-        table_name = template.table().name
+
+        def invoke(name: str, event: dict[str, Any]) -> Any:
+            return invoke_and_wait(functions[name], handlers[name], event)
+
+        publisher = _publisher(template, dynamodb, invoke, from_now=not is_new)
+        cleanup.enter_context(publisher.running())
+        stack = Stack(url, settings, template, codat_url, codat, dynamodb, bus, publisher, Reconcile(template, invoke))
         gateway = Gateway(
             routes=template.routes,
-            functions=template.functions,
+            functions=functions,
             handlers=handlers,
-            on_exchange=partial(_observe_exchange, activity, on_exchange),
+            observers=[activity.add_exchange, on_exchange],
         )
-        console = console_routes(
-            activity=activity,
-            table=lambda: table_items(dynamodb, table_name),
-            events=background.events,
-            reconcile=background.reconcile,
-            simulator=_simulator_controls(codat) if codat else None,
-            routes=[route.key for route in template.routes],
-        )
-        cleanup.enter_context(serving(application(gateway, console), listener))
+        cleanup.enter_context(serving(application(gateway, console_routes(stack, activity)), listener))
         cleanup.callback(activity.close)
-        yield Stack(url, settings, template, table_name, codat_url, codat, dynamodb, background)
+        yield stack
 
 
 def clear_caches() -> None:
@@ -138,26 +146,6 @@ def clear_caches() -> None:
             value.cache_clear()
     if aws := sys.modules.get("shared.runtime.aws"):
         aws.close_clients()
-
-
-def _observe_exchange(activity: Activity, on_exchange: Callable[[Exchange], None] | None, exchange: Exchange) -> None:
-    if exchange.is_background_read:
-        return
-    activity.add_exchange(exchange)
-    if on_exchange:
-        on_exchange(exchange)
-
-
-def _observe_event(activity: Activity, app_webhook: AppWebhook | None, event: dict[str, Any]) -> None:
-    activity.add_event(event)
-    if app_webhook:
-        app_webhook.send(event)
-
-
-def _simulator_controls(codat: CodatServer) -> ASGIApp:
-    from codat_simulator.control import Control  # noqa: PLC0415 - as below
-
-    return Control(codat).app()
 
 
 def _codat_simulator(settings: LocalSettings, url: str, activity: Activity) -> CodatServer:
@@ -182,22 +170,35 @@ def _codat_simulator(settings: LocalSettings, url: str, activity: Activity) -> C
 def _create_resources(template: Template, settings: LocalSettings) -> tuple[DynamoDBClient, bool]:
     """Create table and secret. Return the client, and whether the table is new."""
     dynamodb = boto3.client("dynamodb")
-    is_new = create_table(dynamodb, template.table())
+    is_new = create_table(dynamodb, template)
     create_secret(
         boto3.client("secretsmanager"),
-        template.physical_id("CodatSecret"),
+        template,
         api_key=settings.codat_api_key,
         webhook_secrets=settings.webhook_secrets,
     )
     if not is_new and not settings.codat_base_url:
         # The table was used with an earlier simulator, which had another key.
-        api_keys = ApiKeys(Table(dynamodb, template.table().name))
+        api_keys = ApiKeys(Table(dynamodb, template.physical_id("Table")))
         api_keys.trust(api_key_fingerprint(settings.codat_api_key), "the key of a new simulator", datetime.now(UTC))
     return dynamodb, is_new
 
 
-def _variables(settings: LocalSettings, template: Template, moto_url: str, codat_url: str) -> dict[str, str | None]:
-    """Return the environment of the functions; None unsets a variable."""
+def _publisher(
+    template: Template, dynamodb: DynamoDBClient, invoke: Callable[[str, dict[str, Any]], Any], *, from_now: bool
+) -> Publisher:
+    """Return the template's event source of the stream. `from_now` skips the records that the stream already holds."""
+    table = dynamodb.describe_table(TableName=template.physical_id("Table"))["Table"]
+    reader = StreamReader(boto3.client("dynamodbstreams"), table["LatestStreamArn"], from_now=from_now)
+    [criterion] = template.properties("PublishChangesSource")["FilterCriteria"]["Filters"]
+    pattern: Any = EventPattern.load(criterion["Pattern"])
+    return Publisher(reader.read, pattern.matches_event, partial(invoke, "PublishChangesFunction"))
+
+
+@contextmanager
+def _environment(settings: LocalSettings, template: Template, moto_url: str, codat_url: str) -> Iterator[None]:
+    """Set the environment of the functions, and restore the earlier one at the end."""
+    of_template = template.environment()
     endpoints = dict.fromkeys(ENDPOINT_VARIABLES, moto_url)
     if settings.dynamodb_endpoint:
         endpoints["AWS_ENDPOINT_URL_DYNAMODB"] = settings.dynamodb_endpoint
@@ -206,8 +207,9 @@ def _variables(settings: LocalSettings, template: Template, moto_url: str, codat
     # A proxy can't reach servers on this machine.
     proxied = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
     no_proxy = ",".join(filter(None, [proxied, f"{HOST},localhost"]))
-    variables: dict[str, str | None] = {
-        **template.environment(),
+    variables = {
+        **of_template,
+        **{name: value for name, value in settings.variables().items() if name in of_template},
         **endpoints,
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
@@ -215,28 +217,16 @@ def _variables(settings: LocalSettings, template: Template, moto_url: str, codat
         "no_proxy": no_proxy,
         "CODAT_BASE_URL": codat_url,
     }
-    if settings.adopt_orphans is not None:
-        variables["ADOPT_ORPHANS"] = str(settings.adopt_orphans).lower()
-    if settings.show_platform_logos is not None:
-        variables["SHOW_PLATFORM_LOGOS"] = str(settings.show_platform_logos).lower()
-    look = {
-        "APP_NAME": settings.app_name,
-        "APP_ACCENT_COLOR": settings.app_accent_color,
-        "APP_LOGO_URL": settings.app_logo_url,
-    }
-    variables |= {name: value for name, value in look.items() if value is not None}
-    for name, values in (("PLATFORM_KEYS", settings.platform_keys), ("SOURCE_TYPES", settings.source_types)):
-        if values is not None:
-            variables[name] = ",".join(values)
-    if _needs_credentials(settings.dynamodb_endpoint):
-        variables |= {
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-            "AWS_SESSION_TOKEN": None,
-            "AWS_PROFILE": None,
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-    return variables
+    with patch.dict(os.environ, variables):
+        if _needs_credentials(settings.dynamodb_endpoint):
+            for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE"):
+                os.environ.pop(name, None)
+            os.environ.update(
+                AWS_ACCESS_KEY_ID=ACCESS_KEY_ID,
+                AWS_SECRET_ACCESS_KEY=SECRET_ACCESS_KEY,
+                AWS_EC2_METADATA_DISABLED="true",
+            )
+        yield
 
 
 def _needs_credentials(dynamodb_endpoint: str | None) -> bool:
@@ -248,21 +238,3 @@ def _needs_credentials(dynamodb_endpoint: str | None) -> bool:
         return False
     # DynamoDB Local has a database for each access key, so the user's own key selects the user's table.
     return not (os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"))
-
-
-@contextmanager
-def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changes}
-    _set(changes)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(variables: Mapping[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value

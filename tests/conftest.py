@@ -83,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    from local.aws import poller  # noqa: PLC0415
+    from local.aws import publisher  # noqa: PLC0415
     from local.settings import LocalSettings, new_webhook_secret  # noqa: PLC0415
     from local.stack import running_stack  # noqa: PLC0415
 
@@ -96,9 +96,9 @@ def stack() -> Iterator[Stack]:
         dynamodb_endpoint=os.environ.get("AWS_ENDPOINT_URL_DYNAMODB"),
         port=0,
     )
-    # A read of the stream costs as much as a call. `Stack.events` doesn't wait for the window.
+    # A read of the stream costs as much as a call. `Stack.events` doesn't wait for the interval.
     with pytest.MonkeyPatch.context() as patched, running_stack(settings) as running:
-        patched.setattr(poller, "_BATCH_WINDOW", 1.0)
+        patched.setattr(publisher, "_POLL_INTERVAL", 1.0)
         assert running.codat is not None
         # Many tests wait for the first read of the data.
         running.codat.settings = replace(running.codat.settings, initial_read=0.01)

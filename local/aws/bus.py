@@ -23,10 +23,10 @@ _MAX_EVENTS = 100_000
 
 
 class Bus:
-    """The events of all buses. Thread-safe. `on_event` gets each event, and must be quick."""
+    """The events of all buses. Thread-safe. `observers` get each event, and must be quick."""
 
-    def __init__(self, on_event: Callable[[dict[str, Any]], None] | None = None) -> None:
-        self._on_event = on_event
+    def __init__(self, observers: Iterable[Callable[[dict[str, Any]], object]] = ()) -> None:
+        self.observers = list(observers)
         self._events: deque[dict[str, Any]] = deque(maxlen=_MAX_EVENTS)
         self._failures = 0
         self._lock = threading.Lock()
@@ -41,61 +41,48 @@ class Bus:
         with self._lock:
             self._failures = entries
 
-    def put(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
-        """Return the response of PutEvents."""
+    def endpoint(self, app: WSGIApplication) -> WSGIApplication:
+        """Handle PutEvents, and pass all other requests to `app`."""
+
+        def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if environ.get("HTTP_X_AMZ_TARGET") != "AWSEvents.PutEvents":
+                return app(environ, start_response)
+            body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+            entries = json.loads(body)["Entries"]
+            if 0 < len(entries) <= _MAX_ENTRIES and len(body) <= _MAX_BYTES:
+                status, response = "200 OK", self._put(entries)
+            else:
+                status = "400 Bad Request"
+                message = f"PutEvents takes 1 to {_MAX_ENTRIES} entries and {_MAX_BYTES} bytes."
+                response = {"__type": "ValidationException", "message": message}
+            start_response(status, [("Content-Type", "application/x-amz-json-1.1")])
+            return [json.dumps(response).encode()]
+
+        return call
+
+    def _put(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
         with self._lock:
-            results = [self._put(entry) for entry in entries]
+            results = [self._put_entry(entry) for entry in entries]
         return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
 
-    def _put(self, entry: dict[str, Any]) -> dict[str, str]:
-        for name in ("Source", "DetailType", "Detail"):
-            if not entry.get(name):
-                return {"ErrorCode": "InvalidArgument", "ErrorMessage": f"{name} is a required argument."}
-        try:
-            detail = json.loads(entry["Detail"])
-        except ValueError:
-            detail = None
-        if not isinstance(detail, dict):
-            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+    def _put_entry(self, entry: dict[str, Any]) -> dict[str, str]:
         if self._failures:
             self._failures -= 1
             return {"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"}
-        event_id = str(uuid.uuid4())
         seconds = entry.get("Time")
         time = datetime.now(UTC) if seconds is None else datetime.fromtimestamp(seconds, UTC)
         event = {
             "version": "0",
-            "id": event_id,
+            "id": str(uuid.uuid4()),
             "detail-type": entry["DetailType"],
             "source": entry["Source"],
             "account": ACCOUNT_ID,
             "time": f"{time:%Y-%m-%dT%H:%M:%SZ}",
             "region": DEFAULT_REGION,
             "resources": entry.get("Resources", []),
-            "detail": detail,
+            "detail": json.loads(entry["Detail"]),
         }
         self._events.append(event)
-        if self._on_event:
-            self._on_event(event)
-        return {"EventId": event_id}
-
-
-def bus_endpoint(bus: Bus, app: WSGIApplication) -> WSGIApplication:
-    """Handle PutEvents, and pass all other requests to `app`."""
-
-    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ.get("HTTP_X_AMZ_TARGET") != "AWSEvents.PutEvents":
-            return app(environ, start_response)
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        entries = json.loads(body)["Entries"]
-        if 0 < len(entries) <= _MAX_ENTRIES and len(body) <= _MAX_BYTES:
-            status, response = "200 OK", bus.put(entries)
-        else:
-            status = "400 Bad Request"
-            message = f"PutEvents takes 1 to {_MAX_ENTRIES} entries and {_MAX_BYTES} bytes."
-            response = {"__type": "ValidationException", "message": message}
-        content = json.dumps(response).encode()
-        start_response(status, [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(content)))])
-        return [content]
-
-    return call
+        for observe in self.observers:
+            observe(event)
+        return {"EventId": event["id"]}

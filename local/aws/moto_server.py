@@ -6,10 +6,11 @@ import itertools
 import threading
 from contextlib import contextmanager
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Response
 
 from local.aws import moto_patches
 from local.template import ACCOUNT_ID
@@ -27,10 +28,6 @@ ENDPOINT_VARIABLES = tuple(
 ACCESS_KEY_ID = "LOCALONEMACHINE"
 SECRET_ACCESS_KEY = "LocalOneMachine"
 
-_WRITES = frozenset(
-    f"DynamoDB_20120810.{operation}"
-    for operation in ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem")
-)
 # moto's state belongs to the process, separated by account.
 _lock = threading.Lock()
 _account_ids = itertools.count(int(ACCOUNT_ID))
@@ -47,22 +44,13 @@ class _Handler(WSGIRequestHandler):
         environ = self.make_environ()
         # Read to the end in any case, because the next request follows on the same connection.
         environ["wsgi.input"] = BytesIO(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
-        status, headers = "", []
-
-        def start_response(new_status: str, new_headers: list[tuple[str, str]], _: object = None) -> Callable[..., Any]:
-            nonlocal status, headers
-            status, headers = new_status, new_headers
-            return bytes  # WSGI's `write`, which no app uses here
-
-        body = b"".join(self.server.app(environ, start_response))
-        code, _, reason = status.partition(" ")
-        self.send_response(int(code), reason)
-        for name, value in headers:
-            if name.lower() != "content-length":
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        response = Response.from_app(self.server.app, environ, buffered=True)
+        self.send_response(response.status_code)
+        response.headers["Content-Length"] = str(len(response.data))
+        for name, value in response.headers:
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(response.data)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
@@ -105,15 +93,3 @@ def _in_new_account(app: WSGIApplication) -> WSGIApplication:
     """Start with no resources: use an AWS account that no earlier server has used."""
     account_id = f"{next(_account_ids):012}"
     return lambda environ, start_response: app({**environ, "HTTP_X_MOTO_ACCOUNT_ID": account_id}, start_response)
-
-
-def after_writes(app: WSGIApplication, callback: Callable[[], None]) -> WSGIApplication:
-    """Call `callback` after each request that writes to a table, whether it succeeded or not."""
-
-    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        response = app(environ, start_response)
-        if environ.get("HTTP_X_AMZ_TARGET") in _WRITES:
-            callback()
-        return response
-
-    return call

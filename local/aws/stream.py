@@ -11,8 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from mypy_boto3_dynamodbstreams import DynamoDBStreamsClient
+    from mypy_boto3_dynamodbstreams.literals import ShardIteratorTypeType
 
 Record = dict[str, Any]
+
+# The publish function's batch size in the template.
+_PAGE_SIZE = 100
 
 
 class StreamReader:
@@ -24,48 +28,36 @@ class StreamReader:
         self._stream_arn = stream_arn
         # The next iterator by shard id, parents before children; None if the shard is closed and read.
         self._iterators: dict[str, str | None] = {}
-        self._discover_shards(from_now=from_now)
+        self._discover_shards("LATEST" if from_now else "TRIM_HORIZON")
 
     def read(self) -> Iterator[list[Record]]:
         """Yield pages of records, oldest first, until there are no more."""
         while True:
-            has_closed = False
-            for shard_id in [shard_id for shard_id, iterator in self._iterators.items() if iterator]:
+            shards = [shard_id for shard_id, iterator in self._iterators.items() if iterator]
+            for shard_id in shards:
                 yield from self._read_shard(shard_id)
-                has_closed |= self._iterators[shard_id] is None
-            if not has_closed:
+            if all(self._iterators[shard_id] for shard_id in shards):
                 return
-            self._discover_shards()
+            # A closed shard has children.
+            self._discover_shards("TRIM_HORIZON")
 
     def _read_shard(self, shard_id: str) -> Iterator[list[Record]]:
         while iterator := self._iterators[shard_id]:
-            response = self._client.get_records(ShardIterator=iterator)
+            response = self._client.get_records(ShardIterator=iterator, Limit=_PAGE_SIZE)
             self._iterators[shard_id] = response.get("NextShardIterator")
             if not response["Records"]:
                 return
             yield [lambda_record(record, self._stream_arn) for record in response["Records"]]
 
-    def _discover_shards(self, *, from_now: bool = False) -> None:
-        shards: dict[str, bool] = {}
-        page: dict[str, Any] = {}
-        while True:
-            stream = self._client.describe_stream(StreamArn=self._stream_arn, **page)["StreamDescription"]
-            for shard in stream["Shards"]:
-                shards[shard["ShardId"]] = "EndingSequenceNumber" in shard["SequenceNumberRange"]
-            if not (last := stream.get("LastEvaluatedShardId")):
-                break
-            page = {"ExclusiveStartShardId": last}
+    def _discover_shards(self, start: ShardIteratorTypeType) -> None:
+        shards = self._client.describe_stream(StreamArn=self._stream_arn)["StreamDescription"]["Shards"]
         # A shard id contains the time of its creation, so a parent sorts before its children.
-        for shard_id, is_closed in sorted(shards.items()):
+        for shard_id in sorted(shard["ShardId"] for shard in shards):
             if shard_id not in self._iterators:
-                start: Any = "LATEST" if from_now else "TRIM_HORIZON"
-                self._iterators[shard_id] = None if from_now and is_closed else self._iterator(shard_id, start)
-
-    def _iterator(self, shard_id: str, start: Any) -> str:
-        response = self._client.get_shard_iterator(
-            StreamArn=self._stream_arn, ShardId=shard_id, ShardIteratorType=start
-        )
-        return response["ShardIterator"]
+                response = self._client.get_shard_iterator(
+                    StreamArn=self._stream_arn, ShardId=shard_id, ShardIteratorType=start
+                )
+                self._iterators[shard_id] = response["ShardIterator"]
 
 
 def lambda_record(record: Mapping[str, Any], stream_arn: str) -> Record:

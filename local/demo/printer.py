@@ -27,14 +27,14 @@ class Printer(Terminal):
         self._steps += 1
         self.heading(f"{self._steps}  {title}")
 
-    def request(self, method: str, path: str, body: Any) -> None:
-        self.line(f"   {method} {path}" + ("" if body is None else f"  {json.dumps(body)}"))
+    def request(self, method: str, url: str, content: str) -> None:
+        self.line(f"   {method} {shown(url)}  {content}".rstrip())
 
     def response(self, response: httpx.Response) -> None:
         elapsed = self.dim(f"{response.elapsed.total_seconds() * 1000:.0f} ms")
         self.line(f"   {self.status(response.status_code)} {response.reason_phrase}  {elapsed}")
         if location := response.headers.get("location"):
-            self.line(self.dim(f"     Location: {location}"))
+            self.line(self.dim(f"     Location: {shown(location)}"))
         for line in document_lines(response.content):
             self.line(self.dim(f"     {line}"))
 
@@ -61,7 +61,7 @@ def document_lines(content: bytes) -> list[str]:
         return [json.dumps(document)]
     for name in ("linkUrl", "url"):
         if isinstance(document.get(name), str):
-            document[name] = shortened(document[name])
+            document[name] = shown(document[name])
     width = max(map(len, document), default=0)
     return [
         f"{name:{width}}  {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
@@ -69,8 +69,10 @@ def document_lines(content: bytes) -> list[str]:
     ]
 
 
-def shortened(url: str) -> str:
-    """Return enough of a link to recognise it, and too little to use it."""
+def shown(url: str) -> str:
+    """Return a path of the API, or enough of a link to recognise it, and too little to use it."""
+    if url.startswith("/"):
+        return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path[:14]}…"
 

@@ -11,12 +11,13 @@ import secrets
 import time
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from urllib.parse import urlencode
 
 import httpx
 from codat_simulator.faults import Fault
 
-from local.demo.printer import Printer, shortened, status_path
+from local.demo.printer import Printer, shown, status_path
 from local.gateway.exchanges import WEBHOOK_PATH
 
 if TYPE_CHECKING:
@@ -33,18 +34,26 @@ _MAX_ATTEMPTS = 12
 _OK, _CREATED, _NO_CONTENT, _SEE_OTHER, _UNAUTHORIZED = 200, 201, 204, 303, 401
 _RETRYABLE = frozenset({429, 502, 503, 504})
 
-# The platforms of Codat's guide: key, name, and what the customer has to do first.
-PLATFORMS = (
-    ("qhyg", "QuickBooks Online", "authorize"),
-    ("pqsw", "QuickBooks Desktop", "install-connector"),
-    ("pdvj", "MYOB Business", "authorize"),
-    ("akxx", "Oracle NetSuite", "authorize"),
-    ("knfz", "Sage Intacct", "authorize"),
-)
-
-
-BANK = ("plad", "Plaid")
 _SCANS = 3
+
+
+class Platform(NamedTuple):
+    """`next_action` is what the customer has to do first."""
+
+    key: str
+    name: str
+    next_action: str
+
+
+# Those of Codat's guide.
+PLATFORMS = (
+    Platform("qhyg", "QuickBooks Online", "authorize"),
+    Platform("pqsw", "QuickBooks Desktop", "install-connector"),
+    Platform("pdvj", "MYOB Business", "authorize"),
+    Platform("akxx", "Oracle NetSuite", "authorize"),
+    Platform("knfz", "Sage Intacct", "authorize"),
+)
+BANK = Platform("plad", "Plaid", "authorize")
 
 
 class StepFailedError(Exception):
@@ -64,23 +73,22 @@ def run_scenario(api: httpx.Client, codat: CodatServer, exchanges: Exchanges, pr
     # Customer ids are new in each run, because the table may be kept.
     run_id = secrets.token_hex(3)
     customers: list[Customer] = []
-    for number, (key, name, action) in enumerate(PLATFORMS, 1):
+    for number, platform in enumerate(PLATFORMS, 1):
         if len(customers) == 1:
             printer.heading("The same for the other platforms")
         shown = Printer(io.StringIO()) if customers else printer
-        customer = Customer(api, codat, exchanges, shown, f"bloom-{run_id}-{number}", key, name, retries)
+        customer = Customer(api, codat, exchanges, shown, f"bloom-{run_id}-{number}", platform, retries)
         started = time.monotonic()
-        customer.create_connect_unlink(f"Bloom & Daughters {number}", action)
+        customer.create_connect_unlink(f"Bloom & Daughters {number}")
         if customers:
             elapsed = printer.dim(f"{(time.monotonic() - started) * 1000:.0f} ms")
-            printer.line(f"   {name:20} {status_path(customer.statuses)}  {elapsed}")
+            printer.line(f"   {platform.name:20} {status_path(customer.statuses)}  {elapsed}")
         customers.append(customer)
     printer.heading("A webhook is lost, and reconcile corrects the state")
     customers[0].lose_webhook_and_reconcile()
     printer.heading("An invited person reconnects it, and a bank is connected too")
     customers[0].reconnect_by_invitation()
-    key, name = BANK
-    replace(customers[0], platform_key=key, platform=name, statuses=[]).connect_beside()
+    replace(customers[0], platform=BANK, statuses=[]).connect_beside()
     _check_faults(codat, exchanges, printer)
 
 
@@ -93,8 +101,7 @@ class Customer:
     exchanges: Exchanges
     printer: Printer
     customer_id: str
-    platform_key: str
-    platform: str
+    platform: Platform
     retries: bool
     statuses: list[str] = field(default_factory=list)
     _company_id: str = ""
@@ -103,7 +110,7 @@ class Customer:
     _title: str = ""
     _printed: int = 0
 
-    def create_connect_unlink(self, name: str, next_action: str) -> None:
+    def create_connect_unlink(self, name: str) -> None:
         self._printed = len(self.exchanges.all())
         self._step("The app creates its customer's Codat company")
         response = self._call("POST", "/customers", {"customerId": self.customer_id, "name": name}, status=_CREATED)
@@ -114,14 +121,8 @@ class Customer:
         self._company_id = str(customer.get("companyId") or "")
         self._check(bool(self._company_id), "the response has no companyId")
 
-        self._step(f"The app connects {self.platform} and gets the customer's link")
-        path = f"/customers/{self.customer_id}/connections"
-        connection = self._call("POST", path, {"platformKey": self.platform_key}, status=_CREATED).json()
-        self._check_connection(connection, "PendingAuth")
-        self._check_equal("nextAction", connection.get("nextAction"), next_action)
-        self._connection_id = str(connection["connectionId"])
-        self._path = f"{path}/{self._connection_id}"
-        self._authorise(connection)
+        self._step(f"The app connects {self.platform.name} and gets the customer's link")
+        self._connect()
         webhook = self._await_webhook("Codat's webhook makes it Linked", "connection.connected", "Linked")
 
         self._step("A forged webhook says that it was deleted, and is rejected")
@@ -144,7 +145,7 @@ class Customer:
     def lose_webhook_and_reconcile(self) -> None:
         self._printed = len(self.exchanges.all())
         self._step("The customer wants it back: the app gets a new link")
-        self._authorise(self._call("POST", f"{self._path}/link").json())
+        self._authorise(self._call("POST", f"{self._path}/link").json().get("linkUrl"))
         self._await_webhook("Codat's webhook makes it Linked again", "connection.reconnected", "Linked")
 
         self._step("The platform revokes its consent, and Codat's webhook about it is lost")
@@ -176,59 +177,43 @@ class Customer:
         self._printed = len(self.exchanges.all())
         self._step("The app invites the customer's bookkeeper, and sends the URL by e-mail")
         path = f"/customers/{self.customer_id}/invitations"
-        invitation = self._call("POST", path, {"platformKey": self.platform_key}, status=_CREATED).json()
+        invitation = self._call("POST", path, {"platformKey": self.platform.key}, status=_CREATED).json()
         url = str(invitation.get("url"))
         self._check(url.startswith(f"{self.api.base_url}"), "the response has no url of this API")
 
         self._step("A mail scanner opens it three times, which consumes nothing")
         for _ in range(_SCANS):
-            opened = self._open("GET", url)
-            self._check_equal("status of the page", opened.status_code, _OK)
-            self._check(f"Connect {self.platform}" in opened.text, "the page does not name the platform")
+            page = self._call("GET", url).text
+            self._check(f"Connect {self.platform.name}" in page, "the page does not name the platform")
 
         self._step("The bookkeeper opens it and presses the button")
-        followed = self._open("POST", url)
-        self._check_equal("status", followed.status_code, _SEE_OTHER)
-        self._authorise(
-            {"linkUrl": followed.headers.get("location")}, "The browser is led to Codat, and the bookkeeper authorises"
-        )
+        link = self._call("POST", url, status=_SEE_OTHER).headers.get("location")
+        self._authorise(link, "The browser is led to Codat, and the bookkeeper authorises")
         self._await_webhook("Codat's webhook makes it Linked again", "connection.reconnected", "Linked")
 
     def connect_beside(self) -> None:
         """Connect another platform of the same customer, which may be linked beside an accounting platform."""
-        self._step(f"The app connects a bank with {self.platform}")
-        path = f"/customers/{self.customer_id}/connections"
-        connection = self._call("POST", path, {"platformKey": self.platform_key}, status=_CREATED).json()
-        self._connection_id = str(connection["connectionId"])
-        self._path = f"{path}/{self._connection_id}"
-        self._authorise(connection)
+        self._step(f"The app connects a bank with {self.platform.name}")
+        self._connect()
         self._await_webhook("Codat's webhook makes it Linked", "connection.connected", "Linked")
+        path = f"/customers/{self.customer_id}/connections"
         statuses = [each.get("status") for each in self._send("GET", path).json()["connections"]]
         self._check_equal("the statuses of both connections", statuses, ["Linked", "Linked"])
 
-    def _open(self, method: str, url: str) -> httpx.Response:
-        """Open an invitation as a browser does. If Codat has faults, try again as the page says."""
-        for _ in range(_MAX_ATTEMPTS):
-            try:
-                response = self.api.request(method, url, timeout=_RESPONSE_TIMEOUT)
-            except httpx.HTTPError as error:
-                self._fail(f"{method} of the invitation: {type(error).__name__}")
-            self.printer.line(f"   {method} {shortened(url)}")
-            self.printer.line(f"   {self.printer.status(response.status_code)}")
-            if not self.retries or response.status_code not in _RETRYABLE:
-                break
-        return response
+    def _connect(self) -> None:
+        """Create a connection, and authorise it as the customer."""
+        path = f"/customers/{self.customer_id}/connections"
+        connection = self._call("POST", path, {"platformKey": self.platform.key}, status=_CREATED).json()
+        self._check_connection(connection, "PendingAuth")
+        self._check_equal("nextAction", connection.get("nextAction"), self.platform.next_action)
+        self._connection_id = str(connection["connectionId"])
+        self._path = f"{path}/{self._connection_id}"
+        self._authorise(connection.get("linkUrl"))
 
-    def _authorise(
-        self, connection: dict[str, Any], title: str = "The customer follows the link and authorises"
-    ) -> None:
-        url = str(connection.get("linkUrl"))
-        self._check(url.startswith("http"), "the response has no linkUrl")
+    def _authorise(self, link: str | None, title: str = "The customer follows the link and authorises") -> None:
+        self._check(bool(link), "the response has no linkUrl")
         self._step(title)
-        page = httpx.post(url, data={"action": "authorize"}, timeout=_RESPONSE_TIMEOUT, trust_env=False)
-        self.printer.line(f"   POST {shortened(url)}  action=authorize")
-        self.printer.line(f"   {self.printer.status(page.status_code)}")
-        self._check_equal("status of the link page", page.status_code, _OK)
+        self._call("POST", str(link), form={"action": "authorize"})
 
     def _await_webhook(self, title: str, event_type: str, status: str) -> Exchange:
         self._step(title)
@@ -251,11 +236,13 @@ class Customer:
         self._check_state(status)
         return exchange
 
-    def _call(self, method: str, path: str, body: Any = None, *, status: int = _OK) -> httpx.Response:
+    def _call(
+        self, method: str, url: str, body: Any = None, *, form: dict[str, str] | None = None, status: int = _OK
+    ) -> httpx.Response:
         """Send a request, print it, and check the status. With `retries`, repeat it as `Retry-After` says."""
         for attempt in range(1, _MAX_ATTEMPTS + 1):
-            self.printer.request(method, path, body)
-            response = self._send(method, path, body)
+            self.printer.request(method, url, json.dumps(body) if body else urlencode(form or {}))
+            response = self._send(method, url, json=body, data=form)
             self.printer.response(response)
             retry_after = response.headers.get("retry-after")
             is_retryable = response.status_code in _RETRYABLE or retry_after is not None
@@ -268,11 +255,11 @@ class Customer:
         self._check(response.status_code in accepted, reason)
         return response
 
-    def _send(self, method: str, path: str, body: Any = None) -> httpx.Response:
+    def _send(self, method: str, url: str, **content: Any) -> httpx.Response:
         try:
-            return self.api.request(method, path, json=body, timeout=_RESPONSE_TIMEOUT)
+            return self.api.request(method, url, timeout=_RESPONSE_TIMEOUT, **content)
         except httpx.HTTPError as error:
-            self._fail(f"{method} {path}: {type(error).__name__}")
+            self._fail(f"{method} {shown(url)}: {type(error).__name__}")
 
     def _step(self, title: str) -> None:
         self._title = title
@@ -287,7 +274,7 @@ class Customer:
     def _check_connection(self, connection: dict[str, Any], status: str) -> None:
         self._check_equal("customerId", connection.get("customerId"), self.customer_id)
         self._check_equal("companyId", connection.get("companyId"), self._company_id)
-        self._check_equal("platformKey", connection.get("platformKey"), self.platform_key)
+        self._check_equal("platformKey", connection.get("platformKey"), self.platform.key)
         self._check_equal("status", connection.get("status"), status)
         self.statuses.append(status)
 
@@ -299,7 +286,7 @@ class Customer:
             self._fail(reason)
 
     def _fail(self, reason: str) -> NoReturn:
-        raise StepFailedError(f"{self.platform}: {self._title}", reason)
+        raise StepFailedError(f"{self.platform.name}: {self._title}", reason)
 
     def _print_webhooks(self) -> None:
         exchanges = self.exchanges.all()

@@ -7,15 +7,14 @@ import json
 import math
 import re
 import threading
+import time
 import uuid
 from collections import deque
-from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from codat_simulator.call_log import Call
     from codat_simulator.faults import WebhookFault
@@ -28,6 +27,8 @@ Lane = Literal["app", "codat", "webhooks", "events", "console"]
 # Bounds the memory of a stack that runs for days.
 _MAX_ENTRIES = 500
 _MAX_BODY_BYTES = 16 * 1024
+# Seconds between looks at the log.
+_INTERVAL = 0.05
 # Seconds. A comment after this silence lets the server notice a closed connection, and keeps proxies from closing an
 # idle one.
 _HEARTBEAT = 15.0
@@ -44,7 +45,6 @@ class Activity:
         self._run_id = uuid.uuid4().hex
         self._entries: deque[tuple[int, str]] = deque(maxlen=_MAX_ENTRIES)
         self._number = 0
-        self._followers: set[Callable[[], object]] = set()
         self._is_closed = False
         self._lock = threading.Lock()
 
@@ -57,7 +57,6 @@ class Activity:
         with self._lock:
             self._number += 1
             self._entries.append((self._number, text))
-        self._notify()
 
     def add_exchange(self, exchange: Exchange) -> None:
         details = {
@@ -100,45 +99,29 @@ class Activity:
         self.add("events", event["detail-type"], request=event)
 
     def close(self) -> None:
-        """End all followers, so that they don't delay the server's shutdown."""
+        """End all streams, so that they don't delay the server's shutdown."""
         self._is_closed = True
-        self._notify()
 
     async def stream(self, last_id: str, **facts: Any) -> AsyncIterator[str]:
         """Yield server-sent events: `hello` with the facts, the entries after `last_id`, `live`, then new entries."""
         run_id, _, number = last_id.partition(".")
         last = int(number) if run_id == self._run_id and number.isdecimal() else 0
-        changed = asyncio.Event()
-        follower = partial(asyncio.get_running_loop().call_soon_threadsafe, changed.set)
-        with self._lock:
-            self._followers.add(follower)
-        try:
-            yield f"retry: 1000\nevent: hello\ndata: {json.dumps({'run': self._run_id, **facts})}\n\n"
-            is_live = False
-            while not self._is_closed:
-                changed.clear()
-                with self._lock:
-                    entries = [(number, text) for number, text in self._entries if number > last]
-                if entries:
-                    last = entries[-1][0]
-                    yield "".join(f"id: {self._run_id}.{number}\ndata: {text}\n\n" for number, text in entries)
-                if not is_live:
-                    is_live = True
-                    yield "event: live\ndata: {}\n\n"
-                try:
-                    async with asyncio.timeout(_HEARTBEAT):
-                        await changed.wait()
-                except TimeoutError:
-                    yield ": still here\n\n"
-        finally:
+        yield f"retry: 1000\nevent: hello\ndata: {json.dumps({'run': self._run_id, **facts})}\n\n"
+        notice = "event: live\ndata: {}\n\n"
+        sent_at = time.monotonic()
+        while not self._is_closed:
             with self._lock:
-                self._followers.discard(follower)
-
-    def _notify(self) -> None:
-        with self._lock:
-            for follower in self._followers:
-                with suppress(RuntimeError):  # its event loop has ended
-                    follower()
+                entries = [(number, text) for number, text in self._entries if number > last]
+                last = self._number
+            chunk = "".join(f"id: {self._run_id}.{number}\ndata: {text}\n\n" for number, text in entries) + notice
+            notice = ""
+            if chunk:
+                yield chunk
+                sent_at = time.monotonic()
+            elif time.monotonic() - sent_at > _HEARTBEAT:
+                notice = ": still here\n\n"
+            else:
+                await asyncio.sleep(_INTERVAL)
 
 
 def _redacted_json(body: bytes) -> Any:

@@ -9,7 +9,6 @@ import logging
 import re
 import time
 import uuid
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -18,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse
 from starlette.routing import Mount, Route as AsgiRoute, compile_path
 
-from local.gateway.events import HttpRequest, api_gateway_event
+from local.gateway.events import api_gateway_event
 from local.gateway.exchanges import INVITATION_PREFIX, Exchange
 from local.gateway.invocation import FunctionError, InvocationTimeoutError, invoke
 from local.gateway.reference import reference_routes
@@ -44,7 +43,7 @@ MAX_BODY_BYTES = 10 * 1024 * 1024
 class Gateway:
     """The ASGI app that replaces API Gateway and Lambda.
 
-    `handlers` are by the function's logical id. `on_exchange` runs on the event loop, so it must be quick.
+    `handlers` are by the function's logical id. `observers` run on the event loop, so they must be quick.
     """
 
     def __init__(
@@ -53,51 +52,50 @@ class Gateway:
         routes: Sequence[Route],
         functions: Mapping[str, Function],
         handlers: Mapping[str, Handler],
-        on_exchange: Callable[[Exchange], None] | None = None,
+        observers: Sequence[Callable[[Exchange], object]] = (),
         integration_timeout: float = INTEGRATION_TIMEOUT,
     ) -> None:
         # Starlette writes API Gateway's greedy parameter {name+} as {name:path}.
         self._routes = [(route, compile_path(route.path.replace("+}", ":path}"))[0]) for route in routes]
         self._functions = functions
         self._handlers = handlers
-        self._on_exchange = on_exchange
+        self._observers = observers
         self._integration_timeout = integration_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.monotonic()
-        asgi_request = Request(scope, receive)
+        request = Request(scope, receive)
         request_id = str(uuid.uuid4())
         try:
-            body = await _read(asgi_request)
+            body = await _read(request)
         except ClientDisconnect:
             return
-        request = _http_request(asgi_request, body or b"")
-        matched = self._match(request)
+        matched = self._match(request.method, scope["path"])
         if body is None:
             response = message(413, "Request Entity Too Large")
         elif matched is None:
             response = message(404, "Not Found")
         else:
-            event = api_gateway_event(request, *matched, request_id)
+            event = api_gateway_event(request, body, *matched, request_id)
             response = await self._invoke(matched[0].function, event)
         response.headers["apigw-requestid"] = request_id
-        if self._on_exchange:
-            self._on_exchange(
-                Exchange(
-                    method=request.method,
-                    path=_without_token(request.path),
-                    headers=dict(asgi_request.headers),
-                    request_body=request.body,
-                    status=response.status_code,
-                    seconds=time.monotonic() - started,
-                    response_body=bytes(response.body),
-                )
-            )
+        exchange = Exchange(
+            method=request.method,
+            path=_without_token(scope["path"]),
+            headers=dict(request.headers),
+            request_body=body or b"",
+            status=response.status_code,
+            seconds=time.monotonic() - started,
+            response_body=bytes(response.body),
+        )
+        if not exchange.is_background_read:
+            for observe in self._observers:
+                observe(exchange)
         await response(scope, receive, send)
 
-    def _match(self, request: HttpRequest) -> tuple[Route, dict[str, str]] | None:
+    def _match(self, method: str, path: str) -> tuple[Route, dict[str, str]] | None:
         for route, pattern in self._routes:
-            if route.method in {request.method, "ANY"} and (match := pattern.fullmatch(request.path)):
+            if route.method in {method, "ANY"} and (match := pattern.fullmatch(path)):
                 return route, match.groupdict()
         return None
 
@@ -146,18 +144,3 @@ async def _read(request: Request) -> bytes | None:
 def _without_token(path: str) -> str:
     """Return the path without an invitation's token, because exchanges are printed. It may match no route."""
     return re.sub(f"^{INVITATION_PREFIX}.+", f"{INVITATION_PREFIX}…", path, flags=re.DOTALL)
-
-
-def _http_request(request: Request, body: bytes) -> HttpRequest:
-    scope = request.scope
-    return HttpRequest(
-        method=scope["method"],
-        path=scope["path"],
-        query_string=scope["query_string"].decode("latin-1"),
-        headers=[(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
-        body=body,
-        received_at=datetime.now(UTC),
-        source_ip=scope["client"][0] if scope.get("client") else "127.0.0.1",
-        protocol=f"HTTP/{scope['http_version']}",
-        port=scope["server"][1] if scope.get("server") else 80,
-    )

@@ -22,14 +22,13 @@ from local.gateway.invocation import FunctionError
 from local.gateway.responses import problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from mypy_boto3_dynamodb import DynamoDBClient
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from local.gateway.activity import Activity
+    from local.stack import Stack
 
 logger = logging.getLogger("local.gateway")
 
@@ -43,23 +42,12 @@ _HEADERS = {
 }
 
 
-def console_routes(
-    *,
-    activity: Activity,
-    table: Callable[[], list[dict[str, Any]]],
-    events: Callable[[], list[dict[str, Any]]],
-    reconcile: Callable[[], dict[str, Any]],
-    simulator: ASGIApp | None = None,
-    routes: Sequence[str] = (),
-) -> Starlette:
-    """Return the console's app. `table`, `events` and `reconcile` run in threads, so they may block.
-
-    `simulator` has the controls of the simulated Codat. `routes` are the API's, so that the page offers what exists.
-    """
+def console_routes(stack: Stack, activity: Activity) -> Starlette:
+    """Return the console's app. Routes that are no coroutines run in threads, so they may block."""
 
     def run_reconcile(_: Request) -> Response:
         try:
-            counts = reconcile()
+            counts = stack.reconcile.run()
         except FunctionError as error:
             logger.exception("Reconcile failed")
             return problem(HTTPStatus.BAD_GATEWAY, f"{error}; see the log.")
@@ -69,14 +57,20 @@ def console_routes(
     async def stream(request: Request) -> Response:
         # The parameter is for a page that opens a new stream instead of letting the browser reconnect.
         last_id = request.headers.get("last-event-id") or request.query_params.get("after", "")
-        content = activity.stream(last_id, isSimulated=simulator is not None, routes=list(routes))
+        # The page offers what exists.
+        routes = [route.key for route in stack.template.routes]
+        content = activity.stream(last_id, isSimulated=stack.codat is not None, routes=routes)
         return StreamingResponse(content, media_type="text/event-stream")
 
-    controls = [Mount("/codat", app=_Recorded(simulator, activity))] if simulator else []
+    controls = []
+    if stack.codat:
+        from codat_simulator.control import Control  # noqa: PLC0415 - a stack with CODAT_BASE_URL needs no simulator
+
+        controls = [Mount("/codat", app=_Recorded(Control(stack.codat).app(), activity))]
     return Starlette(
         routes=[
-            Route("/table", lambda _: JSONResponse(table())),
-            Route("/events", lambda _: JSONResponse(events())),
+            Route("/table", lambda _: JSONResponse(table_items(stack.dynamodb, stack.table_name))),
+            Route("/events", lambda _: JSONResponse(stack.events())),
             Route("/stream", stream),
             Route("/reconcile", run_reconcile, methods=["POST"]),
             *controls,

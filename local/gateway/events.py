@@ -7,15 +7,15 @@ Empty fields have AWS SAM's form (`cookies: []`, `body: ""`).
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 from local.template import ACCOUNT_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import Iterable
+
+    from starlette.requests import Request
 
     from local.template import Route
 
@@ -34,26 +34,13 @@ _CALLER = {
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/javascript"})
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
-    """`path` is percent-decoded; headers are in order and may repeat."""
-
-    method: str
-    path: str
-    query_string: str
-    headers: Sequence[tuple[str, str]]
-    body: bytes
-    received_at: datetime
-    source_ip: str = "127.0.0.1"
-    protocol: str = "HTTP/1.1"
-    port: int = 80
-
-
 def api_gateway_event(
-    request: HttpRequest, route: Route, path_parameters: Mapping[str, str], request_id: str
+    request: Request, body: bytes, route: Route, path_parameters: dict[str, str], request_id: str
 ) -> dict[str, Any]:
-    headers = _joined((name.lower(), value) for name, value in request.headers)
-    body, is_base64 = encoded_body(request.body, headers.get("content-type", ""))
+    now = datetime.now(UTC)
+    path = request.scope["path"]
+    headers = _joined(request.headers.items())
+    text, is_base64 = encoded_body(body, headers.get("content-type", ""))
     context: dict[str, Any] = {
         "accountId": ACCOUNT_ID,
         "apiId": "1234567890",
@@ -61,33 +48,33 @@ def api_gateway_event(
         "domainPrefix": "localhost",
         "http": {
             "method": request.method,
-            "path": request.path,
-            "protocol": request.protocol,
-            "sourceIp": request.source_ip,
+            "path": path,
+            "protocol": f"HTTP/{request.scope['http_version']}",
+            "sourceIp": request.client.host if request.client else "127.0.0.1",
             "userAgent": headers.get("user-agent", ""),
         },
         "requestId": request_id,
         "routeKey": route.key,
         "stage": "$default",
-        "time": request.received_at.strftime("%d/%b/%Y:%H:%M:%S +0000"),
-        "timeEpoch": int(request.received_at.timestamp() * 1000),
+        "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
+        "timeEpoch": int(now.timestamp() * 1000),
     }
     if route.iam:
         context["authorizer"] = {"iam": dict(_CALLER)}
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route.key,
-        "rawPath": request.path,
-        "rawQueryString": request.query_string,
+        "rawPath": path,
+        "rawQueryString": request.scope["query_string"].decode("latin-1"),
         "cookies": [cookie for part in headers.get("cookie", "").split(";") if (cookie := part.strip())],
-        "headers": {**headers, "x-forwarded-proto": "http", "x-forwarded-port": str(request.port)},
+        "headers": {**headers, "x-forwarded-proto": "http", "x-forwarded-port": str(request.scope["server"][1])},
         "requestContext": context,
-        "pathParameters": dict(path_parameters),
+        "pathParameters": path_parameters,
         "stageVariables": None,
-        "body": body,
+        "body": text,
         "isBase64Encoded": is_base64,
     }
-    if query := _joined(parse_qsl(request.query_string, keep_blank_values=True)):
+    if query := _joined(request.query_params.multi_items()):
         event["queryStringParameters"] = query
     return event
 
@@ -105,7 +92,7 @@ def encoded_body(body: bytes, content_type: str) -> tuple[str, bool]:
     return base64.b64encode(body).decode("ascii"), True
 
 
-def _joined(pairs: Any) -> dict[str, str]:
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
     joined: dict[str, str] = {}
     for name, value in pairs:
         joined[name] = f"{joined[name]},{value}" if name in joined else value

@@ -6,13 +6,13 @@ It needs no network. *Try it out* calls this server.
 from __future__ import annotations
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -20,26 +20,17 @@ if TYPE_CHECKING:
 
 _DOCS = Path(__file__).resolve().parents[2] / "docs"
 _PAGE = Path(__file__).with_name("reference.html")
-_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
 _FOLDERS = ("problems", "event-types", "events")
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def reference_routes() -> list[Route]:
+def reference_routes() -> list[BaseRoute]:
     return [
         Route("/_local/docs", lambda _: FileResponse(_PAGE, headers=_NO_STORE)),
-        Route("/_local/docs/{asset}", _asset),
+        Mount("/_local/docs", StaticFiles(packages=[("swagger_ui", "static")])),
         Route("/_local/openapi.json", _openapi),
         *(Route(f"/_local/{folder}/{{name}}", _document) for folder in _FOLDERS),
     ]
-
-
-def _asset(request: Request) -> Response:
-    name = request.path_params["asset"]
-    package = find_spec("swagger_ui")
-    if name not in _ASSETS or package is None or package.submodule_search_locations is None:
-        raise HTTPException(404)
-    return FileResponse(Path(package.submodule_search_locations[0]) / "static" / name)
 
 
 def _openapi(_: Request) -> Response:

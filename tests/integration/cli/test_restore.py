@@ -132,7 +132,7 @@ def test_consumers_of_events_end_in_the_state_of_the_api(app: App, restored_tabl
     app.codat.wait_idle()
     wait_for_the_next_second()
     restore(app, restored_table)
-    assert app.stack.background.reconcile(adopt_ours=True)["failed"] == 0
+    assert app.stack.reconcile.run(adopt_ours=True)["failed"] == 0
     assert app.get(f"/customers/{after_backup['customerId']}").json()["companyId"] == after_backup["companyId"]
     app.http.patch(f"/customers/{lost['customerId']}", json={"name": "Changed after the restore"})
     app.codat.state.revoke(lost["companyId"], lost["connectionId"])

@@ -23,7 +23,7 @@ def lost(app: App, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(restore_table, "POLL_SECONDS", 0.01)
     name = f"lost-{uuid4()}"
     client = app.stack.dynamodb
-    client.create_table(**{**Template.load().table().definition, "TableName": name})
+    client.create_table(**{**Template.load().table(), "TableName": name})
     client.put_item(TableName=name, Item={"pk": {"S": "CUSTOMER#acme"}, "sk": {"S": "CUSTOMER"}})
     yield name
     for table in client.list_tables()["TableNames"]:
@@ -135,7 +135,7 @@ def test_only_a_restore_of_the_table_is_continued(
     """GIVEN the live table, or a table that was not restored from it THEN nothing is changed."""
     other = lost if kind == "itself" else f"{lost}-another"
     if other != lost:
-        app.stack.dynamodb.create_table(**{**Template.load().table().definition, "TableName": other})
+        app.stack.dynamodb.create_table(**{**Template.load().table(), "TableName": other})
     before = app.stack.dynamodb.describe_table(TableName=other)["Table"]
     assert restore(lost, TO=other) == 1
     assert "another" in capsys.readouterr().err

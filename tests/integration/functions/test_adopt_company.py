@@ -388,7 +388,7 @@ def test_the_app_can_remove_tags_of_its_own_orphan(app: App) -> None:
     """
     app.customer("c-0")
     company = own_orphan(app, plan="gold")
-    assert app.stack.background.reconcile(adopt_ours=True)["straysAdopted"] == 1
+    assert app.stack.reconcile.run(adopt_ours=True)["straysAdopted"] == 1
     assert app.get("/customers/c-1").json()["tags"] == {"plan": "gold"}
     assert app.post("/customers", {"customerId": "c-1", "name": "Ours"}).status_code == 200
     assert set(company.tags) == {"uid", "creationId"}
@@ -400,7 +400,7 @@ def test_of_several_orphans_only_our_own_is_adopted(app: App) -> None:
     foreign = existing(app, uid="c-1")
     expected = snapshot(foreign)
     ours = own_orphan(app)
-    assert app.stack.background.reconcile(adopt_ours=True)["straysAdopted"] == 1
+    assert app.stack.reconcile.run(adopt_ours=True)["straysAdopted"] == 1
     assert app.get("/customers/c-1").json()["companyId"] == ours.id
     assert snapshot(foreign) == expected
 

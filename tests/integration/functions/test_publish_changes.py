@@ -122,7 +122,7 @@ def test_unchanged_state_is_not_published(app: App) -> None:
 
 def test_events_that_the_bus_throttles_are_published_again(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """GIVEN throttled entries THEN they and those that follow are published, and the log contains the error code."""
-    app.stack.background.bus.fail(3)
+    app.stack.bus.fail(3)
     linked = app.linked(app.customer()["customerId"])
     events = events_about(app, linked["customerId"])
     types = [event["detail-type"] for event in events]

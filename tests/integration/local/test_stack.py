@@ -6,7 +6,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,8 +13,8 @@ import boto3
 import httpx
 import pytest
 
-from local.aws.background import Background
 from local.aws.moto_server import moto_server
+from local.aws.publisher import Publisher
 from local.gateway.exchanges import Exchanges
 from local.gateway.server import bind
 from local.settings import LocalSettings
@@ -190,7 +189,7 @@ def test_a_remote_dynamodb_gets_the_users_credentials(settings: LocalSettings, m
     """Fake credentials are for servers on this machine only."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "USER")
     monkeypatch.setattr("local.stack.create_table", lambda *_: True)
-    monkeypatch.setattr(Background, "running", lambda *_, **__: nullcontext())
+    monkeypatch.setattr("local.stack._publisher", lambda *_, **__: Publisher(lambda: iter(()), bool, bool))
     remote = replace(settings, dynamodb_endpoint="https://dynamodb.eu-west-1.amazonaws.com")
     with running_stack(remote, handlers=HANDLERS):
         assert os.environ["AWS_ACCESS_KEY_ID"] == "USER"

@@ -58,9 +58,8 @@ def client(url: str, *, timeout: float = 10.0) -> "DynamoDBClient":
 def table_name(endpoint: str) -> str:
     """The table of template.yaml, empty."""
     template = Template.load(stack_name=f"store-{uuid4().hex[:8]}")
-    definition = template.table("Table")
-    create_table(client(endpoint), definition)
-    return definition.name
+    create_table(client(endpoint), template)
+    return template.physical_id("Table")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ import boto3
 import httpx
 import pytest
 
-from local.aws import batches
+from local.aws import publisher
+from local.aws.publisher import Publisher
 from local.settings import LocalSettings
 from local.stack import Stack, running_stack
 from local.template import Template
@@ -68,22 +69,22 @@ def test_events_include_all_earlier_writes() -> None:
     ]
 
 
-def test_a_write_is_published_at_once() -> None:
-    """It notifies the poller. The events need not be requested."""
+def test_a_write_is_published_without_a_request_for_events() -> None:
+    """The stream is read at an interval."""
     with running(PublishChangesFunction=publish) as stack:
         stack.events()
         put(stack, "CUSTOMER")
         end = time.monotonic() + 5
-        while not stack.background.bus.events() and time.monotonic() < end:
+        while not stack.bus.events() and time.monotonic() < end:
             time.sleep(0.005)
-        assert len(stack.background.bus.events()) == 1
+        assert len(stack.bus.events()) == 1
 
 
 def test_throttled_entries_are_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a bus that throttles 5 entries THEN each change is published in the end."""
-    monkeypatch.setattr(batches, "_MIN_WAIT", 0.001)
+    monkeypatch.setattr(publisher, "_MIN_WAIT", 0.001)
     with running(PublishChangesFunction=publish) as stack:
-        stack.background.bus.fail(5)
+        stack.bus.fail(5)
         for number in range(4):
             put(stack, f"CONNECTION#{number}")
         published = {event["detail"]["sk"] for event in stack.events()}
@@ -92,9 +93,10 @@ def test_throttled_entries_are_retried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_events_are_returned_although_the_publish_function_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a publish function that doesn't end THEN the events are returned after a timeout."""
-    monkeypatch.setattr("local.aws.background._DRAIN_TIMEOUT", 0.1)
     ends = threading.Event()
     with running(PublishChangesFunction=lambda *_: ends.wait(10) and None) as stack:
+        drain = stack.publisher.drain
+        monkeypatch.setattr(Publisher, "drain", lambda *_: drain(0.1))
         put(stack, "CUSTOMER")
         assert stack.events() == []
         ends.set()
@@ -150,8 +152,13 @@ def test_the_scheduled_function_gets_an_event_of_eventbridge_scheduler() -> None
         events.append((event["source"], event["detail-type"], context.get_remaining_time_in_millis() > 800_000))
 
     with running(PlanReconcileFunction=handler) as stack:
-        assert stack.background.reconcile() == {"companies": 0, "connections": 0, "drift": 0, "failed": 0}
+        assert stack.reconcile.run() == {"companies": 0, "connections": 0, "drift": 0, "failed": 0}
     assert events == [("aws.scheduler", "Scheduled Event", True)]
+
+
+def max_receives(stack: Stack) -> int:
+    count: int = stack.template.properties("ReconcileQueue")["RedrivePolicy"]["maxReceiveCount"]
+    return count
 
 
 @pytest.mark.parametrize("failure", ["reported", "raised"])
@@ -171,12 +178,12 @@ def test_a_message_that_keeps_failing_becomes_a_dead_letter(failure: str) -> Non
 
     with running(PlanReconcileFunction=plan(1, 2, 3), ReconcileFunction=work) as stack:
         started = time.monotonic()
-        assert stack.background.reconcile() == {"companies": 2, "connections": 0, "drift": 0, "failed": 1}
+        assert stack.reconcile.run() == {"companies": 2, "connections": 0, "drift": 0, "failed": 1}
         assert time.monotonic() - started < 5
-        assert sorted(bodies) == ["1", *["2"] * stack.template.queue("ReconcileQueue").max_receives, "3"]
+        assert sorted(bodies) == ["1", *["2"] * max_receives(stack), "3"]
         bodies.clear()
-        assert stack.background.reconcile()["failed"] == 1
-        assert bodies.count("2") == stack.template.queue("ReconcileQueue").max_receives
+        assert stack.reconcile.run()["failed"] == 1
+        assert bodies.count("2") == max_receives(stack)
 
 
 def test_a_message_that_fails_once_is_retried() -> None:
@@ -190,7 +197,7 @@ def test_a_message_that_fails_once_is_retried() -> None:
         return {"batchItemFailures": [{"itemIdentifier": record["messageId"]}] if first else [], "found": {"drift": 1}}
 
     with running(PlanReconcileFunction=plan(1), ReconcileFunction=work) as stack:
-        assert stack.background.reconcile() == {"companies": 0, "connections": 0, "drift": 2, "failed": 0}
+        assert stack.reconcile.run() == {"companies": 0, "connections": 0, "drift": 2, "failed": 0}
 
 
 def test_reconcile_returns_502_if_the_scheduled_function_fails(caplog: pytest.LogCaptureFixture) -> None:
@@ -217,8 +224,7 @@ def test_concurrent_reconciles_are_serialized() -> None:
     with running(PlanReconcileFunction=plan(1, 2), ReconcileFunction=work) as stack:
         companies: list[Any] = []
         threads = [
-            threading.Thread(target=lambda: companies.append(stack.background.reconcile()["companies"]))
-            for _ in range(2)
+            threading.Thread(target=lambda: companies.append(stack.reconcile.run()["companies"])) for _ in range(2)
         ]
         for thread in threads:
             thread.start()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -34,6 +35,16 @@ ROUTES = [
 ]
 
 
+EMPTY_STACK: Any = SimpleNamespace(
+    template=SimpleNamespace(routes=ROUTES),
+    table_name="table",
+    dynamodb=SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [])),
+    codat=None,
+    events=list,
+    reconcile=SimpleNamespace(run=dict),
+)
+
+
 def echo(event: dict[str, Any], _: LambdaContext) -> Any:
     return {"statusCode": 200, "headers": {"content-type": "application/json"}, "body": json.dumps(event)}
 
@@ -52,10 +63,10 @@ def gateway(
         routes=ROUTES,
         functions=functions,
         handlers=handlers,
-        on_exchange=on_exchange,
+        observers=[on_exchange] if on_exchange else [],
         integration_timeout=integration_timeout,
     )
-    console = console_routes(activity=Activity(), table=list, events=list, reconcile=dict)
+    console = console_routes(EMPTY_STACK, Activity())
     with serving(application(app, console), bind(0)) as url, httpx.Client(base_url=url, timeout=20) as client:
         yield client
 

@@ -2,35 +2,47 @@
 
 import base64
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
+from typing import Any, Self
 
 import pytest
+from starlette.requests import Request
 
-from local.gateway.events import HttpRequest, api_gateway_event, encoded_body
+from local.gateway import events
+from local.gateway.events import api_gateway_event, encoded_body
 from local.template import Route
 
 ROUTE = Route("POST", "/customers/{customerId}/connections", "CreateConnectionFunction", iam=True)
-REQUEST = HttpRequest(
-    method="POST",
-    path="/customers/café 1/connections",
-    query_string="a=1&a=2&b&c=x%20y+z",
-    headers=[
-        ("Host", "localhost:3000"),
-        ("Content-Type", "application/json"),
-        ("User-Agent", "curl/8.5"),
-        ("X-Many", "first"),
-        ("x-many", "second"),
-        ("Cookie", "first=1; second=2"),
+SCOPE: dict[str, Any] = {
+    "type": "http",
+    "http_version": "1.1",
+    "method": "POST",
+    "path": "/customers/café 1/connections",
+    "query_string": b"a=1&a=2&b&c=x%20y+z",
+    "headers": [
+        (b"host", b"localhost:3000"),
+        (b"content-type", b"application/json"),
+        (b"user-agent", b"curl/8.5"),
+        (b"x-many", b"first"),
+        (b"x-many", b"second"),
+        (b"cookie", b"first=1; second=2"),
     ],
-    body=b'{"platformKey": "qhyg"}',
-    received_at=datetime(2026, 11, 22, 20, 22, 34, 567000, tzinfo=UTC),
-    port=3000,
-)
+    "client": ("127.0.0.1", 50000),
+    "server": ("127.0.0.1", 3000),
+}
 
 
-def test_an_iam_route() -> None:
+class FixedDatetime(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 11, 22, 20, 22, 34, 567000, tzinfo=tz)
+
+
+def test_an_iam_route(monkeypatch: pytest.MonkeyPatch) -> None:
     """GIVEN a request to an IAM route THEN each field of the event is API Gateway's."""
-    assert api_gateway_event(REQUEST, ROUTE, {"customerId": "café 1"}, "request-1") == {
+    monkeypatch.setattr(events, "datetime", FixedDatetime)
+    body = b'{"platformKey": "qhyg"}'
+    assert api_gateway_event(Request(SCOPE), body, ROUTE, {"customerId": "café 1"}, "request-1") == {
         "version": "2.0",
         "routeKey": "POST /customers/{customerId}/connections",
         "rawPath": "/customers/café 1/connections",
@@ -84,8 +96,8 @@ def test_an_iam_route() -> None:
 
 def test_a_route_without_iam_and_a_request_without_headers() -> None:
     """The event has no authorizer and no query parameters."""
-    request = replace(REQUEST, query_string="", headers=[], body=b"")
-    event = api_gateway_event(request, replace(ROUTE, iam=False), {}, "request-1")
+    request = Request({**SCOPE, "query_string": b"", "headers": []})
+    event = api_gateway_event(request, b"", replace(ROUTE, iam=False), {}, "request-1")
     assert "authorizer" not in event["requestContext"]
     assert "queryStringParameters" not in event
     assert (event["cookies"], event["body"], event["isBase64Encoded"]) == ([], "", False)
