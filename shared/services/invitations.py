@@ -162,9 +162,7 @@ def _offered(invitation: Invitation, context: CodatContext) -> list[Platform]:
         return [available_platform(invitation.platform_key, context)]
     platforms = available_platforms(context)
     if not platforms:
-        raise errors.NoPlatformAvailable(
-            "No platform is available. Enable one in Codat's portal, and check the platforms' parameters."
-        )
+        raise errors.NoPlatformAvailable
     return platforms
 
 

@@ -29,7 +29,7 @@ PROBLEMS: list[tuple[errors.CodatCustomersError, int, str]] = [
     (errors.TooManyTags(3), 422, "too-many-tags"),
     (errors.InvalidQuery("limit", "is wrong"), 400, "invalid-query"),
     (errors.UnknownPlatform("abcd", PLATFORMS), 422, "unknown-platform"),
-    (errors.NoPlatformAvailable("none"), 422, "no-platform-available"),
+    (errors.NoPlatformAvailable(), 422, "no-platform-available"),
     (errors.ConnectionNotFound("c-1", "connection"), 404, "connection-not-found"),
     (errors.AccountingConnectionExists("Xero", "connection"), 409, "accounting-connection-exists"),
     (errors.ConnectionNotLinked("connection", "Unlinked"), 409, "connection-not-linked"),
