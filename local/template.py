@@ -328,7 +328,11 @@ def _construct(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, 
     return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
 
 
-class _Loader(yaml.SafeLoader):
+# libyaml's loader takes a seventh of the time. PyYAML has it in wheels, and not in each build of its source.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
     pass
 
 
