@@ -88,7 +88,8 @@ openapi: .venv/.synced ## write docs/openapi.json and the pages that are generat
 # Both are written for your app, and not committed here.
 python-client: TO := clients/python
 python-client: .venv/.synced ## generate a Python client of the API (TO=folder)
-	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/openapi-python-client generate --path docs/openapi.json \
+	@mkdir -p .cache && $(PYTHON) -m contract.python_client >.cache/python-client.json
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/openapi-python-client generate --path .cache/python-client.json \
 		--output-path $(TO) --overwrite
 
 typescript-types: TO := clients/codat-customers.ts

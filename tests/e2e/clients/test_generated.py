@@ -34,7 +34,22 @@ def run(command: list[str | Path], folder: Path, environment: dict[str, str] | N
     return process.stdout
 
 
+GATEWAY = """
+import httpx
+from codat_customers_client import Client
+from codat_customers_client.api.customers import create_customer
+from codat_customers_client.models import NewCustomer
+
+for status, text in ((403, "Forbidden"), (429, "Too Many Requests"), (503, "Service Unavailable")):
+    transport = httpx.MockTransport(lambda request: httpx.Response(status, json={"message": text}))
+    client = Client(base_url="https://example.com", httpx_args={"transport": transport})
+    answer = create_customer.sync(client=client, body=NewCustomer(customer_id="acme", name="Acme Ltd"))
+    print(status, type(answer).__name__, answer.message)
+"""
+
+
 def test_the_python_client(caller: dict[str, str], tmp_path: Path) -> None:
+    """It also parses the answers of API Gateway itself, which are no problems."""
     output = run(["make", "python-client", f"TO={tmp_path / 'client'}"], ROOT)
     assert "Warning" not in output
     assert compileall.compile_dir(tmp_path / "client", quiet=1)
@@ -44,6 +59,12 @@ def test_the_python_client(caller: dict[str, str], tmp_path: Path) -> None:
     assert run([sys.executable, script], tmp_path, caller | {"PYTHONPATH": str(tmp_path / "client")}).endswith(
         "complete\n"
     )
+    script.write_text(GATEWAY)
+    assert run([sys.executable, script], tmp_path, {"PYTHONPATH": str(tmp_path / "client")}).splitlines() == [
+        "403 Message Forbidden",
+        "429 Message Too Many Requests",
+        "503 Message Service Unavailable",
+    ]
 
 
 @pytest.fixture(scope="module")

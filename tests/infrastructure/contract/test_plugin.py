@@ -37,6 +37,6 @@ def test_a_test_with_an_undocumented_answer_fails(tmp_path: Path) -> None:
     )
     assert "1 passed, 1 error" in run.stdout or "2 passed, 1 error" in run.stdout, run.stdout + run.stderr
     assert "GET /platforms 200: Additional properties are not allowed" in run.stdout
-    # Where CI is set, pytest's summary repeats the text.
+    # With the variable CI, pytest's summary repeats the text.
     before_summary, _, _ = run.stdout.partition("short test summary info")
     assert before_summary.count("against docs/openapi.json:") == 1
