@@ -51,6 +51,15 @@ def test_function_imports_its_budget(name: str) -> None:
     assert not different, "\n".join([name, *different, f"If that is intended: {COMMAND}"])
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.usefixtures("built")
+def test_no_function_shows_an_openapi_page(name: str) -> None:
+    """The page's script and style sheet are not in the layer."""
+    loaded = {module for module in imports(name).modules if module.startswith("aws_lambda_powertools.event_handler")}
+    assert loaded == set()
+    assert not list(LAYER.glob("aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*"))
+
+
 def test_every_function_of_the_template_is_built(built: dict[str, Any]) -> None:
     assert {name for name in built["Resources"] if name.endswith("Function")} == set(FUNCTIONS)
 
