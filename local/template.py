@@ -213,8 +213,11 @@ def _construct(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, 
     return {tag if tag in {"Ref", "Condition"} else f"Fn::{tag}": value}
 
 
-# The C parser takes a tenth of the time.
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+# libyaml's loader takes a seventh of the time. PyYAML has it in wheels, and not in each build of its source.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
     pass
 
 

@@ -55,7 +55,7 @@ pytest_plugins = [
 ]
 
 
-_FIRST = ("tests/unit/", "tests/properties/", "tests/e2e/")
+_FIRST = ("tests/unit/", "tests/properties/", "tests/e2e/", "tests/integration/test_schemathesis.py")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -1,21 +1,13 @@
-"""A function imports the modules in budgets.toml, and no others."""
+"""budgets.toml: its content, and how a difference from what a function imports is reported."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.artifact.budgets import COMMAND, FILE, Budget, differences, read, write
-from tests.e2e.artifact.cold_start import FUNCTIONS, LAYER, Imports, imports, trace
+from tests.e2e.artifact.budgets import FILE, Budget, differences, read, write
+from tests.e2e.artifact.cold_start import FUNCTIONS, Imports, trace
 
 BUDGETS = read(FILE.read_text())
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.usefixtures("built")
-def test_function_imports_its_budget(name: str) -> None:
-    imported = imports(name)
-    different = differences(BUDGETS.get(name, Budget()), Budget.of(imported, LAYER), imported)
-    assert not different, "\n".join([name, *different, f"If that is intended: {COMMAND}"])
 
 
 def test_every_function_has_a_budget() -> None:

@@ -1,4 +1,7 @@
-"""The artifact of `make package` is complete: Lambda's Python imports it without the repository."""
+"""The artifact of `make package` is complete: Lambda's Python imports it without the repository.
+
+A function imports the modules in budgets.toml, and no others.
+"""
 
 import re
 import struct
@@ -9,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.artifact.budgets import COMMAND, FILE, Budget, differences, read
 from tests.e2e.artifact.cold_start import FUNCTIONS, LAYER, imports
 from tests.e2e.artifact.make import BUILD, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DEPENDENCIES = sorted(re.split(r"\W*[<>=!~;[]", name)[0].replace("-", "_") for name in PROJECT["dependencies"])
+BUDGETS = read(FILE.read_text())
 # The pyc flag for a source hash that is not checked (PEP 552).
 UNCHECKED_HASH = 0b01
 
@@ -36,6 +41,23 @@ def test_handler_needs_only_its_function_and_layer(built: dict[str, Any], name: 
     assert Path(imported.files[handler.rpartition(".")[0]]).is_relative_to(function)
     from_layer = {module for module, file in imported.files.items() if Path(file).is_relative_to(LAYER)}
     assert "shared" in {module.partition(".")[0] for module in from_layer}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.usefixtures("built")
+def test_function_imports_its_budget(name: str) -> None:
+    imported = imports(name)
+    different = differences(BUDGETS.get(name, Budget()), Budget.of(imported, LAYER), imported)
+    assert not different, "\n".join([name, *different, f"If that is intended: {COMMAND}"])
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.usefixtures("built")
+def test_no_function_shows_an_openapi_page(name: str) -> None:
+    """The page's script and style sheet are not in the layer."""
+    loaded = {module for module in imports(name).modules if module.startswith("aws_lambda_powertools.event_handler")}
+    assert loaded == set()
+    assert not list(LAYER.glob("aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*"))
 
 
 def test_every_function_of_the_template_is_built(built: dict[str, Any]) -> None:

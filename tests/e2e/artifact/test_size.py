@@ -5,7 +5,6 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.e2e.artifact.cold_start import FUNCTIONS, LAYER, imports
 from tests.e2e.artifact.make import BUILD
 from tools.archive import archive
 
@@ -22,12 +21,3 @@ def test_zipped_layer_is_at_most_12_mb(tmp_path: Path) -> None:
     sizes = [f"{entry.filename}: {entry.compress_size:,}" for entry in largest]
     size = layer.stat().st_size
     assert size <= MAX_SIZE, "\n".join([f"The zipped layer has {size / MEGABYTE:.2f} MB. The largest files:", *sizes])
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-@pytest.mark.usefixtures("built")
-def test_no_function_shows_an_openapi_page(name: str) -> None:
-    """The page's script and style sheet are not in the layer."""
-    loaded = {module for module in imports(name).modules if module.startswith("aws_lambda_powertools.event_handler")}
-    assert loaded == set()
-    assert not list(LAYER.glob("aws_lambda_powertools/event_handler/openapi/swagger_ui/*.min.*"))

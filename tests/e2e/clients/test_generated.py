@@ -67,38 +67,39 @@ def test_the_python_client(caller: dict[str, str], tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture
-def typescript(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def typescript(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the packages, the generated types and docs/calling.md's example."""
+    folder = tmp_path_factory.mktemp("typescript")
     [generator] = re.findall(r"npx --yes (openapi-typescript@[\d.]+)", (ROOT / "Makefile").read_text())
     dependencies = json.loads((ROOT / "examples/node/package.json").read_text())["dependencies"]
     signing = [f"{name}@{version}" for name, version in dependencies.items()]
     packages = npm_packages(generator, *TYPESCRIPT, *signing)
-    (tmp_path / "node_modules").symlink_to(packages)
-    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (folder / "node_modules").symlink_to(packages)
+    (folder / "package.json").write_text('{"type": "module"}')
     generate = packages / "openapi-typescript/bin/cli.js"
-    run(["node", generate, ROOT / "docs/openapi.json", "--output", "codat-customers.ts"], tmp_path)
+    run(["node", generate, ROOT / "docs/openapi.json", "--output", "codat-customers.ts"], folder)
     [example] = fenced(PAGE, "ts")
-    (tmp_path / "journey.ts").write_text(f"{example}\n{(HERE / 'journey.ts').read_text()}")
-    return tmp_path
+    (folder / "journey.ts").write_text(f"{example}\n{(HERE / 'journey.ts').read_text()}")
+    return folder
 
 
-def compile_typescript(folder: Path) -> str:
+def compile_typescript(folder: Path, name: str, *options: str) -> str:
     """Return the compiler's errors."""
-    command = ["node", "node_modules/typescript/bin/tsc", *OPTIONS, "journey.ts"]
+    command = ["node", "node_modules/typescript/bin/tsc", *OPTIONS, *options, name]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
 
 
 def test_the_typescript_types(caller: dict[str, str], typescript: Path) -> None:
-    assert compile_typescript(typescript) == ""
+    assert compile_typescript(typescript, "journey.ts") == ""
     assert run(["node", "journey.js"], typescript, caller).endswith("complete\n")
 
 
 def test_wrong_names_do_not_compile(typescript: Path) -> None:
     """The types do check fields, and the names of problems."""
-    journey = typescript / "journey.ts"
-    text = journey.read_text()
-    journey.write_text(text.replace("connection.linkedAt", "connection.linkedat").replace("-conflict", "-conflicts"))
-    errors = compile_typescript(typescript)
+    text = (typescript / "journey.ts").read_text()
+    wrong = text.replace("connection.linkedAt", "connection.linkedat").replace("-conflict", "-conflicts")
+    (typescript / "wrong.ts").write_text(wrong)
+    errors = compile_typescript(typescript, "wrong.ts", "--noEmit")
     assert "Property 'linkedat' does not exist" in errors
     assert "customer-conflicts" in errors

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import operator
 from collections import defaultdict
+from functools import cache, partial
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,8 +119,10 @@ class Alarm:
         """
         last = metrics.minutes + self.period
         sliding, aligned = range(since + 1, last + 1), range(self.period, last + self.period, self.period)
+        # Windows overlap.
+        point_before = cache(partial(self._point, metrics))
         states = {
-            any(self._is_in_alarm(metrics, end, more) for end in ends if end > since)
+            any(self._is_in_alarm(point_before, end, more) for end in ends if end > since)
             for ends in (sliding, aligned)
             for more in MORE_PERIODS
         }
@@ -127,9 +130,9 @@ class Alarm:
             raise Uncertain(metrics.describe(self.metrics))
         return states.pop()
 
-    def _is_in_alarm(self, metrics: Metrics, end: int, more: int) -> bool:
+    def _is_in_alarm(self, point_before: Callable[[int], float | None], end: int, more: int) -> bool:
         """Evaluate the periods before `end`. Older data points replace missing ones, as far as there are any."""
-        points = [self._point(metrics, end - period * self.period) for period in range(self._periods + more)]
+        points = [point_before(end - period * self.period) for period in range(self._periods + more)]
         existing = [point for point in points if point is not None][: self._periods]
         breaching = sum(self._breaches(point, self._threshold) for point in existing)
         if self._missing == "breaching":
