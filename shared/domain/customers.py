@@ -166,7 +166,7 @@ def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str,
 def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
     """Return a company's tags without the customer id: the profile's win over existing ones. Raises TooManyTags."""
     merged = {**existing, **profile.tags}
-    if len(merged) > MAX_TAGS + 1:  # and the creation id, or another existing tag
+    if len(merged) > MAX_TAGS + 1:  # Codat's ten without the customer id
         raise TooManyTags(len(merged) - len(profile.tags))
     return merged
 
