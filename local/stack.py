@@ -91,8 +91,8 @@ def running_stack(
 ) -> Iterator[Stack]:
     """Serve until the context ends.
 
-    `listener` is the API's socket, if the caller binds it to report a port in use. `handlers` replaces the
-    template's functions.
+    `listener` is the API's socket, if the caller binds it to report a port in use. `handlers` has one
+    for each function by its logical id, and replaces those of functions/.
     """
     template = template or Template.load()
     functions = template.functions
@@ -133,7 +133,7 @@ def running_stack(
 
 
 def clear_caches() -> None:
-    """Simulate a cold start: drop the settings and clients that functions cache."""
+    """Drop the settings and clients that functions cache, as a cold start does."""
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] not in {"shared", "functions"}:
             continue
@@ -187,7 +187,7 @@ def _create_resources(template: Template, settings: LocalSettings) -> tuple[Dyna
 def _publisher(
     template: Template, dynamodb: DynamoDBClient, invoke: Callable[[str, dict[str, Any]], Any], *, from_now: bool
 ) -> Publisher:
-    """Return the template's event source of the stream. `from_now` skips the records that the stream already holds."""
+    """Return what the template's event source mapping is on AWS. `from_now` skips the records that the stream holds."""
     table = dynamodb.describe_table(TableName=template.physical_id("Table"))["Table"]
     reader = StreamReader(boto3.client("dynamodbstreams"), table["LatestStreamArn"], from_now=from_now)
     [criterion] = template.properties("PublishChangesSource")["FilterCriteria"]["Filters"]

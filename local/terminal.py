@@ -52,7 +52,7 @@ class Terminal:
 
 @contextmanager
 def function_logs(name: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Redirect logs and stdout to `.cache/NAME.log`, or to stderr if LOGS=1. Yield the name of the place.
+    """Redirect logs and stdout to `.cache/NAME.log`, or to stderr if LOGS=1. Yield the place, in words for the user.
 
     The functions print their JSON logs and metrics to stdout, as on Lambda.
     """

@@ -1,6 +1,7 @@
 """Deliver the table's stream to the publish function as Lambda does: filtered, in batches and in order, with retries.
 
-Two differences: the waits between retries are shorter, and the retries don't end, so no change is lost.
+Differences: there is one batch at a time, and it is not bisected; the waits between retries are shorter, and the
+retries end with the process only.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _STOP_TIMEOUT = 10.0
 
 
 class Publisher:
-    """Read and deliver at an interval and on `drain()`, in a thread. For one use.
+    """Read and deliver at an interval and on `drain()`, in a thread. `running()` can be used once.
 
     `read` yields pages of new records. `matches` is the filter. `invoke` calls the function.
     """
@@ -56,7 +57,7 @@ class Publisher:
             yield
         finally:
             self._stopping.set()
-            self.drain(0)
+            self.drain(0)  # wakes the thread
             thread.join(_STOP_TIMEOUT)
 
     def drain(self, timeout: float = 10.0) -> bool:

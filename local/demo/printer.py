@@ -28,13 +28,13 @@ class Printer(Terminal):
         self.heading(f"{self._steps}  {title}")
 
     def request(self, method: str, url: str, content: str) -> None:
-        self.line(f"   {method} {shown(url)}  {content}".rstrip())
+        self.line(f"   {method} {shortened(url)}  {content}".rstrip())
 
     def response(self, response: httpx.Response) -> None:
         elapsed = self.dim(f"{response.elapsed.total_seconds() * 1000:.0f} ms")
         self.line(f"   {self.status(response.status_code)} {response.reason_phrase}  {elapsed}")
         if location := response.headers.get("location"):
-            self.line(self.dim(f"     Location: {shown(location)}"))
+            self.line(self.dim(f"     Location: {shortened(location)}"))
         for line in document_lines(response.content):
             self.line(self.dim(f"     {line}"))
 
@@ -61,7 +61,7 @@ def document_lines(content: bytes) -> list[str]:
         return [json.dumps(document)]
     for name in ("linkUrl", "url"):
         if isinstance(document.get(name), str):
-            document[name] = shown(document[name])
+            document[name] = shortened(document[name])
     width = max(map(len, document), default=0)
     return [
         f"{name:{width}}  {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
@@ -69,8 +69,8 @@ def document_lines(content: bytes) -> list[str]:
     ]
 
 
-def shown(url: str) -> str:
-    """Return a path of the API, or enough of a link to recognise it, and too little to use it."""
+def shortened(url: str) -> str:
+    """Return a path of the API as it is, and any other URL without its end, so that it can't be used."""
     if url.startswith("/"):
         return url
     parts = urlsplit(url)

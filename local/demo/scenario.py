@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 import httpx
 from codat_simulator.faults import Fault
 
-from local.demo.printer import Printer, shown, status_path
+from local.demo.printer import Printer, shortened, status_path
 from local.gateway.exchanges import WEBHOOK_PATH
 
 if TYPE_CHECKING:
@@ -259,7 +259,7 @@ class Customer:
         try:
             return self.api.request(method, url, timeout=_RESPONSE_TIMEOUT, **content)
         except httpx.HTTPError as error:
-            self._fail(f"{method} {shown(url)}: {type(error).__name__}")
+            self._fail(f"{method} {shortened(url)}: {type(error).__name__}")
 
     def _step(self, title: str) -> None:
         self._title = title

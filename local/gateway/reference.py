@@ -1,4 +1,4 @@
-"""The API's reference on one machine: Swagger UI from the installed package, docs/openapi.json and its pages.
+"""The API's reference on one machine: Swagger UI from its package, docs/openapi.json, and the pages that it links to.
 
 It needs no network. *Try it out* calls this server.
 """
@@ -40,7 +40,7 @@ def _openapi(_: Request) -> Response:
 
 
 def _document(request: Request) -> Response:
-    """Return a page to which the document links."""
+    """Return a page that openapi.json links to."""
     folder = _DOCS / request.url.path.split("/")[2]
     documents = {path.name: path for path in folder.iterdir()}
     try:

@@ -27,7 +27,7 @@ _MAX_HEADER_BYTES = 1 << 20
 
 def bind(port: int) -> socket.socket:
     """Return a listening socket; port 0 is any free port. Raises OSError if the port is in use."""
-    # With the protocol: asyncio disables Nagle's algorithm (40 ms a response) only on sockets created with it.
+    # asyncio disables Nagle's algorithm, which costs 40 ms a response, only if the socket names its protocol.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # Otherwise a port stays in use for a minute after its last connection.
@@ -63,7 +63,7 @@ def serving(app: ASGIApp, listener: socket.socket) -> Iterator[str]:
     try:
         while not server.started:
             if not thread.is_alive() or time.monotonic() > deadline:
-                raise RuntimeError("the HTTP server did not start; see its log")
+                raise RuntimeError(f"the HTTP server did not start within {_START_TIMEOUT:g} s")
             time.sleep(0.005)
         yield f"http://{HOST}:{port}"
     finally:

@@ -1,8 +1,8 @@
 """Codat's API in the terms of the domain.
 
 Two rules hold for all requests, except for those that prove an API key (`listed_fingerprints`, `can_read`). An
-untrusted API key neither creates nor deletes. And a 404 counts only under a trusted key, because another Codat client's
-key can't read our companies.
+untrusted API key neither creates nor deletes. And a 404 about a company counts only under a trusted key, because
+another Codat client's key can't read our companies.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ MAX_QUERY_CHARACTERS = 2_000
 
 
 class Codat:
-    """Codat within one invocation. Every request but a creation is repeated while the caller's time lasts.
+    """Codat within one invocation. Requests but creations are repeated after retryable errors while there is time.
 
     Requests raise the CodatErrors of `shared.domain.errors`, SecretsUnavailable, and StoreUnavailable if the trust of
     the API key has to be read from the table.
@@ -74,7 +74,7 @@ class Codat:
         self._request(wire.Company, "PATCH", "companies", company_id, json=body)
 
     def restore_company(self, company_id: str, before: Mapping[str, Any]) -> None:
-        """Set name, description and tags back to those before an adoption, as its lease has them."""
+        """Set name, description and tags back to those before an adoption, as its lease or the pointer has them."""
         tags = dict(before["tags"])
         if before.get("taggedCustomerId"):
             tags[self._tag_key] = before["taggedCustomerId"]
@@ -84,7 +84,7 @@ class Codat:
     def delete_company(self, company_id: str) -> None:
         """Delete the company with its connections.
 
-        Raises CodatNotFound if it is gone, also by an earlier attempt of this call whose answer was lost.
+        Raises CodatNotFound if it doesn't exist, also after an earlier attempt of this call whose answer was lost.
 
         The company is read afterwards, because a gateway can return 2xx too, and an empty body is no proof.
         """
@@ -104,7 +104,7 @@ class Codat:
         return self._exists("companies", company_id)
 
     def find_creation(self, customer_id: str, creation_id: str) -> list[str]:
-        """Return the ids of the companies that have both tags, oldest first, those without a time last.
+        """Return the ids of the companies that have both tags, oldest first; those without a time come last.
 
         Codat's filter may lag behind. Raises CodatInvalidResponse if a company can't be parsed, because it may be the
         requested one, and CodatRejectedCredentials if none is found under an untrusted key.
@@ -126,7 +126,7 @@ class Codat:
         """Return the companies that are tagged with one of these customer ids, with their connections.
 
         The order is that of `find_creation`. Companies that can't be parsed are left out. An empty list proves nothing:
-        the filter lags behind, and the key may be untrusted. Pass at most one batch of `batches`.
+        the filter lags behind, and the key may be untrusted. Pass one list of `batches`.
         """
         query = "||".join(f"{self._tag_key}={customer_id}" for customer_id in customer_ids)
         companies = self._companies(*self._entries("companies", tags=query))
@@ -142,12 +142,12 @@ class Codat:
         return companies, len(document.results) - len(companies)
 
     def company_pages(self) -> int:
-        """Return the number of pages of all companies at Codat, also of other apps; pages may be short."""
+        """Return the number of pages of all companies at Codat, also of other apps, if all are as long as the first."""
         page, _ = self._page(1, "companies")
         return ceil(page.total_results / (len(page.results) or PAGE_SIZE))
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
-        """Split the ids into batches of one page of companies at most, whose query stays within Codat's limit."""
+        """Split the ids into lists of at most PAGE_SIZE, whose query stays within Codat's limit."""
         batch: list[str] = []
         length = 0
         for customer_id in customer_ids:
@@ -243,7 +243,7 @@ class Codat:
         try:
             listed = self._retry(lambda: self._transport.send("GET", "apiKeys").read(wire.ApiKeys))
         except CodatError as error:
-            if error.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
+            if error.is_answer and error.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 return frozenset()
             raise
         return frozenset(api_key_fingerprint(entry.api_key) for entry in _parsed(wire.ApiKey, listed.results))
@@ -266,7 +266,8 @@ class Codat:
         try:
             return self._transport.send(method, *path, **options)
         except CodatNotFound:
-            self.require_trusted_key(company_id)
+            if company_id is not None:
+                self.require_trusted_key(company_id)
             raise
 
     def _request(self, model: type[wire.Model], method: str, *path: str, **options: Any) -> tuple[wire.Model, Response]:
@@ -322,7 +323,7 @@ class Codat:
         }
 
     def _companies(self, entries: Iterable[Any], read_at: Timestamp) -> list[Company]:
-        """Return the companies that can be parsed, oldest first, those without a time last."""
+        """Return the companies that can be parsed, oldest first; those without a time come last."""
         parsed = _parsed(wire.Company, entries)
         parsed.sort(key=lambda company: (company.created or _UNKNOWN_TIME, company.id))
         return [self._company(company, read_at) for company in parsed]

@@ -27,7 +27,7 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A customer's data from the app. Every `repr` omits personal data, here and in connections."""
+    """A customer's data from the app. Every `repr` omits personal data but ids, here and in connections."""
 
     name: str = field(repr=False)
     description: str | None = field(default=None, repr=False)
@@ -58,13 +58,13 @@ class Customer:
     created_at: Timestamp
     updated_at: Timestamp
     version: int
-    """Starts at the millisecond of the creation and grows with every write, so it also grows after a re-creation."""
+    """Starts at the millisecond of the creation and grows with every change, so it also grows after a re-creation."""
     confirmed_profile: Profile | None = None
-    """The last profile that Codat confirmed, if `profile` is newer."""
+    """The last profile that Codat confirmed; None if it is `profile`."""
     profile_unset: bool = False
-    """True if reconcile adopted the customer and the app has not sent a profile yet."""
+    """True if reconcile adopted the company and the app has not sent a profile yet."""
     existing_tags: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """The company's other tags: the creation id, and the tags of an adopted company from before."""
+    """The company's other tags: the creation id, and those that an adopted company had before."""
 
     @property
     def sync_pending(self) -> bool:
@@ -85,7 +85,7 @@ class Ownership:
     """The content of the pointer from a company to its customer."""
 
     customer_id: str | None = None
-    """Also set while `is_reserved` or `has_ended`; None without a pointer."""
+    """Also set while `is_reserved`, and until a deletion is complete; None if there is no customer."""
     is_reserved: bool = False
     """The customer's adoption of the company is not complete."""
     has_ended: bool = False
@@ -102,7 +102,7 @@ class Ownership:
 
     @property
     def is_free(self) -> bool:
-        """True if reconcile may adopt the company."""
+        """True if the company has no owner and has not ended. It may be reserved."""
         return self.owner is None and not self.has_ended
 
     def before_adoption_by(self, customer_id: str, company_id: str) -> Mapping[str, Any] | None:
@@ -112,7 +112,7 @@ class Ownership:
 
 
 def adopter_digest(company_id: str, customer_id: str) -> str:
-    """Identify the customer of an undone adoption. Its id must not be stored: it would outlive its deletion."""
+    """Return a digest of both ids. The customer id itself would stay stored after the customer's deletion."""
     return sha256(f"{company_id}:{customer_id}".encode()).hexdigest()
 
 
@@ -124,7 +124,7 @@ class Company:
     tagged_customer_id: str | None
     """The customer id in its tag; None without a valid one."""
     profile: Profile
-    """With all tags but the customer id's."""
+    """Its tags are the company's without the customer id's."""
     connections: tuple[StatusUpdate, ...] = ()
     unparseable_connections: int = 0
     link_url: str | None = field(default=None, repr=False)
@@ -157,14 +157,14 @@ def customer_id_from_tag(tag: str | None) -> str | None:
 
 
 def split_tags(tags: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the app's tags of a company to adopt, and its other ones: none is the app's if another app created it."""
+    """Return the app's tags of a company to adopt, and the others: all, if the company has no creation id."""
     if CREATION_TAG not in tags:
         return {}, tags
     return {key: value for key, value in tags.items() if key != CREATION_TAG}, {CREATION_TAG: tags[CREATION_TAG]}
 
 
 def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
-    """Return a company's tags without the customer id: the profile's win over existing ones. Raises TooManyTags."""
+    """Return a company's tags without the customer id: the profile's replace existing ones. Raises TooManyTags."""
     merged = {**existing, **profile.tags}
     if len(merged) > MAX_TAGS + 1:  # Codat's ten without the customer id
         raise TooManyTags(len(merged) - len(profile.tags))
@@ -172,10 +172,10 @@ def merge_tags(profile: Profile, existing: Mapping[str, str]) -> dict[str, str]:
 
 
 def company_name(profile: Profile, customer_id: str) -> str:
-    """Return the name without the characters that Codat strips; the id if none remains ("株式会社")."""
+    """Return the name without the characters that Codat strips; the id, without them, if none remain ("株式会社")."""
     return _FORBIDDEN_IN_NAMES.sub("", profile.name).strip() or _FORBIDDEN_IN_NAMES.sub("", customer_id)
 
 
 def is_printable(text: str) -> bool:
-    """Return whether the text can be displayed, with the joiners of Persian, Hindi and emoji, and all spaces."""
+    """Return whether the text has no control characters. Spaces and joiners (Persian, Hindi, emoji) are printable."""
     return all(character.isprintable() or character in _JOINERS or category(character) == "Zs" for character in text)

@@ -1,6 +1,6 @@
 """Logs and metrics as JSON lines. They contain ids, but no bodies, link URLs or secrets.
 
-Both are kept per invocation, because the local stack serves requests concurrently in one process.
+Log keys and metric values are kept per invocation, because the local stack serves requests concurrently in one process.
 """
 
 import json
@@ -35,7 +35,7 @@ _is_cold = True
 
 
 def observed(handler: Handler) -> Handler:
-    """Add the request id and `cold_start` to the handler's logs, and write its metrics when it ends."""
+    """Add `function_request_id` (Lambda's) and `cold_start` to the handler's logs, and write its metrics at its end."""
 
     @wraps(handler)
     def observed_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def observed(handler: Handler) -> Handler:
 
 
 def _write_metrics() -> None:
-    """Write the values in CloudWatch's embedded metric format: in one line, unless a dimension has two values.
+    """Write the values in CloudWatch's embedded metric format: one line, or several if a dimension has several values.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """

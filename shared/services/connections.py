@@ -28,16 +28,16 @@ from shared.services.profile import get_customer
 class ConnectionResult:
     connection: Connection
     link_url: str = field(repr=False)
-    """Empty if Codat sent none."""
+    """Empty if Codat's is."""
     created: bool
 
 
 def create_connection(customer_id: str, platform: Platform, context: CodatContext) -> ConnectionResult:
     """Return the customer's connection to the platform, existing or created, with a fresh link.
 
-    Raises CustomerNotFound, CompanyGone, AccountingConnectionExists if another platform is linked, UnknownPlatform
-    if Codat no longer has it enabled, CreationInProgress while another call creates the connection, and Codat's errors,
-    after which a repeated call completes.
+    Raises CustomerNotFound, CompanyGone, AccountingConnectionExists if another accounting platform is linked,
+    UnknownPlatform if Codat no longer has it enabled, CreationInProgress while another call creates the connection, and
+    Codat's errors, after which a repeated call completes.
     """
     customer = get_customer(customer_id, context)
     company_id = customer.company_id
@@ -54,7 +54,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         return result
 
     def reread(earlier: StatusUpdate) -> StatusUpdate | None:
-        """Return the current connection: a list lags behind, and the link of a replayed answer may have been used."""
+        """Read the connection by its id: lists lag behind, and a replayed link may be used. None if it is deleted."""
         try:
             return context.codat.connection(company_id, earlier.connection_id)
         except errors.CodatNotFound:
@@ -63,20 +63,20 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
     creation = IdempotentCreation(
         lease,
         context,
-        send=lambda lease: context.codat.create_connection(company_id, platform.key, lease.idempotency_key),
+        send=lambda held: context.codat.create_connection(company_id, platform.key, held.idempotency_key),
         find_existing=lambda: next(filter(None, map(reread, _candidates(customer, platform, lease, context))), None),
         verify=reread,
     )
     try:
         created = creation.run()
     except (errors.CodatNotFound, errors.CodatRejected) as error:
-        # Either the company was deleted, or the platform is no longer enabled in Codat's portal.
+        # The company may be deleted, or the platform no longer enabled in Codat's portal.
         if isinstance(error, errors.CodatNotFound) and not context.codat.has_company(company_id):
             raise errors.CompanyGone(customer_id) from error
         require_enabled(platform, context)
         raise
     context.telemetry.note(connection_id=created.connection_id)
-    # Our change, also if the connection was found after a lost answer.
+    # This creation caused the connection, even if a look-up found it after a lost answer.
     stamped = stamp(time_of(created.stamp), Precedence.OUR_CHANGE)
     connection = record_update(
         replace(_with_platform(created, platform), stamp=stamped),
@@ -94,9 +94,10 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
 def _candidates(
     customer: Customer, platform: Platform, lease: CreationLease, context: CodatContext
 ) -> list[StatusUpdate]:
-    """Return the listed connections that an unanswered request may have created, Linked ones first, then by age.
+    """Return the listed connections that an unanswered request may have created, Linked ones first, then the oldest.
 
-    A connection without a key and with an unknown name is among them if it is newer than the first request.
+    A connection without a key is among them if no other enabled platform has its name, and it is newer than the first
+    request.
     """
     connections = context.connections.of_company(customer.company_id)
     stored = {each.connection_id: each.source for each in connections if each.source.platform_key}
@@ -141,12 +142,12 @@ def is_on(source: Source, platform: Platform) -> bool:
 
 
 def excludes(source: Source, platform: Platform) -> bool:
-    """Return whether the platform can't be connected while the source is linked: one accounting platform at a time."""
+    """Return whether the source is this platform, or both are accounting platforms: one is linked at a time."""
     return is_on(source, platform) or platform.source_type == source.source_type == ACCOUNTING
 
 
 def _may_be_on(source: Source, platform: Platform, context: CodatContext) -> bool:
-    """Return whether the source is this platform, or has no key, and neither type nor name of another enabled one."""
+    """Return whether the source is this platform; without a key, whether its type and name allow that."""
     if source.platform_key or source.source_type not in {"", platform.source_type}:
         return source.platform_key == platform.key
     return source.platform_name not in other_names(platform, context)
@@ -159,9 +160,10 @@ def _with_platform(answer: StatusUpdate, platform: Platform) -> StatusUpdate:
 
 
 def unlink_connection(customer_id: str, connection_id: str, context: CodatContext) -> Connection:
-    """Unlink the connection and return it. Codat decides whether it is Linked: the stored state may be behind.
+    """Unlink the connection and return it, also if it is Unlinked already. Codat decides: the stored state may be old.
 
-    Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted, ConnectionNotLinked and Codat's errors.
+    Raises CustomerNotFound, ConnectionNotFound, ConnectionIsDeleted, ConnectionNotLinked for another status, and
+    Codat's errors.
     """
     stored = find_connection(customer_id, connection_id, context)
     if stored.is_deleted:
@@ -178,8 +180,11 @@ def unlink_connection(customer_id: str, connection_id: str, context: CodatContex
         if answer.status is not Status.UNLINKED:
             raise errors.ConnectionNotLinked(connection_id, str(answer.status)) from rejection
         return connection
-    unlinked = replace(answer, status=Status.UNLINKED)
-    return record_update(unlinked, context, customer_id=customer_id, event_type="unlinked", stored=stored)
+    unlinked = replace(answer, status=Status.UNLINKED)  # that is what Codat accepted, whatever its answer shows
+    connection = record_update(unlinked, context, customer_id=customer_id, event_type="unlinked", stored=stored)
+    if connection.is_deleted:
+        raise errors.ConnectionIsDeleted(connection_id)
+    return connection
 
 
 def read_from_codat(
@@ -187,8 +192,8 @@ def read_from_codat(
 ) -> tuple[Connection, StatusUpdate]:
     """Read the connection from Codat and store it. Return it, and Codat's answer with a fresh link.
 
-    Set `link_issued` if the caller receives that link. `platform` is used if Codat leaves out the key. Raises
-    ConnectionIsDeleted and Codat's errors.
+    Set `link_issued` if the link is returned to the API's caller. `platform` is used if Codat leaves out the key.
+    Raises ConnectionIsDeleted and Codat's errors.
     """
     try:
         answer = context.codat.connection(stored.company_id, stored.connection_id)

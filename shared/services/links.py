@@ -1,4 +1,4 @@
-"""One-time credentials for the customer, read from Codat and returned. The credentials are not stored."""
+"""Fresh credentials for the customer: links, and the token of the embedded component. They are not stored."""
 
 from shared.domain.customers import AccessToken
 from shared.domain.errors import CodatInvalidResponse, CodatNotFound, CompanyGone, ConnectionIsDeleted

@@ -30,7 +30,7 @@ class PlatformCatalog:
     filter: PlatformFilter = field(default_factory=PlatformFilter)
 
     def current(self) -> PlatformList | None:
-        """Return this process's list, or the stored one if that was read too long ago."""
+        """Return this process's list if it was read a short time ago, else the stored one; None if none is stored."""
         is_recent = self.cache.read_at is not None and self.now() - self.cache.read_at < MAX_AGE_IN_PROCESS
         return self.cache.platforms if is_recent and self.cache.platforms is not None else self.read()
 
@@ -46,5 +46,5 @@ class PlatformCatalog:
         return platform is not None and platform.needs_connector
 
     def begin_refresh(self) -> bool:
-        """Return whether this process may fetch the list: one does in a minute."""
+        """Store that a refresh begins now. Return False if another began within the last minute."""
         return self.store.begin_refresh(self.now(), self.now() - REFRESH_INTERVAL)

@@ -1,7 +1,7 @@
 """The platforms that are enabled in Codat, and which of them are available.
 
-The list is fetched from Codat if none is stored, once a day, if an unknown platform is requested, and by each
-reconcile. An unknown platform and an old list cause at most one request to Codat a minute in the whole deployment.
+The list is fetched from Codat if none is stored, once a day, if an unknown platform is requested, if Codat rejects a
+platform, and by each reconcile. Unless none is stored, callers cause at most one fetch a minute in the deployment.
 """
 
 from datetime import timedelta
@@ -35,7 +35,7 @@ def available_platform(key: str, context: "CodatContext") -> Platform:
 
 
 def require_enabled(platform: Platform, context: "CodatContext") -> None:
-    """After Codat rejected the platform: raise UnknownPlatform if it is no longer enabled there."""
+    """After Codat rejected the platform: refresh the list, and raise UnknownPlatform if it lacks the platform."""
     _refreshed(_current(context), context)
     available_platform(platform.key, context)
 
@@ -68,7 +68,7 @@ def refresh_platforms(context: "CodatContext") -> PlatformList | None:
 def _current(context: "CodatContext") -> PlatformList:
     current = context.platforms.current()
     if current is None:
-        # An unknown platform needs no second request after this one.
+        # This fetch counts as the refresh of this minute.
         context.platforms.begin_refresh()
         return _fetch(context)
     is_current = context.now() - datetime_of(current.fetched_at) < MAX_AGE
@@ -76,7 +76,7 @@ def _current(context: "CodatContext") -> PlatformList:
 
 
 def _refreshed(current: PlatformList, context: "CodatContext") -> PlatformList:
-    """Return a newer list: Codat's, or the stored one if another process may have fetched it within a minute."""
+    """Return Codat's list, or the stored one if a refresh began within a minute. If Codat fails, return `current`."""
     if not context.platforms.begin_refresh():
         return context.platforms.read() or current
     return refresh_platforms(context) or current

@@ -16,7 +16,7 @@ import pytest
 
 from local.demo import scenario
 from local.demo.__main__ import run_demo
-from local.demo.printer import Printer, document_lines, shown
+from local.demo.printer import Printer, document_lines, shortened
 from local.gateway.invocation import Handler, load_handlers
 from local.settings import LocalSettings, new_webhook_secret
 from local.stack import running_stack
@@ -195,6 +195,6 @@ def run(handlers: Mapping[str, Handler], faults: list[str] | None = None) -> tup
 def test_a_printed_link_has_no_token() -> None:
     """The query with the one-time token is removed, and the path is cut."""
     url = "https://link.codat.io/companies/3f0e/connections/77aa/start?otp=secret"
-    assert shown(url) == "https://link.codat.io/companies/3f0…"
+    assert shortened(url) == "https://link.codat.io/companies/3f0…"
     [_, line] = document_lines(json.dumps({"status": "PendingAuth", "linkUrl": url}).encode())
     assert "secret" not in line
