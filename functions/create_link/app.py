@@ -1,4 +1,4 @@
-"""Return fresh fresh credentials: a Hosted Link URL, a connection's link, a token for the embedded component."""
+"""Return fresh credentials: a Hosted Link URL, a connection's link, a token for the embedded component."""
 
 from http import HTTPStatus
 

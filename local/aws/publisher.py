@@ -106,5 +106,7 @@ class Publisher:
             return 0
         numbers = [record["dynamodb"]["SequenceNumber"] for record in batch]
         # Lambda retries a stream from the first failed record on.
-        failures = (result or {}).get("batchItemFailures", [])
-        return min((numbers.index(failure["itemIdentifier"]) for failure in failures), default=len(batch))
+        failures = {failure["itemIdentifier"] for failure in (result or {}).get("batchItemFailures", [])}
+        if not failures <= set(numbers):
+            return 0
+        return min(map(numbers.index, failures), default=len(batch))

@@ -32,7 +32,7 @@ MAX_QUERY_CHARACTERS = 2_000
 
 
 class Codat:
-    """Codat within one invocation. Requests but creations are repeated after retryable errors while there is time.
+    """Codat within one invocation. Each request but a creation is repeated after retryable errors if there is time.
 
     Requests raise the CodatErrors of `shared.domain.errors`, SecretsUnavailable, and StoreUnavailable if the trust of
     the API key has to be read from the table.
@@ -142,9 +142,9 @@ class Codat:
         return companies, len(document.results) - len(companies)
 
     def company_pages(self) -> int:
-        """Return the number of pages of all companies at Codat, also of other apps, if all are as long as the first."""
+        """Return the number of pages of all companies at Codat, also of other apps. Codat may reduce the page size."""
         page, _ = self._page(1, "companies")
-        return ceil(page.total_results / (len(page.results) or PAGE_SIZE))
+        return ceil(page.total_results / (page.page_size or PAGE_SIZE))
 
     def batches(self, customer_ids: Iterable[str]) -> Iterator[list[str]]:
         """Split the ids into lists of at most PAGE_SIZE, whose query stays within Codat's limit."""
@@ -197,8 +197,9 @@ class Codat:
     def unlink(self, company_id: str, connection_id: str) -> StatusUpdate:
         """Unlink a Linked connection. Raises CodatRejected for another status, and CodatNotFound."""
         path = ("companies", company_id, "connections", connection_id)
-        connection, response = self._request(wire.DataConnection, "PATCH", *path, json={"status": "Unlinked"})
-        return connection.update(company_id, stamp(response.changed_at, Precedence.OUR_CHANGE))
+        response = self._retry(lambda: self._send("PATCH", *path, json={"status": "Unlinked"}))
+        # Not repeated if the answer is invalid: meanwhile, the customer may have linked it again.
+        return response.read(wire.DataConnection).update(company_id, stamp(response.changed_at, Precedence.OUR_CHANGE))
 
     def delete_connection(self, company_id: str, connection_id: str) -> Timestamp:
         """Revoke and remove a connection, and return the time on Codat's clock. Raises as `delete_company`."""
@@ -241,7 +242,7 @@ class Codat:
         The response contains the keys themselves: it is neither logged nor stored.
         """
         try:
-            listed = self._retry(lambda: self._transport.send("GET", "apiKeys").read(wire.ApiKeys))
+            listed = self._transport.send("GET", "apiKeys").read(wire.ApiKeys)
         except CodatError as error:
             if error.is_answer and error.status in {HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}:
                 return frozenset()

@@ -102,7 +102,7 @@ class Response:
 class Transport:
     """HTTP to Codat for one invocation, under one API key.
 
-    The key is read once, and again only after a 401, so that a proof about the key holds for later requests.
+    The key is read once, and again only after a 401. Until then, a proof about the key holds for later requests.
     """
 
     def __init__(
@@ -138,8 +138,8 @@ class Transport:
     ) -> Response:
         """Send one request once; path segments are quoted here. Raises a CodatError unless the response is 2xx.
 
-        After a 401 the API key is read again, and the error is retryable if it has changed. Only the caller repeats the
-        request: it has to check the new key first, and Codat may replay a 401 under an idempotency key.
+        After a 401 the API key is read again, and the error is retryable if the key has changed. Only the caller
+        repeats the request: it has to check the new key first, and Codat may replay a 401 under an idempotency key.
         """
         if not self.api_key:
             raise errors.CodatRejectedCredentials("No Codat API key is configured.", had_no_effect=True)

@@ -103,6 +103,7 @@ class Page(Wire):
     """A page of a list. Its entries are parsed separately, so that an invalid one does not hide the others."""
 
     results: list[Any] = []
+    page_size: int | None = None
     total_results: int
 
 

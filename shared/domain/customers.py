@@ -58,7 +58,7 @@ class Customer:
     created_at: Timestamp
     updated_at: Timestamp
     version: int
-    """Starts at the millisecond of the creation and grows with every change, so it also grows after a re-creation."""
+    """Starts at the millisecond of the creation and grows with every write, so it also grows after a re-creation."""
     confirmed_profile: Profile | None = None
     """The last profile that Codat confirmed; None if it is `profile`."""
     profile_unset: bool = False

@@ -34,13 +34,13 @@ class Content(BaseModel):
 
 
 class Secrets:
-    """Every method raises SecretsUnavailable if the secret can't be read, or is not the required JSON."""
+    """All methods but `forget` raise SecretsUnavailable if the secret can't be read, or is not the required JSON."""
 
     def __init__(self, secret_id: str, client: Any) -> None:
         self._secret_id = secret_id
         self._client = client
         self._cached: Content | None = None
-        """None also if the secret is malformed."""
+        """None before the first read, and if the secret is malformed."""
         self._expires_at = 0.0
         self._refreshing = Lock()
         self._next_refresh = 0.0
@@ -89,12 +89,12 @@ class Secrets:
             raise SecretsUnavailable("The secret with the Codat credentials could not be read.") from error
         self._expires_at = monotonic() + CACHE_SECONDS
         try:
-            self._cached = Content.model_validate_json(text)
+            content = self._cached = Content.model_validate_json(text)
         except ValidationError as error:
             self._cached = None
             message = 'The secret must be JSON: {"apiKey": "…", "webhookSecrets": ["whsec_…"]}.'
             raise SecretsUnavailable(message) from error
-        return self._cached
+        return content
 
 
 @cache

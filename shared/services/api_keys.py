@@ -35,23 +35,26 @@ class ApiKeyTrust:
         lists a trusted key beside it. Raises Codat's errors if neither can be found out, and StoreUnavailable. A new
         deployment trusts the first key that Codat accepts.
         """
-        fingerprint = codat.api_key_fingerprint()
-        if fingerprint in self.trusted:
+        if codat.api_key_fingerprint() in self.trusted:
             return
         trusted = self.api_keys.trusted()
-        if fingerprint not in trusted and not self._prove(fingerprint, trusted, codat, company_id):
+        if codat.api_key_fingerprint() not in trusted and not self._prove(trusted, codat, company_id):
             raise CodatRejectedCredentials(
                 "The Codat API key in the secret is not trusted: it can't read this deployment's companies. Nothing "
                 "was created or deleted. If it is another Codat client's key, store the right one with "
                 "`make rotate-api-key MANUAL=1`. If it is right, confirm it with `make trust-api-key`.",
                 had_no_effect=True,
             )
-        self.trusted.add(fingerprint)
+        self.trusted.add(codat.api_key_fingerprint())
 
-    def _prove(self, fingerprint: str, trusted: frozenset[str], codat: "Codat", company_id: str | None) -> bool:
+    def _prove(self, trusted: frozenset[str], codat: "Codat", company_id: str | None) -> bool:
+        """Return whether a proof was found, and store it.
+
+        The fingerprint is that of the last request's key: after a 401 the key is read again.
+        """
         if not trusted and not self.customers.has_any():
             codat.company_pages()  # raises if Codat rejects the key, so that a mistyped one is not trusted
-            return self.api_keys.trust_first(fingerprint, self.now())
+            return self.api_keys.trust_first(codat.api_key_fingerprint(), self.now())
         # The list comes second, so that it isn't needed if Codat fails to return it.
         if self._can_read_own_company(codat, company_id):
             proof = "can read a company of ours"
@@ -59,7 +62,7 @@ class ApiKeyTrust:
             proof = "listed beside a trusted key"
         else:
             return False
-        self.api_keys.trust(fingerprint, proof, self.now())
+        self.api_keys.trust(codat.api_key_fingerprint(), proof, self.now())
         return True
 
     def _can_read_own_company(self, codat: "Codat", company_id: str | None) -> bool:

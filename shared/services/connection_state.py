@@ -57,8 +57,8 @@ def sync_connections(
 ) -> list[Connection]:
     """Store Codat's list of a company's connections, and return those that are not deleted, oldest first.
 
-    A stored connection that the list lacks is read by its id; one that can't be parsed stays as it is stored. Raises
-    as `sync_connection`.
+    A stored connection that the list lacks is read by its id; if a listed one can't be parsed, its
+    stored state is returned unchanged. Raises as `sync_connection`.
     """
     stored = {each.connection_id: each for each in context.connections.of_company(customer.company_id)}
     updates = {update.connection_id: update for update in listed.updates}

@@ -28,7 +28,7 @@ from shared.services.profile import get_customer
 class ConnectionResult:
     connection: Connection
     link_url: str = field(repr=False)
-    """Empty if Codat's is."""
+    """Empty if Codat answered with an empty link."""
     created: bool
 
 
@@ -85,7 +85,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         event_type="created",
         stored=None,
         ended=creation.lease,
-        link_issued=True,
+        link_issued=bool(created.link_url),
     )
     context.telemetry.count("ConnectionCreated")
     return ConnectionResult(connection, created.link_url, created=True)
@@ -96,8 +96,8 @@ def _candidates(
 ) -> list[StatusUpdate]:
     """Return the listed connections that an unanswered request may have created, Linked ones first, then the oldest.
 
-    A connection without a key is among them if no other enabled platform has its name, and it is newer than the first
-    request.
+    A connection without a key is among them if no other enabled platform has its name, and it is at most five minutes
+    older than the first request.
     """
     connections = context.connections.of_company(customer.company_id)
     stored = {each.connection_id: each.source for each in connections if each.source.platform_key}
@@ -202,7 +202,12 @@ def read_from_codat(
         raise errors.ConnectionIsDeleted(stored.connection_id) from error
     update = _with_platform(answer, platform) if platform is not None else answer
     connection = record_update(
-        update, context, customer_id=stored.customer_id, event_type="read", stored=stored, link_issued=link_issued
+        update,
+        context,
+        customer_id=stored.customer_id,
+        event_type="read",
+        stored=stored,
+        link_issued=link_issued and bool(answer.link_url),
     )
     if connection.is_deleted:
         raise errors.ConnectionIsDeleted(stored.connection_id)

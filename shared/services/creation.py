@@ -59,7 +59,7 @@ class IdempotentCreation(Generic[_Thing]):
         Raises CodatError or SecretsUnavailable: the lease is discarded if Codat's refusal is final, otherwise released,
         so that a repeated call continues at once. Raises CreationInProgress while a request may still be running.
         """
-        return cast("_Thing", self._run())  # None only if nothing may be sent
+        return cast("_Thing", self._run())  # `_run` returns None only if `find_out` called it
 
     def find_out(self) -> _Thing | None:
         """Return the thing if it was created; None if it was not, and can't be any more. Sends no creation request.

@@ -139,8 +139,8 @@ def discard_adoption(lease: CreationLease, context: CodatContext) -> None:
     try:
         if "before" in lease.payload:
             restore_company(company_id, lease.payload["customerId"], lease.payload["before"], context)
-    except errors.CodatNotFound:
-        pass  # the company was deleted
+    except (errors.CodatNotFound, errors.CodatRejected):
+        pass  # the company was deleted, or Codat rejects its former content, which reconcile tries again and reports
     except (errors.CodatError, errors.SecretsUnavailable):
         _end_lease(lease, context)
         raise

@@ -29,10 +29,10 @@ class PlatformCatalog:
     cache: PlatformCache = field(default_factory=PlatformCache)
     filter: PlatformFilter = field(default_factory=PlatformFilter)
 
-    def current(self) -> PlatformList | None:
-        """Return this process's list if it was read a short time ago, else the stored one; None if none is stored."""
+    def cached(self) -> PlatformList | None:
+        """Return this process's list if it was read a short time ago."""
         is_recent = self.cache.read_at is not None and self.now() - self.cache.read_at < MAX_AGE_IN_PROCESS
-        return self.cache.platforms if is_recent and self.cache.platforms is not None else self.read()
+        return self.cache.platforms if is_recent else None
 
     def read(self) -> PlatformList | None:
         """Return the stored list, and keep it in the process."""
@@ -41,7 +41,7 @@ class PlatformCatalog:
 
     def needs_connector(self, key: str) -> bool:
         """Return whether the platform needs a connector; False if it is not in the list."""
-        current = self.current()
+        current = self.cached() or self.read()
         platform = current.find(key) if current is not None else None
         return platform is not None and platform.needs_connector
 

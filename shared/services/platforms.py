@@ -66,13 +66,15 @@ def refresh_platforms(context: "CodatContext") -> PlatformList | None:
 
 
 def _current(context: "CodatContext") -> PlatformList:
-    current = context.platforms.current()
-    if current is None:
+    if cached := context.platforms.cached():
+        return cached  # of any age: while Codat is down, one call in five minutes tries to refresh it
+    stored = context.platforms.read()
+    if stored is None:
         # This fetch counts as the refresh of this minute.
         context.platforms.begin_refresh()
         return _fetch(context)
-    is_current = context.now() - datetime_of(current.fetched_at) < MAX_AGE
-    return current if is_current else _refreshed(current, context)
+    is_recent = context.now() - datetime_of(stored.fetched_at) < MAX_AGE
+    return stored if is_recent else _refreshed(stored, context)
 
 
 def _refreshed(current: PlatformList, context: "CodatContext") -> PlatformList:

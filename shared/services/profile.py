@@ -30,7 +30,7 @@ def change_customer(customer_id: str, changes: Mapping[str, Any], context: Codat
     Raises CustomerNotFound, TooManyTags, CodatRejected with the change rolled back, and Codat's other errors with the
     change stored: a repeated call, or reconcile, sends it.
     """
-    # Every repetition is another process's successful write.
+    # Each repetition follows a write that succeeded, so there are few.
     while True:
         before = get_customer(customer_id, context)
         profile = replace(before.profile, **changes)
@@ -55,7 +55,7 @@ def ensure_profile(customer: Customer, profile: Profile, context: CodatContext) 
 
 
 def _set_profile(before: Customer, profile: Profile, context: CodatContext) -> Customer | None:
-    """Store and send the profile, and return the customer; None, with no change, if it was changed since `before`."""
+    """Store and send the profile, and return the customer. Return None if it was changed since `before`."""
     merge_tags(profile, before.existing_tags)  # raises TooManyTags before the profile is stored
     confirmed = before.confirmed_profile or before.profile
     changed = _next_version(before, context, profile=profile, confirmed_profile=confirmed, profile_unset=False)
@@ -80,7 +80,8 @@ def send_profile(customer: Customer, context: CodatContext, *, replaced: Custome
             if rejection.status == HTTPStatus.BAD_REQUEST:
                 _roll_back(newest, replaced if newest is customer else None, context)
             raise
-        confirmed = replace(newest, confirmed_profile=None)
+        # With the same version, a change that was begun before could bring back the earlier `confirmed_profile`.
+        confirmed = replace(newest, confirmed_profile=None, version=newest.version + 1)
         if context.customers.change(confirmed, newest):
             return confirmed
         newest = context.customers.find(newest.customer_id)

@@ -101,7 +101,10 @@ def _apply_company_deleted(event: CompanyDeletedEvent, context: Context) -> None
 
 
 def _owner(ownership: Ownership, context: Context) -> str | None:
-    """Return the company's customer by its pointer: tags may be another app's. None without one, or if it has ended."""
+    """Return the company's customer by its pointer; None if there is none, or the company has ended.
+
+    Tags prove nothing: they may be another app's.
+    """
     if ownership.is_restoring:
         raise StoreUnavailable("The company is being restored from a backup.")
     if ownership.has_ended:
