@@ -382,6 +382,22 @@ def test_deleting_an_incomplete_adoption_of_our_own_company_deletes_it(app: App)
     assert company.id not in {each.id for each in app.codat.state.companies()}
 
 
+def test_a_company_whose_former_content_codat_rejects_does_not_block_its_deletion(app: App) -> None:
+    """GIVEN an incomplete adoption of our own company, and a Codat that rejects the new and the former content THEN the
+    deletion ends.
+    """
+    company = own_orphan(app)
+    app.codat.faults.add(Fault(kind="status", status=503, method="PATCH", when="after"))
+    assert adopt(app, company.id, "c-1").status_code == 502
+    app.codat.faults.clear()
+    for method in ("PATCH", "PUT"):
+        app.codat.faults.add(Fault(kind="status", status=400, method=method))
+    app.codat.calls.clear()
+    assert app.http.delete("/customers/c-1").status_code == 204
+    assert app.codat.calls.count("PUT", "/companies/*") == 1
+    assert app.get("/customers/c-1").status_code == 404
+
+
 def test_the_app_can_remove_tags_of_its_own_orphan(app: App) -> None:
     """GIVEN an orphan with a tag that the app once set WHEN reconcile adopts it, and the app sends its profile without
     that tag THEN Codat has only our two tags.

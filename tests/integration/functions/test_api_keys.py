@@ -14,6 +14,7 @@ from codat_simulator.state import CompanyChange
 
 from local.stack import clear_caches
 from shared.codat.transport import api_key_fingerprint
+from shared.runtime.secrets import secrets
 from shared.store.api_keys import ApiKeys
 from shared.store.table import Table
 from tests.conftest import App, Clock
@@ -30,14 +31,14 @@ pytestmark = pytest.mark.usefixtures("clock")
 @contextmanager
 def api_key(app: App, key: str) -> Iterator[None]:
     """Run the block with this key in the deployment's secret."""
-    secrets, secret_id = boto3.client("secretsmanager"), app.stack.template.physical_id("CodatSecret")
-    before = secrets.get_secret_value(SecretId=secret_id)["SecretString"]
-    secrets.put_secret_value(SecretId=secret_id, SecretString=json.dumps(json.loads(before) | {"apiKey": key}))
+    manager, secret_id = boto3.client("secretsmanager"), app.stack.template.physical_id("CodatSecret")
+    before = manager.get_secret_value(SecretId=secret_id)["SecretString"]
+    manager.put_secret_value(SecretId=secret_id, SecretString=json.dumps(json.loads(before) | {"apiKey": key}))
     clear_caches()
     try:
         yield
     finally:
-        secrets.put_secret_value(SecretId=secret_id, SecretString=before)
+        manager.put_secret_value(SecretId=secret_id, SecretString=before)
         clear_caches()
 
 
@@ -379,3 +380,19 @@ def test_only_one_key_is_trusted_as_the_first(app: App) -> None:
     now = datetime.now(UTC)
     assert [keys.trust_first(key, now) for key in ("a", "b", "a")] == [True, False, True]
     assert keys.trusted() == {"a"}
+
+
+def test_a_mistyped_key_that_is_corrected_is_not_trusted(app: App) -> None:
+    """GIVEN a new deployment whose process has cached a mistyped key WHEN the secret is corrected THEN the right key is
+    trusted.
+    """
+    app.start_afresh(is_new=True)
+    with api_key(app, "mistyped"):
+        assert secrets().api_key() == "mistyped"
+        right = app.stack.settings.codat_api_key
+        secret_id = app.stack.template.physical_id("CodatSecret")
+        content = json.dumps({"apiKey": right, "webhookSecrets": app.stack.settings.webhook_secrets})
+        boto3.client("secretsmanager").put_secret_value(SecretId=secret_id, SecretString=content)
+        assert app.get("/platforms").status_code == 200
+        assert fingerprints(app) == {f"KEY#{api_key_fingerprint(right)}"}
+        app.customer()

@@ -69,6 +69,29 @@ def test_a_change_that_another_call_overtakes_is_merged_with_it(app: App, dynamo
     assert (company.name, company.tags["region"]) == ("Dave & Co", "us")
 
 
+def test_a_confirmed_change_is_not_rolled_back_with_a_later_one(app: App, dynamodb_wire: Proxy) -> None:
+    """GIVEN a change that Codat confirms between the read and the write of the next one, which Codat rejects THEN the
+    confirmed change stays.
+    """
+    customer = app.customer()
+    fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
+    assert change(app, customer, {"name": "Bank of Mary"}).status_code == 502
+    app.codat.faults.remove(fault)
+
+    def confirm() -> None:
+        dynamodb_wire.heal()
+        assert change(app, customer, {"name": "Bank of Mary"}).status_code == 200
+        app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
+
+    dynamodb_wire.always(before_the_answer("POST", confirm))
+    assert change(app, customer, {"name": "Bank of Eve"}).status_code == 502
+    app.codat.faults.clear()
+    fault = app.codat.faults.add(Fault(kind="status", status=400, method="PATCH"))
+    reconcile(app)
+    app.codat.faults.remove(fault)
+    assert stored(app, customer)["name"] == "Bank of Mary"
+
+
 def test_a_change_survives_a_failure_of_codat(app: App) -> None:
     """GIVEN an outage of Codat THEN the change is stored as pending, and the same call sends it later."""
     customer = app.customer()

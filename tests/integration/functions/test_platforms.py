@@ -241,6 +241,17 @@ def test_a_list_is_refreshed_after_a_day(app: App, clock: Clock) -> None:
     assert app.codat.calls.count(*FETCH) == 2
 
 
+def test_an_old_list_serves_while_codat_is_down(app: App, clock: Clock, dynamodb_wire: Proxy) -> None:
+    """THEN a process tries to refresh it once in five minutes, and reads no list from the table in between."""
+    assert keys(app) == ENABLED
+    clock.advance(DAY + 1)
+    codat_is_down(app)
+    assert keys(app) == ENABLED
+    dynamodb_wire.seen.clear()
+    assert keys(app) == ENABLED
+    assert dynamodb_wire.seen == []
+
+
 def test_a_process_notices_anothers_refresh_within_five_minutes(app: App, clock: Clock) -> None:
     assert keys(app) == ENABLED
     app.codat.state.enable_platform("pbtz")
