@@ -1,5 +1,7 @@
 """PATCH /customers/{customerId}."""
 
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -69,22 +71,33 @@ def test_a_change_that_another_call_overtakes_is_merged_with_it(app: App, dynamo
     assert (company.name, company.tags["region"]) == ("Dave & Co", "us")
 
 
-def test_a_confirmed_change_is_not_rolled_back_with_a_later_one(app: App, dynamodb_wire: Proxy) -> None:
+def test_a_confirmed_change_is_not_rolled_back_with_a_later_one(
+    app: App, codat_wire: Proxy, dynamodb_wire: Proxy
+) -> None:
     """GIVEN a change that Codat confirms between the read and the write of the next one, which Codat rejects THEN the
     confirmed change stays.
     """
     customer = app.customer()
-    fault = app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
-    assert change(app, customer, {"name": "Bank of Mary"}).status_code == 502
-    app.codat.faults.remove(fault)
+    has_read, is_confirmed = Event(), Event()
 
-    def confirm() -> None:
+    def hold() -> None:
         dynamodb_wire.heal()
+        has_read.set()
+        is_confirmed.wait(10)
+
+    def begin_next() -> None:
+        codat_wire.heal()
+        dynamodb_wire.always(before_the_answer("POST", hold))
+        pending.append(calls.submit(change, app, customer, {"name": "Bank of Eve"}))
+        assert has_read.wait(10)
+
+    pending: list[Any] = []
+    with ThreadPoolExecutor() as calls:
+        codat_wire.always(before_the_answer("PATCH", begin_next))
         assert change(app, customer, {"name": "Bank of Mary"}).status_code == 200
         app.codat.faults.add(Fault(kind="status", status=503, method="PATCH"))
-
-    dynamodb_wire.always(before_the_answer("POST", confirm))
-    assert change(app, customer, {"name": "Bank of Eve"}).status_code == 502
+        is_confirmed.set()
+        assert pending[0].result().status_code == 502
     app.codat.faults.clear()
     fault = app.codat.faults.add(Fault(kind="status", status=400, method="PATCH"))
     reconcile(app)
