@@ -1,4 +1,4 @@
-"""Fix seven problems of moto 5.2.5 in processes that run for hours.
+"""Fix problems of moto 5.2.5 in processes that run for hours.
 
 - A transaction deep-copies the whole table once for each of its writes (DynamoDBBackend.transact_write_items).
 - Each model object, including each of these copies, is kept for moto's dashboard (BaseModel.instances_tracked).

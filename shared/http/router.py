@@ -127,7 +127,7 @@ def problem_response(problem: Problem, request: Request, *, is_logged: bool = Tr
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A function, and what it reads of a request. All else is refused: it would have no effect."""
+    """A function, and what it reads of a request. Other input is refused, because it would have no effect."""
 
     function: Callable[[Request], Response]
     query: Collection[str] | None = ()

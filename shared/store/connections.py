@@ -39,7 +39,7 @@ class Connections:
         payload = {"companyId": company_id, "platformKey": platform_key, "requestedAt": requested_at}
         expires_at = int((request.now + LEASE_LIFETIME).timestamp())
         subject = f"A connection to platform {platform_key}"
-        # Such a key has no other items than leases.
+        # Only leases have such a key.
         return cast("CreationLease", self._leases.acquire(key, payload, subject, request, expires_at=expires_at))
 
     def find(self, company_id: str, connection_id: str) -> Connection | None:

@@ -30,7 +30,7 @@ class Invitations:
                 raise TooManyInvitations(invitation.customer_id, MAX_OPEN)
             # Without the count's version, concurrent calls would each see a free place, and exceed the limit.
             unchanged = Condition("version = :before", {":before": version}) if version else ABSENT
-            count = {**keys.attributes(keys.invitation_count(invitation.company_id)), "version": version + 1}
+            count = {**keys.attributes(keys.invitations_version(invitation.company_id)), "version": version + 1}
             try:
                 self._table.write(company, put(count, unchanged), *items)
             except ConditionFailed as failure:

@@ -65,7 +65,7 @@ def invitation(company_id: str, invitation_id: str) -> Key:
     return f"COMPANY#{company_id}", f"{INVITATION}#{invitation_id}"
 
 
-def invitation_count(company_id: str) -> Key:
+def invitations_version(company_id: str) -> Key:
     return f"COMPANY#{company_id}", f"{INVITATION}S"
 
 

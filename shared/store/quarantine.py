@@ -20,7 +20,7 @@ class Quarantine:
         self._table = table
 
     def add(self, webhook_id: str, body: bytes, cause: str, company_id: str | None, now: datetime) -> bool:
-        """Store a webhook; a retry writes the same item. Return False if its company has no customer here."""
+        """Store a webhook; a retry replaces it. Return False if its company has no customer here."""
         key = keys.quarantined(webhook_id, company_id)
         item = {
             **keys.attributes(key),
