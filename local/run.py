@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from local.gateway.exchanges import Exchange
-    from local.stack import Stack
+    from local.running import Stack
 
 USAGE_ERROR = 2
 _MAX_LINE = 120

@@ -9,11 +9,9 @@ inside another's context replaces it until the inner context ends.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -36,6 +34,7 @@ from local.gateway.console_routes import console_routes
 from local.gateway.exchanges import WEBHOOK_PATH
 from local.gateway.invocation import invoke_and_wait, load_handlers
 from local.gateway.server import HOST, bind, serving
+from local.running import Stack
 from local.template import DEFAULT_REGION, Template
 from shared.codat.transport import api_key_fingerprint
 from shared.store.api_keys import ApiKeys
@@ -51,33 +50,6 @@ if TYPE_CHECKING:
     from local.gateway.exchanges import Exchange
     from local.gateway.invocation import Handler
     from local.settings import LocalSettings
-
-logger = logging.getLogger("local.stack")
-
-
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """A running stack. `codat` is the simulator; None if the settings name another Codat."""
-
-    url: str
-    settings: LocalSettings
-    template: Template
-    codat_url: str
-    codat: CodatServer | None
-    dynamodb: DynamoDBClient
-    bus: Bus
-    publisher: Publisher
-    reconcile: Reconcile
-
-    @property
-    def table_name(self) -> str:
-        return self.template.physical_id("Table")
-
-    def events(self) -> list[dict[str, Any]]:
-        """Return the events on the bus, oldest first. Wait up to 10 s for those of earlier writes."""
-        if not self.publisher.drain():
-            logger.warning("Some writes are not published yet")
-        return self.bus.events()
 
 
 @contextmanager

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from codat_simulator.server import CodatServer
 
-    from local.stack import Stack
+    from local.running import Stack
     from tests.fresh_table import FreshTable
     from tests.integration.faults.proxy import Proxy
 

@@ -17,7 +17,7 @@ from shared.store.api_keys import ApiKeys
 from shared.store.table import Table
 
 if TYPE_CHECKING:
-    from local.stack import Stack
+    from local.running import Stack
 
 _Items = dict[str, dict[str, Any]]
 """By partition key and sort key. moto replaces an item instead of changing it, so that tables can share items."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from local.gateway.activity import Activity
-    from local.stack import Stack
+    from local.running import Stack
 
 logger = logging.getLogger("local.gateway")
 

@@ -15,8 +15,9 @@ import pytest
 from codat_simulator.faults import Fault
 
 from local.aws.moto_server import ENDPOINT_VARIABLES
+from local.running import Stack
 from local.settings import LocalSettings, new_webhook_secret
-from local.stack import Stack, running_stack
+from local.stack import running_stack
 from local.template import Template
 from tests.conftest import App
 from tests.dynamodb_local import dynamodb_local_is_asked_for, running_dynamodb_local

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from codat_simulator.server import CodatServer
     from playwright.sync_api import Page
 
-    from local.stack import Stack
+    from local.running import Stack
 
 STATES = ("ready", "choice", "connected", "expired", "revoked", "unknown", "unknown-platform", "unavailable")
 

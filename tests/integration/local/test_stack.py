@@ -17,8 +17,9 @@ from local.aws.moto_server import moto_server
 from local.aws.publisher import Publisher
 from local.gateway.exchanges import Exchanges
 from local.gateway.server import bind
+from local.running import Stack
 from local.settings import LocalSettings
-from local.stack import Stack, running_stack
+from local.stack import running_stack
 from local.template import Template
 
 ENVIRONMENT = {"PORT": "0"}

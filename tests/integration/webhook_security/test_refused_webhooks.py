@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, example, given, strategies as st
 from standardwebhooks import Webhook
 
+from local.running import Stack
 from local.settings import new_webhook_secret
-from local.stack import Stack
 from tests.conftest import App
 from tests.handlers import handler
 from tests.integration.faults.context import Context

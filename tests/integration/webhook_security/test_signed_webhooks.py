@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import example, given, strategies as st
 
-from local.stack import Stack
+from local.running import Stack
 from tests.conftest import App
 from tests.integration.webhook_security.posting import COMPANY_ID, post_webhook
 from tests.intensity import intensity

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from local.running import Stack
 from local.settings import LocalSettings, new_webhook_secret
-from local.stack import Stack, running_stack
+from local.stack import running_stack
 from tests.dynamodb_local import dynamodb_local_is_asked_for, running_dynamodb_local
 
 

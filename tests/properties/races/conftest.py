@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from local.running import Stack
 from local.settings import LocalSettings, new_webhook_secret
-from local.stack import Stack, running_stack
+from local.stack import running_stack
 from tests.dynamodb_local import dynamodb_local  # noqa: F401  # a fixture
 
 

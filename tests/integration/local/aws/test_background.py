@@ -14,8 +14,9 @@ import pytest
 
 from local.aws import publisher
 from local.aws.publisher import Publisher
+from local.running import Stack
 from local.settings import LocalSettings
-from local.stack import Stack, running_stack
+from local.stack import running_stack
 from local.template import Template
 
 Handler = Callable[[dict[str, Any], Any], Any]
