@@ -104,6 +104,8 @@ def test_a_failed_refresh_is_shown(console: Console, app: App) -> None:
     app.customer(f"{console.customer_id}-2")
     banner = page.get_by_role("alert")
     expect(banner).to_contain_text("The page may be out of date. The store is unavailable.")
+    # The last row: after it, the page refreshes no more by itself.
+    console.rows("Events on the bus", f"customer.created {console.customer_id}-2").wait_for()
     assert axe_violations(page) == []
     page.unroute("**/customers?limit=100*")
     console.button("Refresh").click()
