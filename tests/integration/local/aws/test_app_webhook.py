@@ -34,7 +34,7 @@ class Receiver:
         ]
 
     def wait_for(self, number: int) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while len(self.requests) < number:
             assert time.monotonic() < deadline, self.requests
             time.sleep(0.01)
