@@ -24,6 +24,20 @@ def test_unlink_is_idempotent(app: App) -> None:
     assert (first.json()["status"], second.json()["status"]) == ("Unlinked", "Unlinked")
 
 
+def test_a_connection_that_is_deleted_while_it_is_unlinked(app: App, codat_wire: Proxy) -> None:
+    """GIVEN a deletion whose webhook arrives before Codat's answer THEN 409, and the connection stays deleted."""
+    linked = app.linked(app.customer()["customerId"])
+
+    def delete() -> None:
+        app.codat.state.delete_connection(linked["companyId"], linked["connectionId"])
+        app.codat.wait_idle()
+
+    codat_wire.always(before_the_answer("PATCH", delete))
+    response = unlink(app, linked)
+    assert (response.status_code, response.json()["type"]) == (409, "connection-deleted")
+    assert app.read(linked)["status"] == "Deleted"
+
+
 def test_a_pending_connection_cannot_be_unlinked(app: App) -> None:
     """THEN 409."""
     response = unlink(app, app.connection(app.customer()["customerId"]))
