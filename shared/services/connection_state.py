@@ -35,8 +35,8 @@ def record_update(
 
     `stored` is the connection as it was before the request; None if it was not read or is not stored. An answer of
     Codat's counts as newer. `event_type` is the entry's type. `ended` is the lease that ends with this update. Set
-    `link_issued` if the caller receives a fresh link. Raises CompanyGone if the customer doesn't own the company (any
-    more), CreationInProgress if `ended` was lost, and StoreUnavailable.
+    `link_issued` if the caller receives the update's link. Raises CompanyGone if the customer doesn't own the company
+    (any more), CreationInProgress if `ended` was lost, and StoreUnavailable.
     """
     if update.precedence is not Precedence.EVENT:
         update = connections.stamp_answer(update, stored, context.new_id())
@@ -45,7 +45,7 @@ def record_update(
         merged = connections.merge(connection, update, now)
         if connection.is_placeholder and context.platforms.needs_connector(merged.source.platform_key):
             merged = connections.with_connector(merged, now)
-        return connections.with_issued_link(merged, now) if link_issued else merged
+        return connections.with_issued_link(merged, now) if link_issued and update.link_url else merged
 
     identity = update.company_id, update.connection_id, customer_id
     entry = partial(timeline_entry, update, event_type, context.actor)

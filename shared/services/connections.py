@@ -85,7 +85,7 @@ def create_connection(customer_id: str, platform: Platform, context: CodatContex
         event_type="created",
         stored=None,
         ended=creation.lease,
-        link_issued=bool(created.link_url),
+        link_issued=True,
     )
     context.telemetry.count("ConnectionCreated")
     return ConnectionResult(connection, created.link_url, created=True)
@@ -202,12 +202,7 @@ def read_from_codat(
         raise errors.ConnectionIsDeleted(stored.connection_id) from error
     update = _with_platform(answer, platform) if platform is not None else answer
     connection = record_update(
-        update,
-        context,
-        customer_id=stored.customer_id,
-        event_type="read",
-        stored=stored,
-        link_issued=link_issued and bool(answer.link_url),
+        update, context, customer_id=stored.customer_id, event_type="read", stored=stored, link_issued=link_issued
     )
     if connection.is_deleted:
         raise errors.ConnectionIsDeleted(stored.connection_id)
