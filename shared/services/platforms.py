@@ -28,8 +28,8 @@ def available_platform(key: str, context: "CodatContext") -> Platform:
     if current.find(key) is None:
         current = _refreshed(current, context)
     available = context.platforms.filter.available(current)
-    platform = next((platform for platform in available if platform.key == key), None)
-    if platform is None:
+    platform = current.find(key)
+    if platform is None or platform not in available:
         raise UnknownPlatform(key, {platform.key: platform.name for platform in available})
     return platform
 
