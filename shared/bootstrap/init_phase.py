@@ -35,4 +35,4 @@ def _keep_out_of_snapshots(secret: Secrets) -> None:
         from snapshot_restore_py import register_before_snapshot  # noqa: PLC0415
     except ImportError:
         return
-    register_before_snapshot(secret.forget)
+    register_before_snapshot(secret.clear)

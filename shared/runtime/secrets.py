@@ -34,7 +34,7 @@ class Content(BaseModel):
 
 
 class Secrets:
-    """All methods but `forget` raise SecretsUnavailable if the secret can't be read, or is not the required JSON."""
+    """Methods that return a value raise SecretsUnavailable if the secret can't be read, or is not the required JSON."""
 
     def __init__(self, secret_id: str, client: Any) -> None:
         self._secret_id = secret_id
@@ -46,7 +46,7 @@ class Secrets:
         self._next_refresh = 0.0
         self._last_failed = False
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop the cached secret and the client's connections."""
         self._cached, self._expires_at, self._next_refresh = None, 0.0, 0.0
         self._client.close()

@@ -13,7 +13,7 @@ from shared.runtime.settings import read
 
 for module in pkgutil.walk_packages(functions.__path__, "functions."):
     importlib.import_module(module.name)
-secrets().forget()
+secrets().clear()
 # Each process has its own environment.
 read.cache_clear()
 
