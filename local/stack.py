@@ -106,15 +106,15 @@ def running_stack(
 
 def clear_caches() -> None:
     """Drop the settings and clients that functions cache, as a cold start does."""
+    # Closed explicitly: the garbage collector would warn of open connections.
+    if (codat := sys.modules.get("shared.bootstrap.codat")) and codat.http.cache_info().currsize:
+        codat.http().close()
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] not in {"shared", "functions"}:
             continue
         for value in list(vars(module).values()):
             if not callable(getattr(value, "cache_clear", None)):
                 continue
-            # Closed explicitly: the garbage collector would warn of open connections.
-            if name == "shared.bootstrap.codat" and value.cache_info().currsize and hasattr(http := value(), "close"):
-                http.close()
             value.cache_clear()
     if aws := sys.modules.get("shared.runtime.aws"):
         aws.close_clients()
