@@ -16,7 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -114,6 +114,20 @@ def responds(status: int, body: Any, **headers: str) -> Behaviour:
 
     def respond(exchange: Exchange) -> None:
         exchange.answer(Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw))
+
+    return respond
+
+
+def changed(operation: str, change: Callable[[dict[str, Any]], object]) -> Behaviour:
+    """Forward each request. In the answer to a GET whose operation ends like this, change the JSON document."""
+
+    def respond(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        if exchange.method == "GET" and exchange.operation.endswith(operation):
+            document = json.loads(answer.body)
+            change(document)
+            answer = replace(answer, body=json.dumps(document).encode())
+        exchange.answer(answer)
 
     return respond
 

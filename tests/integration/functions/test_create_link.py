@@ -1,14 +1,11 @@
 """POST …/link and …/access-token."""
 
-import json
-from dataclasses import replace
-
 import httpx
 import pytest
 from codat_simulator.faults import Fault
 
 from tests.conftest import App
-from tests.integration.faults.proxy import Exchange, Proxy, before_the_answer
+from tests.integration.faults.proxy import Proxy, before_the_answer, changed
 
 
 def test_the_customer_can_select_a_platform_on_the_hosted_page(app: App) -> None:
@@ -81,13 +78,7 @@ def test_a_connection_deleted_during_the_call_has_no_link(app: App, codat_wire: 
 def test_a_company_without_a_hosted_page_is_reported(app: App, codat_wire: Proxy) -> None:
     """GIVEN a company of Codat's without the optional `redirect` THEN 502."""
     customer = app.customer()
-
-    def without_redirect(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        document = {name: value for name, value in json.loads(answer.body).items() if name != "redirect"}
-        exchange.answer(replace(answer, body=json.dumps(document).encode()))
-
-    codat_wire.always(without_redirect)
+    codat_wire.always(changed(f"/companies/{customer['companyId']}", lambda document: document.pop("redirect")))
     response = app.post(f"/customers/{customer['customerId']}/link")
     assert (response.status_code, response.json()["type"]) == (502, "codat-unavailable")
 

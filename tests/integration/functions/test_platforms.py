@@ -1,8 +1,6 @@
 """GET /platforms, and the platforms that a connection may be created for."""
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ from shared.bootstrap import codat, stores
 from shared.runtime.settings import read
 from tests.concurrently import concurrently
 from tests.conftest import App, Clock
-from tests.integration.faults.proxy import Exchange, Proxy, passed_on, responds
+from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, changed, passed_on, responds
 from tests.integration.functions.calls import lose_webhooks, reconcile
 
 ENABLED = ["pdvj", "akxx", "qhyg", "pqsw", "knfz", "fbrh", "gbol", "rwuv"]
@@ -34,6 +32,17 @@ def setting(app: App, monkeypatch: pytest.MonkeyPatch) -> Any:
     yield change
     monkeypatch.undo()
     read.cache_clear()
+
+
+def change_xero(**fields: Any) -> Behaviour:
+    """Change Xero's entry in Codat's answers."""
+
+    def change(document: dict[str, Any]) -> None:
+        for integration in document["results"]:
+            if integration["key"] == "gbol":
+                integration.update(fields)
+
+    return changed("/integrations", change)
 
 
 def restart() -> None:
@@ -314,18 +323,7 @@ def test_without_a_list_codats_error_is_returned(app: App) -> None:
 @pytest.mark.parametrize("broken", [{"logoUrl": 5}, {"enabled": "yes"}, {"key": "a/b"}, {"name": 5}])
 def test_a_malformed_platform_does_not_hide_the_others(app: App, codat_wire: Proxy, broken: dict[str, Any]) -> None:
     """GIVEN an integration that breaks Codat's contract THEN the others are listed, and it can't be connected."""
-
-    def with_broken(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        if exchange.operation == "GET /integrations":
-            document = json.loads(answer.body)
-            for integration in document["results"]:
-                if integration["key"] == "gbol":
-                    integration.update(broken)
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
-
-    codat_wire.always(with_broken)
+    codat_wire.always(change_xero(**broken))
     app.start_afresh(is_new=True)
     assert keys(app) == [key for key in ENABLED if key != "gbol"]
     status, problem = connect(app, "gbol")

@@ -3,9 +3,7 @@
 A new status and an empty link break Codat's contract of today; the other answers are allowed by it.
 """
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,34 +11,11 @@ from codat_simulator.state import CompanyChange
 
 from shared.bootstrap import stores
 from tests.conftest import App
-from tests.integration.faults.proxy import Behaviour, Exchange, Proxy, passed_on, responds
+from tests.integration.faults.proxy import Exchange, Proxy, changed, passed_on, responds
 from tests.integration.functions.calls import reconcile
-from tests.integration.functions.test_platforms import ENABLED, keys, setting
+from tests.integration.functions.test_platforms import ENABLED, change_xero, keys, setting
 
 __all__ = ["setting"]
-
-
-def changed(operation: str, change: Callable[[dict[str, Any]], object]) -> Behaviour:
-    """Forward each request, and change the documents that Codat returns to those whose operation ends like this."""
-
-    def respond(exchange: Exchange) -> None:
-        answer = exchange.forward()
-        if exchange.operation.startswith("GET") and exchange.operation.endswith(operation):
-            document = json.loads(answer.body)
-            change(document)
-            answer = replace(answer, body=json.dumps(document).encode())
-        exchange.answer(answer)
-
-    return respond
-
-
-def change_xero(**fields: Any) -> Behaviour:
-    def change(document: dict[str, Any]) -> None:
-        for integration in document["results"]:
-            if integration["key"] == "gbol":
-                integration.update(fields)
-
-    return changed("/integrations", change)
 
 
 def test_without_any_platform_the_problem_says_what_to_do(app: App, setting: Callable[[str, str], None]) -> None:
